@@ -1,0 +1,303 @@
+"""The rows of a capture, one type a table, field by field in column order.
+
+Rows are named tuples rather than dataclasses: one is built for every exchange, frame and packet, and SQLite takes
+them as they are. All stamps are integer nanoseconds since the run began (`nestperf.capture.clock`), suffix `_ns`;
+durations in nanoseconds carry the suffix too and say so. What did not happen is None, never 0 or -1.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, NamedTuple
+
+
+class Kind(enum.StrEnum):
+    """What an exchange was for: promises about API time judge calls; pages and assets have their own."""
+
+    CALL = "call"
+    PAGE = "page"
+    ASSET = "asset"
+    PREFLIGHT = "preflight"
+    POLL = "poll"
+    """A Socket.IO long-polling request; never replayed as a plain request, has no service time."""
+    STREAM = "stream"
+    """Server-sent events and their like; judged by first byte."""
+    UPGRADE = "upgrade"
+
+
+class Outcome(enum.StrEnum):
+    """How an exchange or a socket ended."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    """A 4xx in a recording: its own column, not a failure. On replay the recorded class is `ok`."""
+    LIMITED = "limited"
+    """429: neither failure nor latency."""
+    HTTP_ERROR = "http_error"
+    """A 5xx."""
+    MISMATCH = "mismatch"
+    """Replay: another status class than recorded."""
+    TIMEOUT = "timeout"
+    CONNECT_ERROR = "connect_error"
+    RESET = "reset"
+    """The connection ended before the answer did."""
+    ABORTED = "aborted"
+    """The browser gave up before the answer was complete."""
+    UNFINISHED = "unfinished"
+    """Still open when the run ended."""
+    DROPPED = "dropped"
+    """Planned, never sent."""
+
+
+FAILED = frozenset({Outcome.HTTP_ERROR, Outcome.MISMATCH, Outcome.TIMEOUT, Outcome.CONNECT_ERROR, Outcome.RESET})
+"""The outcomes that count as *failed*."""
+
+Pairs = tuple[tuple[str, str], ...]
+"""Header fields as sent: names in their own letter case, in order, repeats kept. Decoded as latin-1."""
+
+
+class Upstream(NamedTuple):
+    """One application address that was recorded or replayed against."""
+
+    url: str
+    """`scheme://host:port`, no path."""
+    listen: str | None = None
+    """`host:port` the recorder listened on; None where nothing listened (a replay)."""
+
+
+class Run(NamedTuple):
+    """The one row of `run`: what this capture is, and how far its numbers can be trusted."""
+
+    uid: str
+    purpose: str
+    """`record`, `replay`, `check`, `import`."""
+    vantage: str
+    """Where the stamps were taken: `proxy` or `client`."""
+    state: str
+    """`running`, `finished`, `interrupted`; a file that still says `running` belongs to a live or killed run."""
+    version: str
+    """The nestperf that wrote it."""
+    started_unix_ns: int
+    ended_ns: int | None = None
+    upstreams: tuple[Upstream, ...] = ()
+    settings: dict[str, Any] = {}  # noqa: RUF012 - never mutated, copied by `_replace`
+    """What was asked for (users, duration, think, seed, ...); JSON values only, no secrets."""
+    losses: dict[str, int] = {}  # noqa: RUF012
+    """What was not recorded, by kind; empty where nothing was lost."""
+    relay: dict[str, Any] = {}  # noqa: RUF012
+    """Recorder: what it added. `added_p50_ns`, `added_p99_ns`, `loop_lag_p99_ns`, `samples`."""
+    certificate: dict[str, Any] = {}  # noqa: RUF012
+    """Replay: was it the load it promised? `planned`, `sent`, `dropped`, `send_lag_p50_ns`, ..."""
+    invalid: tuple[str, ...] = ()
+    """Sentences; a run with any of them says so before every verdict."""
+    source_uid: str | None = None
+    """The run that was replayed."""
+    source_path: str | None = None
+    """File name (no folder) of the capture that was replayed."""
+
+
+class Client(NamedTuple):
+    """Who sent something, as far as the wire shows it; `sessions` are derived from it."""
+
+    id: int
+    address: str
+    """IP address without port."""
+    user_agent: str
+    identity: str = ""
+    """What tells two people behind one address and browser apart; empty where nothing does."""
+
+
+class Session(NamedTuple):
+    """One user's visit. Stored by replays; derived from clients in recordings."""
+
+    id: int
+    client_id: int | None
+    label: str
+    vu: int | None = None
+    """Replay: the virtual user, counted from 0."""
+    iteration: int | None = None
+    """Replay: how many times this user had begun before, counted from 0."""
+    source_session: int | None = None
+    identity: str | None = None
+    intended_ns: int | None = None
+    """When the arrival was due."""
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    state: str = "finished"
+    """`finished`, `cut` (the run's time was over), `failed` (could not go on)."""
+
+
+class Exchange(NamedTuple):
+    """One HTTP request with its answer, or with the lack of one."""
+
+    id: int
+    session_id: int | None
+    client_id: int | None
+    connection: int | None
+    """The TCP connection it used, counted from 1 in this run."""
+    upstream: int
+    """Index into `Run.upstreams`."""
+    kind: Kind
+    server_call: bool
+    """A recorded application sent it, not a browser."""
+    method: str
+    authority: str
+    """The Host header, as sent."""
+    target: str
+    """Path and query as sent."""
+    route: str
+    """The path with ids folded; `nestperf.capture.routes`."""
+    http_version: str
+    request_headers: int | None
+    """A row of `header_sets`."""
+    request_trailers: int | None
+    request_body: int | None
+    """A row of `bodies`."""
+    request_bytes: int
+    """On the wire, head and framing included."""
+    status: int | None
+    reason: str | None
+    response_headers: int | None
+    response_trailers: int | None
+    response_body: int | None
+    response_bytes: int
+    interim: str | None
+    """JSON list of `[status, header_set id, stamp_ns]` for 1xx answers; None where there were none."""
+    intended_ns: int | None
+    """When it was due; None in recordings."""
+    sent_ns: int
+    """First byte of the request."""
+    request_done_ns: int | None
+    """Last byte of the request."""
+    first_byte_ns: int | None
+    """First byte of the final answer."""
+    done_ns: int | None
+    """Last byte of the answer."""
+    connect_ns: int | None
+    """Duration of the TCP (and TLS) connect that this exchange had to wait for; None on a reused connection."""
+    relay_ns: int | None
+    """Duration that the recorder itself held request and answer; None on replay."""
+    outcome: Outcome
+    detail: str | None
+    """One sentence where the outcome needs one."""
+    source_exchange: int | None
+    """Replay: the exchange of the source capture that this one repeats."""
+
+
+class HeaderSet(NamedTuple):
+    """A head's fields, stored once. `pairs` is a JSON list of `[name, value]`."""
+
+    id: int
+    pairs: str
+
+
+class Body(NamedTuple):
+    """A body, content coding removed and secrets replaced."""
+
+    id: int
+    content_id: str
+    """Keyed hash of the decoded body before redaction: equal bodies are equal, nobody can guess them."""
+    media_type: str
+    coding: str
+    """`gzip`, `br`, ...; empty where there was none."""
+    chunked: bool
+    size: int
+    """Decoded size in bytes, before redaction."""
+    wire_size: int
+    """Size in bytes as transferred, without chunk framing."""
+    state: str
+    """`whole`, `cut` (only the beginning is stored), `omitted` (not stored), `undecodable` (stored as it came)."""
+    content: bytes | None
+
+
+class Socket(NamedTuple):
+    """One WebSocket or Socket.IO connection, whatever transports it used."""
+
+    id: int
+    session_id: int | None
+    client_id: int | None
+    exchange_id: int | None
+    """The exchange that opened it."""
+    connection: int | None
+    upstream: int
+    protocol: str
+    """`socket.io`, `websocket`."""
+    version: int | None
+    """Engine.IO protocol version (4), None for plain WebSockets."""
+    authority: str
+    target: str
+    sid: str | None
+    """Engine.IO session id."""
+    transports: str
+    """In the order used, comma separated: `websocket`, `polling,websocket`."""
+    intended_ns: int | None
+    opened_ns: int
+    """First byte of the request that opened it."""
+    connected_ns: int | None
+    """The handshake was complete: Engine.IO `open`, else the 101."""
+    closed_ns: int | None
+    closed_by: str | None
+    """`client`, `server`, `cut` (no close handshake)."""
+    close_code: int | None
+    close_reason: str | None
+    outcome: Outcome
+    detail: str | None
+    source_socket: int | None
+
+
+class Frame(NamedTuple):
+    """One WebSocket frame."""
+
+    id: int
+    socket_id: int
+    sender: str
+    """`client` or `server`."""
+    stamp_ns: int
+    """First byte."""
+    done_ns: int
+    """Last byte."""
+    opcode: str
+    """`text`, `binary`, `continuation`, `close`, `ping`, `pong`."""
+    fin: bool
+    compressed: bool
+    wire_size: int
+    """Head and payload, bytes."""
+    size: int
+    """Payload in bytes, unmasked and inflated."""
+    content: bytes | None
+    """Redacted; None or cut where it was larger than what is kept."""
+
+
+class Packet(NamedTuple):
+    """One Engine.IO or Socket.IO packet."""
+
+    id: int
+    socket_id: int
+    frame_id: int | None
+    """The (first) frame that carried it; None for long-polling."""
+    exchange_id: int | None
+    """The poll that carried it; None for WebSocket."""
+    sender: str
+    stamp_ns: int
+    done_ns: int
+    """Last byte, attachments included."""
+    engine_type: str
+    """`open`, `close`, `ping`, `pong`, `message`, `upgrade`, `noop`."""
+    type: str | None
+    """`connect`, `disconnect`, `event`, `ack`, `connect_error`; None where the engine packet is no message."""
+    namespace: str | None
+    event: str | None
+    ack_id: int | None
+    payload: str | None
+    """JSON: an event's arguments (a list), an ack's arguments (a list), connect's auth, connect_error's reason."""
+    attachments: str | None
+    """JSON list of `bodies` ids, in placeholder order; None where there are none."""
+    size: int
+    """Bytes of the packet's own text, attachments apart."""
+    answers: int | None
+    """An ack: the packet it answers."""
+    intended_ns: int | None
+    source_packet: int | None
+
+
+Row = Client | Session | Exchange | HeaderSet | Body | Socket | Frame | Packet

@@ -1,0 +1,249 @@
+"""The capture file's tables, views and versions. Only migrations change them; `FORMAT` counts those.
+
+A capture is known by `PRAGMA application_id`; `PRAGMA user_version` is its format version. A newer one is refused,
+an older one is migrated when it is opened for writing and read through the same views otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlite_utils import Database
+from sqlite_utils.db import Table
+from sqlite_utils.migrations import Migrations
+
+from nestperf.capture import model
+
+APPLICATION_ID = 0x4E507266  # "NPrf"
+FORMAT = 1
+
+TABLES: dict[type[Any], str] = {
+    model.Client: "clients",
+    model.Session: "sessions",
+    model.Exchange: "exchanges",
+    model.HeaderSet: "header_sets",
+    model.Body: "bodies",
+    model.Socket: "sockets",
+    model.Frame: "frames",
+    model.Packet: "packets",
+}
+
+migrations = Migrations("nestperf")
+
+
+@migrations()
+def v1_the_walk(db: Database) -> None:
+    """Runs, sessions, exchanges, sockets, frames and packets."""
+    _create(
+        db,
+        "run",
+        {
+            "id": int,
+            "uid": str,
+            "purpose": str,
+            "vantage": str,
+            "state": str,
+            "version": str,
+            "started_unix_ns": int,
+            "ended_ns": int,
+            "upstreams": str,
+            "settings": str,
+            "losses": str,
+            "relay": str,
+            "certificate": str,
+            "invalid": str,
+            "source_uid": str,
+            "source_path": str,
+        },
+    )
+    _create(db, "clients", {"id": int, "address": str, "user_agent": str, "identity": str})
+    _create(
+        db,
+        "sessions",
+        {
+            "id": int,
+            "client_id": int,
+            "label": str,
+            "vu": int,
+            "iteration": int,
+            "source_session": int,
+            "identity": str,
+            "intended_ns": int,
+            "started_ns": int,
+            "ended_ns": int,
+            "state": str,
+        },
+    )
+    _create(
+        db,
+        "exchanges",
+        {
+            "id": int,
+            "session_id": int,
+            "client_id": int,
+            "connection": int,
+            "upstream": int,
+            "kind": str,
+            "server_call": int,
+            "method": str,
+            "authority": str,
+            "target": str,
+            "route": str,
+            "http_version": str,
+            "request_headers": int,
+            "request_trailers": int,
+            "request_body": int,
+            "request_bytes": int,
+            "status": int,
+            "reason": str,
+            "response_headers": int,
+            "response_trailers": int,
+            "response_body": int,
+            "response_bytes": int,
+            "interim": str,
+            "intended_ns": int,
+            "sent_ns": int,
+            "request_done_ns": int,
+            "first_byte_ns": int,
+            "done_ns": int,
+            "connect_ns": int,
+            "relay_ns": int,
+            "outcome": str,
+            "detail": str,
+            "source_exchange": int,
+        },
+    )
+    _create(db, "header_sets", {"id": int, "pairs": str})
+    _create(
+        db,
+        "bodies",
+        {
+            "id": int,
+            "content_id": str,
+            "media_type": str,
+            "coding": str,
+            "chunked": int,
+            "size": int,
+            "wire_size": int,
+            "state": str,
+            "content": bytes,
+        },
+    )
+    _create(
+        db,
+        "sockets",
+        {
+            "id": int,
+            "session_id": int,
+            "client_id": int,
+            "exchange_id": int,
+            "connection": int,
+            "upstream": int,
+            "protocol": str,
+            "version": int,
+            "authority": str,
+            "target": str,
+            "sid": str,
+            "transports": str,
+            "intended_ns": int,
+            "opened_ns": int,
+            "connected_ns": int,
+            "closed_ns": int,
+            "closed_by": str,
+            "close_code": int,
+            "close_reason": str,
+            "outcome": str,
+            "detail": str,
+            "source_socket": int,
+        },
+    )
+    _create(
+        db,
+        "frames",
+        {
+            "id": int,
+            "socket_id": int,
+            "sender": str,
+            "stamp_ns": int,
+            "done_ns": int,
+            "opcode": str,
+            "fin": int,
+            "compressed": int,
+            "wire_size": int,
+            "size": int,
+            "content": bytes,
+        },
+    )
+    _create(
+        db,
+        "packets",
+        {
+            "id": int,
+            "socket_id": int,
+            "frame_id": int,
+            "exchange_id": int,
+            "sender": str,
+            "stamp_ns": int,
+            "done_ns": int,
+            "engine_type": str,
+            "type": str,
+            "namespace": str,
+            "event": str,
+            "ack_id": int,
+            "payload": str,
+            "attachments": str,
+            "size": int,
+            "answers": int,
+            "intended_ns": int,
+            "source_packet": int,
+        },
+    )
+    db.create_view(
+        "latencies",
+        """
+        select id, kind, method, route, status, outcome,
+               (done_ns - sent_ns) / 1e6 as service_ms,
+               (done_ns - intended_ns) / 1e6 as response_ms,
+               (first_byte_ns - sent_ns) / 1e6 as first_byte_ms,
+               (sent_ns - intended_ns) / 1e6 as send_lag_ms
+        from exchanges
+        """,
+    )
+    db.create_view(
+        "events",
+        """
+        select packets.id, socket_id, sockets.session_id, sender, stamp_ns, packets.namespace, event, ack_id, payload
+        from packets join sockets on sockets.id = packets.socket_id
+        where type = 'event'
+        """,
+    )
+
+
+def _create(db: Database, name: str, columns: dict[str, type]) -> None:
+    table = db[name]
+    assert isinstance(table, Table)
+    table.create(columns, pk="id", strict=True)
+
+
+def migrate(db: Database) -> None:
+    """Bring `db` to `FORMAT` and mark it as a capture."""
+    db.conn.execute(f"pragma application_id = {APPLICATION_ID}")
+    migrations.apply(db)
+    db.conn.execute(f"pragma user_version = {FORMAT}")
+
+
+INDEXES = (
+    ("exchanges", ("session_id",)),
+    ("exchanges", ("route", "method")),
+    ("frames", ("socket_id", "stamp_ns")),
+    ("packets", ("socket_id", "stamp_ns")),
+)
+"""Built when a run ends: on the hot path they would cost more than the rows."""
+
+
+def build_indexes(db: Database) -> None:
+    """Build the indexes that reading wants."""
+    for name, columns in INDEXES:
+        table = db[name]
+        assert isinstance(table, Table)
+        table.create_index(columns, if_not_exists=True)
