@@ -1,0 +1,48 @@
+"""What an exchange was for, told from its heads alone."""
+
+from __future__ import annotations
+
+from nestperf.capture.model import Kind, Pairs
+
+_ASSET_DESTINATIONS = frozenset(
+    {"script", "style", "image", "font", "audio", "video", "track", "manifest", "worker", "sharedworker",
+     "serviceworker", "object", "embed", "audioworklet", "paintworklet", "xslt"}
+)  # fmt: skip
+"""Sec-Fetch-Dest values (https://fetch.spec.whatwg.org/#concept-request-destination)."""
+_PAGE_DESTINATIONS = frozenset({"document", "iframe", "frame"})
+_ASSET_MEDIA = ("image/", "font/", "audio/", "video/", "text/css", "text/javascript", "application/javascript",
+                "application/x-javascript", "application/wasm", "application/manifest+json")  # fmt: skip
+_STREAM_MEDIA = ("text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace")
+
+
+def field(pairs: Pairs, name: str) -> str:
+    """The first field of that name (given in lower case), empty where there is none."""
+    for key, value in pairs:
+        if key.lower() == name:
+            return value
+    return ""
+
+
+def kind_of(method: str, target: str, request: Pairs, status: int | None, response: Pairs) -> Kind:
+    """Classify an exchange; the answer may still be missing (`status` None, `response` empty)."""
+    sent = {name.lower(): value for name, value in request}
+    if status == 101 or ("upgrade" in sent and "upgrade" in sent.get("connection", "").lower()):
+        return Kind.UPGRADE
+    if method == "OPTIONS" and "access-control-request-method" in sent:
+        return Kind.PREFLIGHT
+    query = target.partition("?")[2]
+    if "transport=polling" in query and "EIO=" in query:
+        return Kind.POLL
+    media = field(response, "content-type").lower()
+    if media.startswith(_STREAM_MEDIA):
+        return Kind.STREAM
+    destination = sent.get("sec-fetch-dest", "")
+    if destination in _PAGE_DESTINATIONS:
+        return Kind.PAGE
+    if destination in _ASSET_DESTINATIONS:
+        return Kind.ASSET
+    if media.startswith("text/html") and "text/html" in sent.get("accept", ""):
+        return Kind.PAGE
+    if media.startswith(_ASSET_MEDIA):
+        return Kind.ASSET
+    return Kind.CALL

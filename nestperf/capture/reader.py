@@ -1,0 +1,216 @@
+"""Reads captures, also while they are written: every method gives rows of `nestperf.capture.model`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from nestperf.capture import model, schema
+from nestperf.capture.sessions import derive_sessions
+from nestperf.errors import CaptureEmpty, CaptureForeign, CaptureMissing, CaptureNewer, CaptureTruncated
+
+R = TypeVar("R", bound=tuple[Any, ...])
+
+
+class Capture:
+    """One capture file, opened for reading."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, run: model.Run) -> None:
+        self.path = path
+        self.run = run
+        self._connection = connection
+        self._headers: dict[int, model.Pairs] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a capture.
+
+        Raises:
+            CaptureMissing, CaptureForeign, CaptureEmpty, CaptureNewer, CaptureTruncated: it cannot be used, and why.
+        """
+        if not path.is_file():
+            raise CaptureMissing(f"There is no capture {path}: record one with `nestperf record URL -o {path}`.")
+        if path.stat().st_size == 0:
+            raise CaptureEmpty(f"{path} is an empty file: record again with `nestperf record URL -o {path} --force`.")
+        foreign = CaptureForeign(f"{path} is not a nestperf capture: name a file that `nestperf record` wrote.")
+        with path.open("rb") as file:
+            if file.read(16) != b"SQLite format 3\0":
+                raise foreign
+        try:
+            connection = _connect(path)
+            application_id = _pragma(connection, "application_id")
+            version = _pragma(connection, "user_version")
+            if application_id != schema.APPLICATION_ID:
+                raise foreign
+            if version > schema.FORMAT:
+                raise CaptureNewer(
+                    f"{path} has format {version}, this nestperf reads up to {schema.FORMAT}: upgrade nestperf."
+                )
+            rows = connection.execute("select * from run").fetchall()
+        except sqlite3.DatabaseError as error:
+            raise _truncated(path, error) from error
+        if not rows:
+            raise CaptureEmpty(f"{path} ended before anything was stored: record again.")
+        return cls(path, connection, _run(rows[0]))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def check(self) -> None:
+        """Read the whole file once for damage.
+
+        Raises:
+            CaptureTruncated: it is damaged.
+        """
+        try:
+            verdict = self._connection.execute("pragma quick_check").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            raise _truncated(self.path, error) from error
+        if verdict != "ok":
+            raise _truncated(self.path, verdict)
+
+    def count(self, row_type: type[Any]) -> int:
+        """Rows of a table."""
+        table = schema.TABLES[row_type]
+        return int(self._connection.execute(f"select count(*) from {table}").fetchone()[0])  # noqa: S608
+
+    def columns(self, row_type: type[Any], *names: str) -> list[tuple[Any, ...]]:
+        """All rows of a table by id, only the named columns: what reports turn into arrays."""
+        unknown = set(names) - set(row_type._fields)
+        assert not unknown, unknown
+        table = schema.TABLES[row_type]
+        return self._fetch(f"select {', '.join(names)} from {table} order by id").fetchall()  # noqa: S608
+
+    def clients(self) -> Iterator[model.Client]:
+        """All clients by id."""
+        return self._rows(model.Client)
+
+    def sessions(self) -> tuple[model.Session, ...]:
+        """The users' visits: as stored by a replay, derived from the clients of a recording."""
+        stored = tuple(self._rows(model.Session))
+        if stored or self.run.purpose != "record":
+            return stored
+        return derive_sessions(self.clients(), self.exchanges(), self.sockets())
+
+    def exchanges(self) -> Iterator[model.Exchange]:
+        """All exchanges by id."""
+        return self._rows(model.Exchange)
+
+    def exchange(self, exchange_id: int) -> model.Exchange | None:
+        """One exchange."""
+        return next(self._rows(model.Exchange, "where id = ?", exchange_id), None)
+
+    def headers(self, header_set: int | None) -> model.Pairs:
+        """A head's fields as sent; empty for None."""
+        if header_set is None:
+            return ()
+        pairs = self._headers.get(header_set)
+        if pairs is None:
+            row = next(self._rows(model.HeaderSet, "where id = ?", header_set), None)
+            pairs = tuple((str(name), str(value)) for name, value in json.loads(row.pairs)) if row else ()
+            self._headers[header_set] = pairs
+        return pairs
+
+    def body(self, body_id: int | None) -> model.Body | None:
+        """A body; None for None."""
+        return next(self._rows(model.Body, "where id = ?", body_id), None)
+
+    def sockets(self) -> Iterator[model.Socket]:
+        """All WebSocket and Socket.IO connections by id."""
+        return self._rows(model.Socket)
+
+    def frames(self, socket_id: int | None = None) -> Iterator[model.Frame]:
+        """Frames in order, of one socket or of all."""
+        if socket_id is None:
+            return self._rows(model.Frame)
+        return self._rows(model.Frame, "where socket_id = ?", socket_id)
+
+    def packets(self, socket_id: int | None = None) -> Iterator[model.Packet]:
+        """Packets in order, of one socket or of all."""
+        if socket_id is None:
+            return self._rows(model.Packet)
+        return self._rows(model.Packet, "where socket_id = ?", socket_id)
+
+    def _rows(self, row_type: type[R], where: str = "", *values: Any) -> Iterator[R]:
+        table = schema.TABLES[row_type]
+        names = ", ".join(row_type._fields)  # type: ignore[attr-defined]
+        cursor = self._fetch(f"select {names} from {table} {where} order by id", *values)  # noqa: S608
+        make = _MAKE.get(row_type, row_type._make)  # type: ignore[attr-defined]
+        try:
+            yield from map(make, cursor)
+        except sqlite3.DatabaseError as error:
+            raise _truncated(self.path, error) from error
+
+    def _fetch(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, values)
+        except sqlite3.DatabaseError as error:
+            raise _truncated(self.path, error) from error
+
+
+def _exchange(row: tuple[Any, ...]) -> model.Exchange:
+    exchange = model.Exchange._make(row)
+    return exchange._replace(
+        kind=model.Kind(exchange.kind),
+        server_call=bool(exchange.server_call),
+        outcome=model.Outcome(exchange.outcome),
+    )
+
+
+def _body(row: tuple[Any, ...]) -> model.Body:
+    body = model.Body._make(row)
+    return body._replace(chunked=bool(body.chunked))
+
+
+def _socket(row: tuple[Any, ...]) -> model.Socket:
+    socket = model.Socket._make(row)
+    return socket._replace(outcome=model.Outcome(socket.outcome))
+
+
+def _frame(row: tuple[Any, ...]) -> model.Frame:
+    frame = model.Frame._make(row)
+    return frame._replace(fin=bool(frame.fin), compressed=bool(frame.compressed))
+
+
+_MAKE: dict[type[Any], Any] = {
+    model.Exchange: _exchange,
+    model.Body: _body,
+    model.Socket: _socket,
+    model.Frame: _frame,
+}
+
+
+def _run(row: tuple[Any, ...]) -> model.Run:
+    values = dict(zip(("id", *model.Run._fields), row, strict=True))
+    del values["id"]
+    for name in ("settings", "losses", "relay", "certificate", "invalid", "upstreams"):
+        values[name] = json.loads(values[name])
+    values["upstreams"] = tuple(model.Upstream(**upstream) for upstream in values["upstreams"])
+    values["invalid"] = tuple(values["invalid"])
+    return model.Run(**values)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # A capture that is being written has a -wal file, which a read-only connection may not be able to use in a
+    # folder it cannot write; immutable is right exactly where there is none.
+    wal = path.with_name(path.name + "-wal")
+    mode = "mode=ro" if wal.exists() else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, isolation_level=None)
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"pragma {name}").fetchone()[0])
+
+
+def _truncated(path: Path, error: object) -> CaptureTruncated:
+    return CaptureTruncated(f"{path} is damaged or cut off ({error}): copy it again, or record again.")

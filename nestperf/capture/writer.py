@@ -1,0 +1,176 @@
+"""Writes one capture: rows are collected and stored in small transactions, so that the file can be read meanwhile.
+
+Whoever writes assigns the rows' ids. A row with an id that is there already replaces it: that is how an exchange
+that was stored as `unfinished` becomes what it turned out to be.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlite_utils import Database
+
+from nestperf.capture import model, schema
+from nestperf.errors import UsageError
+
+_COLUMNS_AS_JSON = ("settings", "losses", "relay", "certificate", "invalid")
+
+
+class Flushable(Protocol):
+    """Something that must be on disk before the rows that refer to it (the vault)."""
+
+    def flush(self) -> None:
+        """Write what is pending."""
+
+
+class CaptureWriter:
+    """Owns the capture while a run writes it. One thread at a time."""
+
+    def __init__(self, path: Path, db: Database, run: model.Run, vault: Flushable | None) -> None:
+        self.path = path
+        self.run = run
+        self.stored: dict[str, int] = {}
+        """Rows stored so far, by table."""
+        self._db = db
+        self._vault = vault
+        self._pending: dict[type[Any], list[model.Row]] = {}
+        self._run_changed = True
+
+    @classmethod
+    def create(
+        cls, path: Path, run: model.Run, *, vault: Flushable | None = None, force: bool = False
+    ) -> CaptureWriter:
+        """Begin a capture at `path`.
+
+        Raises:
+            UsageError: the file exists (and not `force`), or cannot be written.
+        """
+        check_writable(path, force=force)
+        if force:
+            for name in (path, *_sidecars(path)):
+                name.unlink(missing_ok=True)
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = normal")
+            connection.execute("pragma wal_autocheckpoint = 4000")
+            db = Database(connection)
+            schema.migrate(db)
+        except sqlite3.Error as error:
+            raise UsageError(f"Cannot write {path}: {error}. Name another file with -o.") from error
+        writer = cls(path, db, run, vault)
+        writer.commit()
+        return writer
+
+    def add(self, row: model.Row) -> None:
+        """Collect a row for the next commit."""
+        rows = self._pending.get(type(row))
+        if rows is None:
+            rows = self._pending[type(row)] = []
+        rows.append(row)
+
+    def extend(self, rows: Iterable[model.Row]) -> None:
+        """Collect several rows."""
+        for row in rows:
+            self.add(row)
+
+    def set_run(self, run: model.Run) -> None:
+        """Replace the run's row at the next commit."""
+        self.run = run
+        self._run_changed = True
+
+    @property
+    def pending(self) -> int:
+        """Rows collected and not yet stored."""
+        return sum(map(len, self._pending.values()))
+
+    def commit(self) -> None:
+        """Store what was collected, in one transaction.
+
+        Raises:
+            sqlite3.Error: the disk is full, the file locked, ...; the rows stay collected.
+        """
+        if not self._run_changed and not any(self._pending.values()):
+            return
+        if self._vault is not None:
+            self._vault.flush()
+        connection = self._db.conn
+        connection.execute("begin immediate")
+        try:
+            if self._run_changed:
+                _store(connection, "run", [_run_row(self.run)])
+            for row_type, rows in self._pending.items():
+                if rows:
+                    _store(connection, schema.TABLES[row_type], rows)
+            connection.execute("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("rollback")
+            raise
+        self._run_changed = False
+        for row_type, rows in self._pending.items():
+            table = schema.TABLES[row_type]
+            self.stored[table] = self.stored.get(table, 0) + len(rows)
+            rows.clear()
+
+    def discard_pending(self) -> dict[str, int]:
+        """Give up what was collected and say how many rows of which table that was."""
+        lost = {schema.TABLES[row_type]: len(rows) for row_type, rows in self._pending.items() if rows}
+        for rows in self._pending.values():
+            rows.clear()
+        return lost
+
+    def close(self) -> None:
+        """Store the rest, build the indexes and leave one file behind."""
+        self.commit()
+        schema.build_indexes(self._db)
+        self._db.conn.execute("pragma wal_checkpoint(truncate)")
+        self._db.conn.execute("pragma journal_mode = delete")
+        self._db.conn.close()
+
+
+def check_writable(path: Path, *, force: bool = False) -> None:
+    """Refuse a capture path before anything has begun.
+
+    Raises:
+        UsageError: it exists (and not `force`), is a folder, or its folder does not exist or is not writable.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file in it with -o.")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists: name another file with -o, or overwrite it with --force.")
+    if not path.parent.is_dir():
+        raise UsageError(f"Cannot write {path}: the folder {path.parent} does not exist.")
+    probe = path.parent / f".{path.name}.probe"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"Cannot write {path}: {error.strerror}. Name another file with -o.") from error
+
+
+def remove_capture(path: Path) -> None:
+    """Remove a capture and its companions: a run that never began leaves nothing behind."""
+    for name in (path, *_sidecars(path)):
+        name.unlink(missing_ok=True)
+
+
+def _sidecars(path: Path) -> tuple[Path, ...]:
+    return tuple(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal", ".secrets"))
+
+
+def _run_row(run: model.Run) -> tuple[Any, ...]:
+    values = run._asdict()
+    values["upstreams"] = json.dumps([upstream._asdict() for upstream in run.upstreams])
+    for name in _COLUMNS_AS_JSON:
+        values[name] = json.dumps(values[name])
+    return (1, *values.values())
+
+
+def _store(connection: sqlite3.Connection, table: str, rows: list[Any]) -> None:
+    marks = ",".join("?" * len(rows[0]))
+    connection.executemany(f"insert or replace into {table} values ({marks})", rows)  # noqa: S608 - our own table names
