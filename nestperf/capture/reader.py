@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -145,7 +145,7 @@ class Capture:
         table = schema.TABLES[row_type]
         names = ", ".join(row_type._fields)  # type: ignore[attr-defined]
         cursor = self._fetch(f"select {names} from {table} {where} order by id", *values)  # noqa: S608
-        make = _MAKE.get(row_type, row_type._make)  # type: ignore[attr-defined]
+        make: Callable[[Any], R] = _MAKE.get(row_type) or row_type._make  # type: ignore[attr-defined]
         try:
             yield from map(make, cursor)
         except sqlite3.DatabaseError as error:

@@ -1,0 +1,5 @@
+"""`python -m nestperf`."""
+
+from nestperf.cli import main
+
+main()

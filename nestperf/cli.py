@@ -1,0 +1,80 @@
+"""The `nestperf` command: a group that imports a sub-command only when it is called, and the one place where errors
+become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from nestperf import __version__
+from nestperf.errors import ExitCode, NestperfError
+
+_COMMANDS = {
+    "record": ("proxy_addon.cli", "Record what happens between browser and application."),
+    "replay": ("replay.cli", "Play a capture back with many users and check the thresholds."),
+    "report": ("reports.cli", "Tables and verdicts of a capture."),
+    "demo": ("nestperf.demo.cli", "See it all once, on a small application that comes with nestperf."),
+}
+"""Sub-command: the module that holds the click command of the same name, and its line in `nestperf --help`."""
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name; imports one when it is called or asked for its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(_COMMANDS[cmd_name][0])
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `nestperf demo`. Each command explains itself: `nestperf record --help`.",
+)
+@click.version_option(__version__, prog_name="nestperf")
+def cli() -> None:
+    """Record what a web application's users feel, replay it with many users, and check the promises."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and end the process with its exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit code. Commands return their own code, None meaning 0."""
+    try:
+        result = cli.main(arguments, prog_name="nestperf", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted: nothing was kept.", err=True)
+        return ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except NestperfError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output (head, less) has seen enough; keep the interpreter from complaining at exit.
+        sys.stdout = None  # type: ignore[assignment]
+        return ExitCode.OK
+    return int(result or ExitCode.OK)
+
+
+if __name__ == "__main__":
+    main()
