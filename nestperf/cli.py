@@ -71,7 +71,7 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         # Whoever read our output (head, less) has seen enough; keep the interpreter from complaining at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return ExitCode.OK
     return int(result or ExitCode.OK)
 
