@@ -1,0 +1,175 @@
+"""`FILE.secrets`, the only place where the originals of secrets stand, and the placeholders that stand for them.
+
+One line of JSON a secret, readable by its owner alone, and always written before the capture refers to it. A
+placeholder is safe in URLs, headers, cookies and JSON: `nps_<tag>_<number><form>`, where the tag belongs to the file
+and the form says how the original was written at that place (`_` as it is, `u` URL-encoded, `j` JSON-escaped, `b`,
+`c`, `d` inside base64 at byte offset 0, 1, 2 modulo 3). A JSON number becomes a number of twelve digits.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from nestperf.errors import CaptureTruncated, UsageError
+
+FORMAT = 1
+RAW, URL, JSON = "_", "u", "j"
+BASE64 = ("b", "c", "d")
+
+
+def secrets_path(capture: Path) -> Path:
+    """Where a capture's secrets stand."""
+    return capture.with_name(capture.name + ".secrets")
+
+
+def encode_form(value: str, form: str) -> str:
+    """How `value` is written in that form; for base64 the characters that depend on nothing but `value`."""
+    if form == URL:
+        return quote(value, safe="")
+    if form == JSON:
+        return json.dumps(value, ensure_ascii=False)[1:-1]
+    if form in BASE64:
+        offset = BASE64.index(form)
+        content = value.encode()
+        whole = (len(content) + offset) // 3 * 3 - offset
+        text = base64.b64encode(b"\0" * offset + content[:whole]).decode()
+        return text[(0, 2, 3)[offset] :]
+    return value
+
+
+class Vault:
+    """Secrets of one capture. `conceal` gives placeholders, `reveal` gives the originals back."""
+
+    def __init__(self, path: Path | None, key: bytes) -> None:
+        self.path = path
+        self.tag = hashlib.blake2b(b"tag", key=key, digest_size=3).hexdigest()
+        self._key = key
+        self._values: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._unwritten: list[str] = []
+        self._begun = False
+        self._number_tag = f"8{int(self.tag, 16) % 100_000:05d}"
+        self._pattern = re.compile(
+            rf"nps_{self.tag}_(\d+)([{RAW}{URL}{JSON}{''.join(BASE64)}])|(?<![\d.]){self._number_tag}(\d{{6}})(?!\d)"
+        )
+
+    @classmethod
+    def create(cls, capture: Path) -> Self:
+        """A new vault; its file is written at the first flush that has something to write.
+
+        Raises:
+            UsageError: a file is there already.
+        """
+        path = secrets_path(capture)
+        if path.exists():
+            raise UsageError(
+                f"{path} exists and may hold the secrets of another capture: move it away, or use --force."
+            )
+        return cls(path, secrets.token_bytes(32))
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        """A vault without a file."""
+        return cls(None, secrets.token_bytes(32))
+
+    @classmethod
+    def open(cls, capture: Path) -> Self | None:
+        """The vault of a capture; None where there is no `FILE.secrets`.
+
+        Raises:
+            CaptureTruncated: the file is damaged.
+        """
+        path = secrets_path(capture)
+        if not path.exists():
+            return None
+        try:
+            lines = path.read_text("utf-8").split("\n")
+            vault = cls(path, bytes.fromhex(json.loads(lines[0])["key"]))
+            # A kill may have cut the last line; nothing refers to it, because it was not yet committed.
+            for line in filter(None, lines[1:-1]):
+                vault._remember(str(json.loads(line)["value"]))
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise CaptureTruncated(f"{path} is damaged: copy it again, or replay without it.") from error
+        vault._unwritten.clear()
+        vault._begun = True
+        return vault
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The originals, by number."""
+        return tuple(self._values)
+
+    def conceal(self, value: str, form: str = RAW) -> str:
+        """The placeholder of a secret, as written in that form."""
+        return f"nps_{self.tag}_{self._remember(value)}{form}"
+
+    def conceal_number(self, value: str) -> str:
+        """The placeholder of a secret that stands as a JSON number: a number as well."""
+        return f"{self._number_tag}{self._remember(value):06d}"
+
+    def reveal(self, text: str) -> str:
+        """`text` with every placeholder replaced by what stood there."""
+        if self.tag not in text and self._number_tag not in text:
+            return text
+        return self._pattern.sub(self._original, text)
+
+    def reveal_bytes(self, content: bytes) -> bytes:
+        """The same for bytes of any encoding that contains ASCII."""
+        if self.tag.encode() not in content and self._number_tag.encode() not in content:
+            return content
+        return self.reveal(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+    def keyed_id(self, content: bytes) -> str:
+        """Equal for equal contents of one capture, and meaningless without the vault's key."""
+        return hashlib.blake2b(content, key=self._key, digest_size=16).hexdigest()
+
+    def keyed_hash(self) -> hashlib.blake2b:
+        """The same, for contents that come in pieces."""
+        return hashlib.blake2b(key=self._key, digest_size=16)
+
+    def flush(self) -> None:
+        """Write what is not yet in the file.
+
+        Raises:
+            OSError: the disk is full or gone; nothing is forgotten.
+        """
+        if not self._unwritten or self.path is None:
+            return
+        lines = self._unwritten
+        if not self._begun:
+            lines = [json.dumps({"nestperf_secrets": FORMAT, "key": self._key.hex()}), *lines]
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+            content = ("\n".join(lines) + "\n").encode()
+            while content:
+                content = content[os.write(descriptor, content) :]
+        finally:
+            os.close(descriptor)
+        self._unwritten = []
+        self._begun = True
+
+    def _remember(self, value: str) -> int:
+        number = self._numbers.get(value)
+        if number is None:
+            number = self._numbers[value] = len(self._values)
+            self._values.append(value)
+            self._unwritten.append(json.dumps({"number": number, "value": value}))
+        return number
+
+    def _original(self, match: re.Match[str]) -> str:
+        number = int(match[1] or match[3])
+        if number >= len(self._values):
+            return match[0]
+        return encode_form(self._values[number], match[2] or RAW)
