@@ -91,9 +91,7 @@ class Capture:
         table = schema.TABLES[row_type]
         return self._fetch(f"select {', '.join(names)} from {table} order by id").fetchall()  # noqa: S608
 
-    def column_batches(
-        self, row_type: type[Any], *names: str, size: int = 50_000
-    ) -> Iterator[list[tuple[Any, ...]]]:
+    def column_batches(self, row_type: type[Any], *names: str, size: int = 50_000) -> Iterator[list[tuple[Any, ...]]]:
         """As `columns`, `size` rows at a time: a million rows as Python objects would take half a gigabyte."""
         unknown = set(names) - set(row_type._fields)
         assert not unknown, unknown

@@ -126,7 +126,8 @@ class Redactor:
             lower = text.translate(_ASCII_LOWER)
         quotes = {text.rfind('"', max(0, at - 80), at + 1) for word in self._words for at in _positions(lower, word)}
         members = filter(None, (_NAMED.match(text, at) for at in sorted(quotes) if at >= 0))
-        pieces, end = [], 0
+        pieces: list[str] = []
+        end = 0
         for match in members:
             if match.start() >= end:
                 pieces += text[end : match.start()], self._member(match)

@@ -1,0 +1,151 @@
+"""The mitmproxy addon: a layer that relays bytes first and puts a copy of each chunk, with its stamp, into the spool.
+
+It decodes nothing and decides nothing, and it changes nothing that passes. It runs in nestperf's own lean master
+(`proxy_addon.master`) and in stock `mitmdump -s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable
+from itertools import count
+
+from mitmproxy import connection, ctx
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+
+from proxy_addon.spool import Spool, recorder_command
+from proxy_addon.tap import What
+
+_LAG_EVERY_S = 0.1
+_WAIT_FOR_REQUEST_S = 0.25
+"""A client whose upstream cannot be reached is let go after this time even if it sent nothing: what it asked for
+belongs into the recording."""
+
+
+class Wakeups:
+    """When the event loop last woke up. `before_ns` is when the bytes that are handled now became readable: asyncio
+    reads them in one turn of the loop and mitmproxy's reader gets them in the next."""
+
+    def __init__(self) -> None:
+        self.woke_ns = 0
+        self.before_ns = 0
+
+    def note(self) -> None:
+        """The loop woke up now."""
+        self.before_ns = self.woke_ns
+        self.woke_ns = time.perf_counter_ns()
+
+
+class RelayLayer(layer.Layer):
+    """Opens the upstream connection and forwards chunks, half-closes and closes between both sides."""
+
+    def __init__(self, context: Context, spool: Spool, number: int, upstream: int, wakeups: Wakeups | None) -> None:
+        super().__init__(context)
+        self._spool = spool
+        self._number = number
+        self._upstream = upstream
+        self._wakeups = wakeups
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        assert isinstance(event, events.Start)
+        client, server = self.context.client, self.context.server
+        opened_ns = time.perf_counter_ns()
+        who = {"client": client.peername[0] if client.peername else "", "upstream": self._upstream}
+        self._spool.put(What.OPENED, self._number, opened_ns, 0, json.dumps(who).encode())
+        error = None
+        if server.timestamp_start is None:
+            error = yield commands.OpenConnection(server)
+        connected_ns = time.perf_counter_ns()
+        text = str(error).encode() if error else b""
+        self._spool.put(What.CONNECTED, self._number, connected_ns, connected_ns - opened_ns, text)
+        if error:
+            self._handle_event = self._refuse  # type: ignore[method-assign]
+            yield commands.RequestWakeup(_WAIT_FOR_REQUEST_S)
+        else:
+            self._handle_event = self._relay  # type: ignore[method-assign]
+
+    def _relay(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.DataReceived):
+            arrived_ns = self._wakeups.before_ns if self._wakeups else time.perf_counter_ns()
+            if event.connection is self.context.client:
+                yield commands.SendData(self.context.server, event.data)
+                what = What.CLIENT_BYTES
+            else:
+                yield commands.SendData(self.context.client, event.data)
+                what = What.SERVER_BYTES
+            self._spool.put(what, self._number, arrived_ns, time.perf_counter_ns() - arrived_ns, event.data)
+        elif isinstance(event, events.ConnectionClosed):
+            yield from self._end(event.connection)
+
+    def _end(self, ended: connection.Connection) -> layer.CommandGenerator[None]:
+        client, server = self.context.client, self.context.server
+        what = What.CLIENT_END if ended is client else What.SERVER_END
+        self._spool.put(what, self._number, time.perf_counter_ns())
+        if (client.state | server.state) & connection.ConnectionState.CAN_READ:
+            # The other side may still have something to say.
+            yield commands.CloseTcpConnection(server if ended is client else client, half_close=True)
+            return
+        self._spool.put(What.CLOSED, self._number, time.perf_counter_ns())
+        self._handle_event = self._ignore  # type: ignore[method-assign]
+        for side in (server, client):
+            if side.state is not connection.ConnectionState.CLOSED:
+                yield commands.CloseConnection(side)
+
+    def _refuse(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """The upstream cannot be reached: take down what was asked, then close as it would have."""
+        now_ns = time.perf_counter_ns()
+        if isinstance(event, events.DataReceived):
+            self._spool.put(What.CLIENT_BYTES, self._number, now_ns, 0, event.data)
+        self._spool.put(What.CLOSED, self._number, now_ns)
+        self._handle_event = self._ignore  # type: ignore[method-assign]
+        yield commands.CloseConnection(self.context.client)
+
+    def _ignore(self, event: events.Event) -> layer.CommandGenerator[None]:
+        yield from ()
+
+
+class NestperfAddon:
+    """Puts the relay layer in place for every connection and watches the event loop's lag."""
+
+    def __init__(self, recorder: Iterable[str], wakeups: Wakeups | None = None) -> None:
+        self.spool = Spool()
+        self._recorder = list(recorder)
+        self._wakeups = wakeups
+        self._numbers = count(1)
+        self._lag: asyncio.TimerHandle | None = None
+
+    def relay(self, context: Context, upstream: int) -> RelayLayer:
+        """The layer for a new connection."""
+        return RelayLayer(context, self.spool, next(self._numbers), upstream, self._wakeups)
+
+    def next_layer(self, data: layer.NextLayer) -> None:
+        """Stock mitmproxy: relay whatever arrives on any of its reverse modes."""
+        if data.layer is None:
+            modes = [mode.partition("@")[0] for mode in ctx.options.mode]
+            mode = data.context.client.proxy_mode.full_spec.partition("@")[0]
+            data.layer = self.relay(data.context, modes.index(mode))
+
+    async def running(self) -> None:
+        """The listeners are up: start the recorder."""
+        await self.spool.start(self._recorder)
+        self._watch_lag(0.0)
+
+    async def done(self) -> None:
+        """Everything is over: the recorder gets the rest."""
+        if self._lag is not None:
+            self._lag.cancel()
+        await self.spool.finish("finished")
+
+    def _watch_lag(self, due: float) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if due:
+            self.spool.put(What.LAG, 0, time.perf_counter_ns(), int((now - due) * 1e9))
+        due = now + _LAG_EVERY_S
+        self._lag = loop.call_at(due, self._watch_lag, due)
+
+
+__all__ = ["NestperfAddon", "RelayLayer", "Wakeups", "recorder_command"]

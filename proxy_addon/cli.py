@@ -1,0 +1,84 @@
+"""`nestperf record`: parses what is asked, wires relay and recorder, decides nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from nestperf.capture.clock import Clock
+from nestperf.capture.model import Upstream
+from nestperf.capture.vault import secrets_path
+from nestperf.capture.writer import check_writable, remove_capture
+from nestperf.errors import ExitCode, UsageError
+from proxy_addon.listen import LOOPBACK, Listener, choose_listeners, parse_upstream
+from proxy_addon.spool import recorder_command
+
+_PATIENCE_S = 60
+"""How long the recorder may take to store the rest."""
+
+
+@click.command()
+@click.argument("urls", metavar="[LISTEN_PORT=]URL...", nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Capture to write; default nestperf-<date>.db.")
+@click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
+@click.option(
+    "--listen",
+    "addresses",
+    metavar="ADDRESS",
+    multiple=True,
+    help="Listen on this address instead of 127.0.0.1 and ::1; repeatable. 0.0.0.0 lets other machines in.",
+)
+def record(urls: tuple[str, ...], output: Path | None, force: bool, addresses: tuple[str, ...]) -> int:
+    """Record what happens between browser and application.
+
+    Starts a relay in front of each URL, an address such as http://127.0.0.1:4000. Open the printed address instead of
+    the application's, test by hand, and end with Ctrl-C. LISTEN_PORT= chooses the relay's port.
+    """
+    listeners = choose_listeners([parse_upstream(url) for url in urls], addresses or LOOPBACK)
+    path = output or default_output()
+    check_writable(path, force=force)
+    if force:
+        remove_capture(path)
+    elif secrets_path(path).exists():
+        raise UsageError(
+            f"{secrets_path(path)} exists without its capture: move it away, or overwrite it with --force."
+        )
+    from proxy_addon.master import run_relay  # mitmproxy: not before everything else is right
+
+    def ready() -> None:
+        for listener in listeners:
+            click.echo(f"Recording {listener.url}  at  {listener.shown}")
+        click.echo("Test by hand there; Ctrl-C ends the recording.")
+
+    addon = run_relay(listeners, _recorder(path, listeners), ready)
+    assert addon.spool.process is not None
+    return _await_recorder(addon.spool.process)
+
+
+def default_output() -> Path:
+    """`nestperf-<date>-<time>.db` in the working folder."""
+    return Path(f"nestperf-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db")
+
+
+def _recorder(path: Path, listeners: tuple[Listener, ...]) -> list[str]:
+    upstreams = [
+        Upstream(listener.url, listen=listener.shown.removeprefix("http://"))._asdict() for listener in listeners
+    ]
+    return recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams})
+
+
+def _await_recorder(process: subprocess.Popen[bytes]) -> int:
+    """Wait until everything is stored; a second Ctrl-C does not wait."""
+    try:
+        return process.wait(_PATIENCE_S)
+    except KeyboardInterrupt:
+        process.terminate()
+        click.echo("Interrupted: the capture holds what was stored until now.", err=True)
+        return ExitCode.INTERRUPTED
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        click.echo(f"The recorder did not finish storing within {_PATIENCE_S} s and was ended.", err=True)
+        return ExitCode.INVALID

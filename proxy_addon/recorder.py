@@ -1,0 +1,431 @@
+"""Turns the relay's copy into rows: every connection through the decoders, every observation into the capture.
+
+Pure: records in, rows out through `add`; time is in the records. It never raises for what crossed the wire: what
+cannot be understood is counted, marked and kept as it came.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nestperf.capture.clock import Clock
+from nestperf.capture.contents import BodyCollector, Contents
+from nestperf.capture.kinds import field as head_field
+from nestperf.capture.kinds import kind_of
+from nestperf.capture.model import Client, Exchange, Kind, Outcome, Pairs, Row
+from nestperf.capture.routes import route_of
+from nestperf.wire import http1
+from proxy_addon.sockets import SocketTrack
+from proxy_addon.tally import Tally
+from proxy_addon.tap import Record, What
+
+
+@dataclass(slots=True)
+class _Open:
+    """An exchange while it goes on; stamps are raw readings."""
+
+    id: int
+    connection: _Connection
+    request: http1.RequestHead
+    client_id: int
+    request_body: BodyCollector | None = None
+    request_end: http1.RequestEnd | None = None
+    response: http1.ResponseHead | None = None
+    response_body: BodyCollector | None = None
+    response_end: http1.ResponseEnd | None = None
+    interim: list[tuple[int, int, int]] = field(default_factory=list)
+    header_sets: tuple[int, int | None] | None = None
+    body_ids: list[int | None] = field(default_factory=lambda: [None, None])
+    connect_ns: int | None = None
+    request_cost_ns: int = 0
+    response_cost_ns: int = 0
+    cause: int | None = None
+    """The browser's exchange at another upstream during which this one began."""
+    changed: bool = True
+    stored_size: int = 0
+
+
+@dataclass(slots=True)
+class _Connection:
+    """One client connection and its upstream connection."""
+
+    number: int
+    upstream: int
+    address: str
+    http: http1.Http1Connection = field(default_factory=http1.Http1Connection)
+    exchanges: dict[int, _Open] = field(default_factory=dict)
+    """Open exchanges by their number within the connection."""
+    connect_ns: int | None = None
+    """Until the first exchange has taken it over."""
+    opened_ns: int = 0
+    connected_ns: int = 0
+    error: str | None = None
+    ended_first: str | None = None
+    asked: bool = False
+    """A request began."""
+    socket: SocketTrack | None = None
+
+
+class Recorder:
+    """The state of one recording. Feed records; rows come out through `add`."""
+
+    def __init__(self, contents: Contents, add: Callable[[Row], None], clock: Clock) -> None:
+        self.tally = Tally()
+        self.vault = contents.redactor.vault
+        self._contents = contents
+        self._add = add
+        self._stamp = clock.stamp_ns
+        self._connections: dict[int, _Connection] = {}
+        self._open: dict[int, _Open] = {}
+        self._clients: dict[tuple[str, str], int] = {}
+        self._last_exchange = 0
+
+    def feed(self, record: Record) -> None:
+        """One record of the tap, in order."""
+        connection = self._connections.get(record.connection)
+        what = record.what
+        if what is What.CLIENT_BYTES or what is What.SERVER_BYTES:
+            if connection is not None:
+                self._bytes(connection, "client" if what is What.CLIENT_BYTES else "server", record)
+        elif what is What.OPENED:
+            who = record.json()
+            self._connections[record.connection] = _Connection(
+                record.connection, int(who["upstream"]), str(who["client"]), opened_ns=record.stamp_ns
+            )
+        elif what is What.LAG:
+            self.tally.lag(record.cost_ns)
+        elif connection is not None:
+            self._connection_event(connection, record)
+
+    def drop(self, connection: int) -> None:
+        """Give up a connection on which the recorder itself failed."""
+        known = self._connections.get(connection)
+        if known is not None:
+            self._abandon(known, "the recorder failed on this connection and dropped the rest of it")
+
+    def snapshot(self) -> None:
+        """Rows of what is still open and has changed: a killed recording holds them as `unfinished`."""
+        for exchange in self._open.values():
+            if exchange.changed:
+                exchange.changed = False
+                self._store(exchange, Outcome.UNFINISHED, None, whole=False)
+
+    def finish(self) -> None:
+        """The recording is over: what is still open stays `unfinished`."""
+        for exchange in list(self._open.values()):
+            self._close(exchange, Outcome.UNFINISHED, "still open when the recording ended")
+        for connection in self._connections.values():
+            if connection.socket is not None:
+                connection.socket.finish()
+        self._connections.clear()
+
+    def _connection_event(self, connection: _Connection, record: Record) -> None:
+        what = record.what
+        if what is What.CONNECTED:
+            connection.connected_ns = record.stamp_ns
+            if record.payload:
+                connection.error = record.payload.decode(errors="replace")
+            else:
+                connection.connect_ns = record.cost_ns
+        elif what is What.CLIENT_END or what is What.SERVER_END:
+            self._end(connection, "client" if what is What.CLIENT_END else "server", record.stamp_ns)
+        elif what is What.CLOSED:
+            self._closed(connection, record.stamp_ns)
+        elif what is What.GAP:
+            self.tally.lose("connections")
+            self._abandon(connection, "the recorder was too slow for this connection and dropped the rest of it")
+
+    def _bytes(self, connection: _Connection, sender: http1.Sender, record: Record) -> None:
+        if connection.socket is not None:
+            connection.socket.receive(sender, record.payload, record.stamp_ns)
+            return
+        observations = connection.http.receive(sender, record.payload, record.stamp_ns)
+        for observation in observations:
+            _SEE[type(observation)](self, connection, observation, record.cost_ns)
+
+    def _end(self, connection: _Connection, sender: http1.Sender, stamp_ns: int) -> None:
+        if connection.ended_first is None:
+            connection.ended_first = sender
+        if connection.socket is not None:
+            connection.socket.end(sender, stamp_ns)
+            return
+        for observation in connection.http.end(sender, stamp_ns):
+            _SEE[type(observation)](self, connection, observation, 0)
+
+    def _closed(self, connection: _Connection, stamp_ns: int) -> None:
+        self._connections.pop(connection.number, None)
+        if connection.socket is not None:
+            connection.socket.closed(stamp_ns)
+            self.tally.sockets_open -= 1
+        for exchange in list(connection.exchanges.values()):
+            self._cut_off(exchange)
+        if connection.error is not None and not connection.asked:
+            self.tally.unreachable += 1
+
+    def _abandon(self, connection: _Connection, reason: str) -> None:
+        for exchange in list(connection.exchanges.values()):
+            self._close(exchange, Outcome.UNFINISHED, reason)
+        if connection.socket is not None:
+            connection.socket.finish()
+            self.tally.sockets_open -= 1
+        self._connections.pop(connection.number, None)
+
+    def _request_head(self, connection: _Connection, head: http1.RequestHead, cost_ns: int) -> None:
+        self._last_exchange += 1
+        agent = head_field(head.headers, "user-agent")
+        exchange = _Open(self._last_exchange, connection, head, self._client(connection.address, agent))
+        exchange.request_cost_ns = cost_ns
+        exchange.connect_ns, connection.connect_ns = self._waited_connect(connection, head.stamp_ns), None
+        if not is_browser(head.headers):
+            exchange.cause = self._cause(connection.upstream)
+        connection.asked = True
+        connection.exchanges[head.exchange] = exchange
+        self._open[exchange.id] = exchange
+
+    def _waited_connect(self, connection: _Connection, sent_ns: int) -> int | None:
+        """How long a request had to wait for the upstream connection; None where it was there already."""
+        if connection.connect_ns is None:
+            return None
+        return max(0, connection.connected_ns - max(sent_ns, connection.opened_ns))
+
+    def _cause(self, upstream: int) -> int | None:
+        for exchange in self._open.values():
+            if exchange.connection.upstream != upstream and exchange.cause is None:
+                return exchange.id
+        return None
+
+    def _request_body(self, connection: _Connection, piece: http1.RequestBody, cost_ns: int) -> None:
+        exchange = connection.exchanges.get(piece.exchange)
+        if exchange is None:
+            return
+        if exchange.request_body is None:
+            coding = head_field(exchange.request.headers, "content-encoding")
+            exchange.request_body = self._contents.collect(coding, request=True)
+        self._contents.grow(exchange.request_body, piece.data)
+        exchange.request_cost_ns = cost_ns
+        exchange.changed = True
+
+    def _request_end(self, connection: _Connection, end: http1.RequestEnd, cost_ns: int) -> None:
+        exchange = connection.exchanges.get(end.exchange)
+        if exchange is None:
+            return
+        exchange.request_end = end
+        exchange.request_cost_ns = cost_ns
+        if exchange.response_end is not None:
+            self._answered(exchange)
+
+    def _interim(self, connection: _Connection, interim: http1.Interim, cost_ns: int) -> None:
+        exchange = connection.exchanges.get(interim.exchange)
+        if exchange is not None:
+            headers = self._contents.headers(interim.headers)
+            exchange.interim.append((interim.status, headers, self._stamp(interim.stamp_ns)))
+            exchange.changed = True
+
+    def _response_head(self, connection: _Connection, head: http1.ResponseHead, cost_ns: int) -> None:
+        exchange = connection.exchanges.get(head.exchange)
+        if exchange is not None:
+            exchange.response = head
+            exchange.response_cost_ns = cost_ns
+            exchange.header_sets = None
+            exchange.changed = True
+
+    def _response_body(self, connection: _Connection, piece: http1.ResponseBody, cost_ns: int) -> None:
+        exchange = connection.exchanges.get(piece.exchange)
+        if exchange is None or exchange.response is None:
+            return
+        if exchange.response_body is None:
+            coding = head_field(exchange.response.headers, "content-encoding")
+            exchange.response_body = self._contents.collect(coding, request=False)
+        self._contents.grow(exchange.response_body, piece.data)
+        exchange.response_cost_ns = cost_ns
+        exchange.changed = True
+
+    def _response_end(self, connection: _Connection, end: http1.ResponseEnd, cost_ns: int) -> None:
+        exchange = connection.exchanges.get(end.exchange)
+        if exchange is None:
+            return
+        exchange.response_end = end
+        exchange.response_cost_ns = cost_ns
+        if exchange.response is not None and exchange.response.status == 101:
+            return  # `Switched` follows
+        if not end.complete:
+            self._cut_off(exchange)
+        elif exchange.request_end is not None:
+            self._answered(exchange)
+
+    def _switched(self, connection: _Connection, switched: http1.Switched, cost_ns: int) -> None:
+        exchange = connection.exchanges.get(switched.exchange)
+        if exchange is None or exchange.response is None:
+            return
+        if switched.protocol == "websocket":
+            connection.socket = SocketTrack.from_upgrade(
+                exchange.request,
+                exchange.response,
+                contents=self._contents,
+                add=self._add,
+                stamp=self._stamp,
+                tally=self.tally,
+                client_id=exchange.client_id,
+                exchange_id=exchange.id,
+                connection=connection.number,
+                upstream=connection.upstream,
+            )
+            self.tally.sockets_open += 1
+        self._close(exchange, Outcome.OK, None)
+        if connection.socket is not None:
+            for sender, data, stamp_ns in switched.leftover:
+                connection.socket.receive(sender, data, stamp_ns)
+
+    def _opaque(self, connection: _Connection, opaque: http1.Opaque, cost_ns: int) -> None:
+        self.tally.lose("undecodable")
+        for exchange in list(connection.exchanges.values()):
+            self._close(exchange, Outcome.UNFINISHED, f"not understood: {opaque.reason}")
+
+    def _answered(self, exchange: _Open) -> None:
+        assert exchange.response is not None
+        status = exchange.response.status
+        if status == 429:
+            outcome = Outcome.LIMITED
+        elif status >= 500:
+            outcome = Outcome.HTTP_ERROR
+        elif status >= 400:
+            outcome = Outcome.REFUSED
+        else:
+            outcome = Outcome.OK
+        self._close(exchange, outcome, None)
+
+    def _cut_off(self, exchange: _Open) -> None:
+        connection = exchange.connection
+        if connection.error is not None:
+            self._close(exchange, Outcome.CONNECT_ERROR, f"the application refused the connection: {connection.error}")
+        elif exchange.response_end is not None and exchange.response_end.complete:
+            self._answered(exchange)
+        elif connection.ended_first == "client":
+            self._close(exchange, Outcome.ABORTED, "the browser closed the connection before the answer was complete")
+        else:
+            self._close(exchange, Outcome.RESET, "the application closed the connection before the answer was complete")
+
+    def _close(self, exchange: _Open, outcome: Outcome, detail: str | None) -> None:
+        self._open.pop(exchange.id, None)
+        if exchange.cause not in self._open:
+            exchange.cause = None  # not contained in time
+        exchange.connection.exchanges.pop(exchange.request.exchange, None)
+        row = self._store(exchange, outcome, detail, whole=outcome is not Outcome.UNFINISHED)
+        self.tally.exchange(row)
+
+    def _store(self, exchange: _Open, outcome: Outcome, detail: str | None, *, whole: bool) -> Exchange:
+        row = self._row(exchange, outcome, detail, whole=whole)
+        self._add(row)
+        return row
+
+    def _row(self, exchange: _Open, outcome: Outcome, detail: str | None, *, whole: bool) -> Exchange:
+        request, response = exchange.request, exchange.response
+        request_end, response_end = exchange.request_end, exchange.response_end
+        stamp = self._stamp
+        answered: Pairs = response.headers if response is not None else ()
+        if exchange.header_sets is None:
+            exchange.header_sets = (
+                self._contents.headers(request.headers),
+                self._contents.headers(answered) if response is not None else None,
+            )
+        status = response.status if response is not None else None
+        kind = kind_of(request.method, request.target, request.headers, status, answered)
+        done = response_end if response_end is not None and response_end.complete else None
+        if kind is Kind.UPGRADE and response is not None:
+            done_ns: int | None = stamp(response.stamp_ns)
+        else:
+            done_ns = stamp(done.stamp_ns) if done is not None else None
+        target = self._contents.redactor.target(request.target)
+        return Exchange(
+            id=exchange.id,
+            session_id=None,
+            client_id=exchange.client_id,
+            connection=exchange.connection.number,
+            upstream=exchange.connection.upstream,
+            kind=kind,
+            server_call=exchange.cause is not None,
+            method=request.method,
+            authority=head_field(request.headers, "host"),
+            target=target,
+            route=route_of(target),
+            http_version=request.version,
+            request_headers=exchange.header_sets[0],
+            request_trailers=self._trailers(request_end),
+            request_body=self._body(exchange, 0, request.headers, whole=request_end is not None),
+            request_bytes=request_end.wire_size if request_end else request.size + _size(exchange.request_body),
+            status=status,
+            reason=response.reason if response is not None else None,
+            response_headers=exchange.header_sets[1],
+            response_trailers=self._trailers(response_end),
+            response_body=self._body(exchange, 1, answered, whole=whole and done is not None),
+            response_bytes=_response_bytes(response, response_end, exchange.response_body),
+            interim=json.dumps(exchange.interim) if exchange.interim else None,
+            intended_ns=None,
+            sent_ns=stamp(request.stamp_ns),
+            request_done_ns=stamp(request_end.stamp_ns) if request_end is not None and request_end.complete else None,
+            first_byte_ns=stamp(response.stamp_ns) if response is not None else None,
+            done_ns=done_ns,
+            connect_ns=exchange.connect_ns,
+            relay_ns=exchange.request_cost_ns + exchange.response_cost_ns if response is not None else None,
+            outcome=outcome,
+            detail=detail,
+            source_exchange=None,
+        )
+
+    def _trailers(self, end: http1.RequestEnd | http1.ResponseEnd | None) -> int | None:
+        return self._contents.headers(end.trailers) if end is not None and end.trailers else None
+
+    def _body(self, exchange: _Open, which: int, headers: Pairs, *, whole: bool) -> int | None:
+        body = exchange.request_body if which == 0 else exchange.response_body
+        if body is None:
+            return None
+        end = exchange.request_end if which == 0 else exchange.response_end
+        chunked = end.chunked if end is not None else "chunked" in head_field(headers, "transfer-encoding").lower()
+        stored = self._contents.store(
+            body,
+            media_type=head_field(headers, "content-type"),
+            chunked=chunked,
+            whole=whole,
+            body_id=exchange.body_ids[which],
+        )
+        if not whole:
+            exchange.body_ids[which] = stored
+        return stored
+
+    def _client(self, address: str, user_agent: str) -> int:
+        known = self._clients.get((address, user_agent))
+        if known is None:
+            known = self._clients[address, user_agent] = len(self._clients) + 1
+            self._add(Client(known, address, self._contents.redactor.text(user_agent)))
+        return known
+
+
+def is_browser(headers: Pairs) -> bool:
+    """Whether a browser sent this: fetch metadata (https://www.w3.org/TR/fetch-metadata/), or its User-Agent."""
+    return head_field(headers, "user-agent").startswith("Mozilla/") or bool(head_field(headers, "sec-fetch-mode"))
+
+
+def _size(body: BodyCollector | None) -> int:
+    return body.wire_size if body is not None else 0
+
+
+def _response_bytes(head: http1.ResponseHead | None, end: http1.ResponseEnd | None, body: BodyCollector | None) -> int:
+    if end is not None:
+        return end.wire_size
+    return head.size + _size(body) if head is not None else 0
+
+
+_SEE: dict[type[Any], Callable[[Recorder, _Connection, Any, int], None]] = {
+    http1.RequestHead: Recorder._request_head,
+    http1.RequestBody: Recorder._request_body,
+    http1.RequestEnd: Recorder._request_end,
+    http1.Interim: Recorder._interim,
+    http1.ResponseHead: Recorder._response_head,
+    http1.ResponseBody: Recorder._response_body,
+    http1.ResponseEnd: Recorder._response_end,
+    http1.Switched: Recorder._switched,
+    http1.Opaque: Recorder._opaque,
+}

@@ -1,0 +1,222 @@
+"""One WebSocket or Socket.IO connection of a recording: its frames and packets become rows.
+
+Pure, like the recorder that owns it. Frames are stored with their content; what a Socket.IO frame means is stored
+beside it as packets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Self
+
+from nestperf.capture.contents import Contents
+from nestperf.capture.kinds import field as head_field
+from nestperf.capture.model import Frame, Outcome, Packet, Row, Socket
+from nestperf.wire import http1
+from nestperf.wire.socketio import PacketSeen, SocketIoDecoder, is_socket_io
+from nestperf.wire.websocket import FrameSeen, MessageSeen, WebSocketDecoder, negotiated_deflate, parse_close
+from proxy_addon.tally import Tally
+
+_DATA = frozenset({"text", "binary", "continuation"})
+
+
+class SocketTrack:
+    """The state of one connection after its upgrade."""
+
+    def __init__(
+        self,
+        row: Socket,
+        decoders: dict[http1.Sender, WebSocketDecoder],
+        *,
+        contents: Contents,
+        add: Callable[[Row], None],
+        stamp: Callable[[int], int],
+        tally: Tally,
+    ) -> None:
+        self.row = row
+        self._decoders = decoders
+        self._packets = SocketIoDecoder(row.version) if row.version is not None else None
+        self._contents = contents
+        self._add = add
+        self._stamp = stamp
+        self._tally = tally
+        self._first_frame: dict[http1.Sender, int] = {}
+        """The frame that began the packet whose attachments are still coming."""
+        self._awaited: dict[tuple[str, str | None, int], int] = {}
+        """Emits that asked for an ack: (who will answer, namespace, ack id) to packet id."""
+        self._add(row)
+
+    @classmethod
+    def from_upgrade(
+        cls,
+        request: http1.RequestHead,
+        response: http1.ResponseHead,
+        *,
+        contents: Contents,
+        add: Callable[[Row], None],
+        stamp: Callable[[int], int],
+        tally: Tally,
+        client_id: int,
+        exchange_id: int,
+        connection: int,
+        upstream: int,
+    ) -> Self:
+        """The connection that an answered upgrade request opened."""
+        version = is_socket_io(request.target)
+        senders: tuple[http1.Sender, ...] = ("client", "server")
+        decoders = {
+            sender: WebSocketDecoder(sender, deflate=negotiated_deflate(sender, response.headers)) for sender in senders
+        }
+        row = Socket(
+            id=tally.next_id("sockets"),
+            session_id=None,
+            client_id=client_id,
+            exchange_id=exchange_id,
+            connection=connection,
+            upstream=upstream,
+            protocol="websocket" if version is None else "socket.io",
+            version=version,
+            authority=head_field(request.headers, "host"),
+            target=contents.redactor.target(request.target),
+            sid=None,
+            transports="websocket",
+            intended_ns=None,
+            opened_ns=stamp(request.stamp_ns),
+            connected_ns=stamp(response.stamp_ns) if version is None else None,
+            closed_ns=None,
+            closed_by=None,
+            close_code=None,
+            close_reason=None,
+            outcome=Outcome.UNFINISHED,
+            detail=None,
+            source_socket=None,
+        )
+        return cls(row, decoders, contents=contents, add=add, stamp=stamp, tally=tally)
+
+    def receive(self, sender: http1.Sender, data: bytes, stamp_ns: int) -> None:
+        """The next chunk of either side."""
+        waiting: FrameSeen | None = None
+        for seen in self._decoders[sender].receive(data, stamp_ns):
+            if isinstance(seen, FrameSeen):
+                if seen.opcode in _DATA and seen.fin:
+                    waiting = seen  # its content is the message's, which follows
+                else:
+                    self._frame(sender, seen, seen.payload if seen.opcode not in _DATA else None)
+            elif isinstance(seen, MessageSeen):
+                assert waiting is not None
+                self._message(sender, waiting, seen)
+            else:
+                self._tally.lose("undecodable")
+                self._change(detail=f"not understood from here on: {seen.reason}")
+
+    def end(self, sender: http1.Sender, stamp_ns: int) -> None:
+        """That side will send no more: without a close frame the connection was cut."""
+        if self.row.closed_by is None:
+            outcome = Outcome.ABORTED if sender == "client" else Outcome.RESET
+            self._change(closed_by="cut", outcome=outcome, closed_ns=self._stamp(stamp_ns))
+
+    def closed(self, stamp_ns: int) -> None:
+        """Both sides are done."""
+        if self.row.closed_by in (None, "cut"):
+            self._change(closed_by="cut", closed_ns=self.row.closed_ns or self._stamp(stamp_ns))
+        else:
+            self._change(closed_ns=self._stamp(stamp_ns), outcome=Outcome.OK)
+
+    def finish(self) -> None:
+        """The recording is over; an open connection stays `unfinished`."""
+        self._add(self.row)
+
+    def _message(self, sender: http1.Sender, last: FrameSeen, message: MessageSeen) -> None:
+        connect = self._packets is not None and message.payload[:2] == b"40"
+        frame_id = self._frame(sender, last, message.payload, "connect" if connect else None)
+        if self._packets is None:
+            return
+        first = self._first_frame.setdefault(sender, frame_id)
+        for seen in self._packets.receive(
+            sender, message.payload, message.opcode == "binary", message.stamp_ns, message.done_ns
+        ):
+            # A packet ends the wait for its attachments, if it had any.
+            self._first_frame.pop(sender, None)
+            if isinstance(seen, PacketSeen):
+                self._packet(seen, first)
+            else:
+                self._tally.lose("undecodable")
+
+    def _frame(self, sender: str, seen: FrameSeen, content: bytes | None, packet_type: str | None = None) -> int:
+        frame_id = self._tally.next_id("frames")
+        if content is not None and seen.opcode != "binary":
+            text = content.decode("utf-8", "surrogateescape")
+            content = self._contents.redactor.payload(packet_type, text).encode("utf-8", "surrogateescape")
+        elif content is not None:
+            content = self._contents.redactor.body(content, "application/octet-stream")
+        if seen.opcode == "close":
+            self._close_frame(sender, seen.payload)
+        row = Frame(
+            id=frame_id,
+            socket_id=self.row.id,
+            sender=sender,
+            stamp_ns=self._stamp(seen.stamp_ns),
+            done_ns=self._stamp(seen.done_ns),
+            opcode=seen.opcode,
+            fin=seen.fin,
+            compressed=seen.compressed,
+            wire_size=seen.wire_size,
+            size=seen.size,
+            content=content,
+        )
+        self._add(row)
+        return frame_id
+
+    def _packet(self, seen: PacketSeen, frame_id: int) -> None:
+        packet_id = self._tally.next_id("packets")
+        answers = None
+        if seen.ack_id is not None:
+            if seen.type == "event":
+                answerer = "server" if seen.sender == "client" else "client"
+                self._awaited[answerer, seen.namespace, seen.ack_id] = packet_id
+            else:
+                answers = self._awaited.pop((seen.sender, seen.namespace, seen.ack_id), None)
+        if seen.engine_type == "open" and seen.payload is not None:
+            self._opened(seen)
+        attachments = [self._contents.attachment(content) for content in seen.attachments]
+        redact = self._contents.redactor.payload
+        row = Packet(
+            id=packet_id,
+            socket_id=self.row.id,
+            frame_id=frame_id,
+            exchange_id=None,
+            sender=seen.sender,
+            stamp_ns=self._stamp(seen.stamp_ns),
+            done_ns=self._stamp(seen.done_ns),
+            engine_type=seen.engine_type,
+            type=seen.type,
+            namespace=seen.namespace,
+            event=seen.event,
+            ack_id=seen.ack_id,
+            payload=redact(seen.type, seen.payload) if seen.payload is not None else None,
+            attachments=json.dumps(attachments) if attachments else None,
+            size=seen.size,
+            answers=answers,
+            intended_ns=None,
+            source_packet=None,
+        )
+        self._add(row)
+        self._tally.packet(row)
+
+    def _opened(self, seen: PacketSeen) -> None:
+        try:
+            sid = json.loads(seen.payload or "").get("sid")
+        except (ValueError, AttributeError):
+            sid = None
+        self._change(connected_ns=self._stamp(seen.done_ns), sid=sid if isinstance(sid, str) else None)
+
+    def _close_frame(self, sender: str, payload: bytes) -> None:
+        if self.row.closed_by is None:
+            code, reason = parse_close(payload)
+            reason = self._contents.redactor.text(reason)
+            self._change(closed_by=sender, close_code=code, close_reason=reason or None)
+
+    def _change(self, **changes: Any) -> None:
+        self.row = self.row._replace(**changes)
+        self._add(self.row)

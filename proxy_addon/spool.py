@@ -1,0 +1,122 @@
+"""The relay's end of the tap: batches records into the recorder's pipe, within a bound, and never blocks the relay.
+
+When the recorder cannot keep up and the bound is reached, a connection's copy is dropped and the loss counted; the
+traffic itself is not touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from proxy_addon.tap import What, encode
+
+_MOST_WAITING = 256 * 2**20
+"""Bytes that may wait for the recorder before its copy is dropped."""
+_BATCH_S = 0.02
+"""Records wait this long for company: waking the recorder for each would cost the relay its turn on a shared core."""
+_FULL_BATCH = 2**18
+_PIPE_SIZE = 2**20
+
+
+class Spool:
+    """Owns the recorder process and the pipe to it. Used from one event loop."""
+
+    def __init__(self, most_waiting: int = _MOST_WAITING) -> None:
+        self.dropped_bytes = 0
+        self.dropped_records = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self._most_waiting = most_waiting
+        self._batch: list[bytes] = []
+        self._batch_size = 0
+        self._scheduled = False
+        self._transport: asyncio.WriteTransport | None = None
+        self._gaps: set[int] = set()
+        self._lost = asyncio.Event()
+
+    async def start(self, command: Sequence[str]) -> None:
+        """Start the recorder process; what was put before waits for it."""
+        reading, writing = os.pipe()
+        with contextlib.suppress(ImportError, OSError, AttributeError):
+            import fcntl
+
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+        # A process group of its own: Ctrl-C is for the relay, which ends the recorder by closing the pipe.
+        self.process = subprocess.Popen(command, stdin=reading, process_group=0)  # noqa: S603 - our own module
+        os.close(reading)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_write_pipe(lambda: _PipeProtocol(self._lost), os.fdopen(writing, "wb", 0))
+        transport.set_write_buffer_limits(high=self._most_waiting)
+        self._transport = transport
+        self._flush()
+
+    @property
+    def lost_recorder(self) -> bool:
+        """The recorder process is gone; everything from then on is lost."""
+        return self._lost.is_set()
+
+    def put(self, what: What, connection: int, stamp_ns: int, cost_ns: int = 0, payload: bytes = b"") -> None:
+        """Hand on a record."""
+        if connection in self._gaps:
+            if what is What.CLOSED:
+                self._gaps.discard(connection)
+            elif payload:
+                self._count_loss(len(payload))
+                return
+        elif payload and self._waiting() > self._most_waiting:
+            self._gaps.add(connection)
+            self._count_loss(len(payload))
+            what, payload = What.GAP, json.dumps({"bytes": len(payload)}).encode()
+        self._batch.append(encode(what, connection, stamp_ns, cost_ns, payload))
+        self._batch_size += len(payload)
+        if self._batch_size >= _FULL_BATCH:
+            self._flush()
+        elif not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_later(_BATCH_S, self._flush)
+
+    async def finish(self, state: str) -> None:
+        """Tell the recorder that nothing follows, and let go of the pipe."""
+        counted = {"state": state, "dropped_bytes": self.dropped_bytes, "dropped_records": self.dropped_records}
+        self.put(What.FINISHED, 0, time.perf_counter_ns(), 0, json.dumps(counted).encode())
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+            await self._lost.wait()
+
+    def _waiting(self) -> int:
+        return self._batch_size + (self._transport.get_write_buffer_size() if self._transport else 0)
+
+    def _count_loss(self, size: int) -> None:
+        self.dropped_records += 1
+        self.dropped_bytes += size
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if self._transport is None or not self._batch:
+            return
+        batch, self._batch, self._batch_size = self._batch, [], 0
+        if self._lost.is_set():
+            self._count_loss(sum(map(len, batch)))
+            return
+        self._transport.write(b"".join(batch))
+
+
+class _PipeProtocol(asyncio.BaseProtocol):
+    def __init__(self, lost: asyncio.Event) -> None:
+        self._lost = lost
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost.set()
+
+
+def recorder_command(capture: Path, settings: dict[str, object]) -> list[str]:
+    """The command line of the recorder process that writes `capture`."""
+    return [sys.executable, "-m", "proxy_addon.recording", str(capture), json.dumps(settings)]

@@ -1,0 +1,102 @@
+"""What a recording has seen so far, in numbers: for the live table, the summary and the run's row."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from typing import NamedTuple
+
+from nestperf.capture.model import FAILED, Exchange, Outcome, Packet
+
+_SLOWEST = 5
+_SAMPLES = 200_000
+"""Durations kept for percentiles: the newest ones."""
+
+
+class Slow(NamedTuple):
+    """One of the slowest exchanges."""
+
+    service_ns: int
+    id: int
+    method: str
+    route: str
+    status: int | None
+
+
+class Tally:
+    """Counters of one recording."""
+
+    def __init__(self) -> None:
+        self.exchanges = 0
+        self.kinds: Counter[str] = Counter()
+        self.outcomes: Counter[Outcome] = Counter()
+        self.sockets_open = 0
+        self.events: Counter[str] = Counter()
+        self.losses: Counter[str] = Counter()
+        self.unreachable = 0
+        """Connections to an upstream that refused them before anything was asked."""
+        self._ids: Counter[str] = Counter()
+        self._slowest: list[Slow] = []
+        self._added_ns: deque[int] = deque(maxlen=_SAMPLES)
+        self._lag_ns: deque[int] = deque(maxlen=_SAMPLES)
+
+    def next_id(self, table: str) -> int:
+        """The next row id of a table."""
+        self._ids[table] += 1
+        return self._ids[table]
+
+    def exchange(self, row: Exchange) -> None:
+        """An exchange is over."""
+        self.exchanges += 1
+        self.kinds[row.kind] += 1
+        self.outcomes[row.outcome] += 1
+        if row.relay_ns is not None:
+            self._added_ns.append(row.relay_ns)
+        if row.done_ns is not None:
+            slow = Slow(row.done_ns - row.sent_ns, row.id, row.method, row.route, row.status)
+            if len(self._slowest) < _SLOWEST:
+                heapq.heappush(self._slowest, slow)
+            elif slow > self._slowest[0]:
+                heapq.heapreplace(self._slowest, slow)
+
+    def packet(self, row: Packet) -> None:
+        """A packet crossed."""
+        if row.event is not None:
+            self.events[row.event] += 1
+
+    def lag(self, lag_ns: int) -> None:
+        """The relay's event loop was late by that much."""
+        self._lag_ns.append(lag_ns)
+
+    def lose(self, kind: str, count: int = 1) -> None:
+        """Something could not be recorded."""
+        self.losses[kind] += count
+
+    @property
+    def sockets(self) -> int:
+        """Sockets seen so far."""
+        return self._ids["sockets"]
+
+    @property
+    def failed(self) -> int:
+        """Exchanges that failed."""
+        return sum(self.outcomes[outcome] for outcome in FAILED)
+
+    @property
+    def slowest(self) -> list[Slow]:
+        """The slowest exchanges, slowest first."""
+        return sorted(self._slowest, reverse=True)
+
+    def relay(self) -> dict[str, int]:
+        """What the recorder added per exchange and how late its event loop was, for `Run.relay` (nanoseconds)."""
+        figures = {"samples": len(self._added_ns)}
+        for name, values in (("added", self._added_ns), ("loop_lag", self._lag_ns)):
+            ordered = sorted(values)
+            if ordered:
+                figures |= {f"{name}_p50_ns": _nearest_rank(ordered, 50), f"{name}_p99_ns": _nearest_rank(ordered, 99)}
+                figures[f"{name}_max_ns"] = ordered[-1]
+        return figures
+
+
+def _nearest_rank(ordered: list[int], percent: int) -> int:
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

@@ -1,0 +1,88 @@
+"""The copy of the traffic on its way from the relay to the recorder: one record a chunk, in the order they crossed.
+
+The relay writes records into a pipe and never waits for anybody; the recorder, another process, reads them. Stamps
+are raw `time.perf_counter_ns()` readings, which on one machine all processes share.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import struct
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+_HEAD = struct.Struct("<BIqII")  # what, connection, stamp_ns, cost_ns, length of the payload
+_MOST_NS = 2**32 - 1
+
+
+class What(enum.IntEnum):
+    """What a record tells."""
+
+    OPENED = 1
+    """A client connected; the payload is JSON: `client` (address), `upstream` (index)."""
+    CONNECTED = 2
+    """The upstream answered after `cost_ns`; a payload is the error text: it did not."""
+    CLIENT_BYTES = 3
+    """The payload went from client to server; it was held for `cost_ns`."""
+    SERVER_BYTES = 4
+    CLIENT_END = 5
+    """The client will send no more."""
+    SERVER_END = 6
+    CLOSED = 7
+    """Both sides are done with the connection."""
+    GAP = 8
+    """From here on the copy of this connection has holes: the recorder was too slow and something was dropped. The
+    payload is JSON: `bytes` dropped."""
+    LAG = 9
+    """The relay's event loop was late by `cost_ns` (connection 0)."""
+    FINISHED = 10
+    """Nothing follows; the payload is JSON: `state`, and what the relay counted."""
+
+
+class Record(NamedTuple):
+    """One record; times in nanoseconds."""
+
+    what: What
+    connection: int
+    stamp_ns: int
+    cost_ns: int
+    payload: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The payload of a record that carries JSON."""
+        loaded = json.loads(self.payload or b"{}")
+        assert isinstance(loaded, dict)
+        return loaded
+
+
+def encode(what: What, connection: int, stamp_ns: int, cost_ns: int = 0, payload: bytes = b"") -> bytes:
+    """A record as bytes."""
+    return _HEAD.pack(what, connection, stamp_ns, min(max(cost_ns, 0), _MOST_NS), len(payload)) + payload
+
+
+class TapReader:
+    """Cuts the pipe's bytes back into records, however they were split."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def receive(self, data: bytes) -> Iterator[Record]:
+        """The records that `data` completes."""
+        rest = self._rest
+        rest += data
+        at, end, size = 0, len(rest), _HEAD.size
+        unpack = _HEAD.unpack_from
+        try:
+            while end - at >= size:
+                what, connection, stamp_ns, cost_ns, length = unpack(rest, at)
+                if end - at < size + length:
+                    break
+                at += size
+                yield Record(_WHATS[what], connection, stamp_ns, cost_ns, bytes(rest[at : at + length]))
+                at += length
+        finally:
+            del rest[:at]
+
+
+_WHATS = {int(what): what for what in What}

@@ -1,0 +1,117 @@
+"""The import rules of the layout: hot modules import warm ones, warm ones cold ones, and never back."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("nestperf", "proxy_addon", "replay", "reports")
+
+PURE = (
+    "nestperf/wire",
+    "nestperf/capture/model.py",
+    "nestperf/capture/kinds.py",
+    "nestperf/capture/routes.py",
+    "nestperf/capture/sessions.py",
+    "nestperf/capture/redaction.py",
+    "proxy_addon/recorder.py",
+    "proxy_addon/sockets.py",
+    "proxy_addon/tally.py",
+    "proxy_addon/tap.py",
+    "replay/plan.py",
+    "replay/steps.py",
+    "replay/pacing.py",
+    "replay/correlate.py",
+    "reports/statistics.py",
+    "reports/grammar.py",
+)
+"""Cold modules: no clock, file, socket, process or environment."""
+IMPURE_MODULES = frozenset(
+    {"time", "os", "socket", "asyncio", "subprocess", "pathlib", "sqlite3", "threading", "select"}
+)
+
+MAY_IMPORT = {
+    "nestperf": {"nestperf"},
+    "proxy_addon": {"nestperf", "proxy_addon"},
+    "replay": {"nestperf", "replay"},
+    "reports": {"nestperf", "reports"},
+}
+ALLOWED_BESIDE = {"replay/cli.py": {"reports"}}
+"""`replay` ends with the thresholds' table."""
+
+MITMPROXY_ONLY_IN = frozenset({"proxy_addon/addon.py", "proxy_addon/master.py", "proxy_addon/flow_files.py",
+                               "proxy_addon/mitmdump.py"})  # fmt: skip
+SQL_ONLY_IN = frozenset({"nestperf/capture/schema.py", "nestperf/capture/writer.py", "nestperf/capture/reader.py"})
+ASYNC_SOCKETS_ONLY_IN = "replay/transport"
+
+
+def modules(*folders: str) -> Iterator[str]:
+    for folder in folders:
+        path = ROOT / folder
+        files = [path] if path.suffix == ".py" else sorted(path.rglob("*.py"))
+        for file in files:
+            if file.exists():
+                yield str(file.relative_to(ROOT))
+
+
+def imports(module: str) -> Iterator[str]:
+    """Every module that `module` imports anywhere, type-checking imports included."""
+    for node in ast.walk(ast.parse((ROOT / module).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("module", modules(*PACKAGES))
+def test_packages_import_only_what_the_layout_allows(module: str) -> None:
+    package = module.split("/")[0]
+    allowed = MAY_IMPORT[package] | ALLOWED_BESIDE.get(module, set())
+    for name in imports(module):
+        top = name.split(".")[0]
+        if top in PACKAGES:
+            assert top in allowed, f"{module} imports {name}"
+        if top == "mitmproxy":
+            assert module in MITMPROXY_ONLY_IN, f"{module} imports {name}"
+        if top in ("sqlite3", "sqlite_utils"):
+            assert module in SQL_ONLY_IN | {"proxy_addon/recording.py"} or module.startswith("nestperf/demo/"), module
+
+
+@pytest.mark.parametrize("module", modules(*PURE))
+def test_cold_modules_reach_no_clock_file_or_socket(module: str) -> None:
+    reached = {name.split(".")[0] for name in imports(module)} & IMPURE_MODULES
+    assert not reached, f"{module} imports {sorted(reached)}"
+
+
+def test_wire_imports_nothing_of_ours_but_the_model() -> None:
+    for module in modules("nestperf/wire"):
+        ours = {
+            name for name in imports(module) if name.startswith("nestperf") and not name.startswith("nestperf.wire")
+        }
+        assert ours <= {"nestperf.capture.model"}, f"{module} imports {sorted(ours)}"
+
+
+def test_the_demo_uses_the_rest_only_through_its_commands() -> None:
+    for module in modules("nestperf/demo"):
+        ours = {name for name in imports(module) if name.startswith(("nestperf.capture", "nestperf.wire"))}
+        assert not ours, f"{module} imports {sorted(ours)}"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    heavy = ("mitmproxy", "numpy", "scipy", "plotly", "aiohttp", "socketio", "sqlite_utils", "rich")
+    script = (
+        "import sys\n"
+        "from nestperf.cli import run\n"
+        f"assert run({arguments!r}) == 0\n"
+        f"heavy = [name for name in {heavy!r} if name in sys.modules]\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
