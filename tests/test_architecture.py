@@ -51,13 +51,13 @@ SQL_ONLY_IN = frozenset({"nestperf/capture/schema.py", "nestperf/capture/writer.
 ASYNC_SOCKETS_ONLY_IN = "replay/transport"
 
 
-def modules(*folders: str) -> Iterator[str]:
+def modules(*folders: str) -> list[str]:
+    """The Python files of folders (or files), as paths from the root."""
+    found: list[Path] = []
     for folder in folders:
         path = ROOT / folder
-        files = [path] if path.suffix == ".py" else sorted(path.rglob("*.py"))
-        for file in files:
-            if file.exists():
-                yield str(file.relative_to(ROOT))
+        found += [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return [str(file.relative_to(ROOT)) for file in found]
 
 
 def imports(module: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import unquote_plus
 
 from nestperf.capture.model import Pairs
-from nestperf.capture.vault import BASE64, JSON, RAW, URL, Vault, encode_form
+from nestperf.capture.vault import ASCII, BASE64, JSON, RAW, URL, Vault, encode_form
 
 SECRET_WORDS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "api_key", "api-key", "accesskey",
                 "access_key", "access-key", "privatekey", "private_key", "credential", "csrf",
@@ -30,7 +30,7 @@ NOT_SECRET = frozenset({"tokentype", "token_type", "tokens", "max_tokens", "acce
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*")
 _NAMED = re.compile(r'"((?:[^"\\]|\\.){1,80})"\s*:\s*(?:"((?:[^"\\]|\\.)*)("|\\?\Z)|(-?\d[\d.eE+-]*))')
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(?!\s*:)')
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?')
 _PAIR = re.compile(r"(?<![^&?;#])([^&=?;#]{1,80})=([^&#]*)")
 _HTML_FIELD = re.compile(r"<(?:input|meta)\b[^>]{0,2000}>", re.IGNORECASE)
 _HTML_NAME = re.compile(r"""\bname\s*=\s*["']([^"']{1,80})["']""", re.IGNORECASE)
@@ -57,6 +57,8 @@ class Redactor:
         self._extra = frozenset(name.lower() for name in extra_names)
         self._known: list[tuple[str, str]] = []
         """(text to look for, placeholder), longest first."""
+        self._numbers: list[tuple[re.Pattern[str], str, str]] = []
+        """The same for JSON numbers."""
         self._noticed: set[str] = set()
         self._words = (*SECRET_WORDS, *(f'"{name}"' for name in SECRET_NAMES | self._extra))
 
@@ -111,6 +113,9 @@ class Redactor:
         for known, placeholder in self._known:
             if known in text:
                 text = text.replace(known, placeholder)
+        for pattern, number, placeholder in self._numbers:
+            if number in text:
+                text = pattern.sub(placeholder, text)
         return text
 
     def _is_secret(self, lower: str) -> bool:
@@ -145,7 +150,8 @@ class Redactor:
         return match[0][: match.start(2) - match.start()] + self._conceal_json(string) + end
 
     def _auth_string(self, match: re.Match[str]) -> str:
-        return f'"{self._conceal_json(match[1])}"' if match[1] else match[0]
+        is_name = match[2] is not None
+        return match[0] if is_name or not match[1] else f'"{self._conceal_json(match[1])}"'
 
     def _html_field(self, match: re.Match[str]) -> str:
         name = _HTML_NAME.search(match[0])
@@ -173,12 +179,18 @@ class Redactor:
             decoded = json.loads(f'"{raw}"', strict=False)
         except ValueError:
             return self._conceal(raw)
-        exact = isinstance(decoded, str) and encode_form(decoded, JSON) == raw
-        return self._conceal(decoded, JSON) if exact else self._conceal(raw)
+        for form in (JSON, ASCII):
+            if encode_form(decoded, form) == raw:
+                return self._conceal(decoded, form)
+        return self._conceal(raw)
 
     def _conceal_number(self, number: str) -> str:
         placeholder = self.vault.conceal_number(number)
-        self._notice(number)
+        if number not in self._noticed:
+            self._noticed.add(number)
+            if len(number) >= _SHORTEST_ELSEWHERE:
+                # Only where it is a number of its own: inside a longer one the placeholder could not be told apart.
+                self._numbers.append((re.compile(rf"(?<![\d.]){re.escape(number)}(?![\d.])"), number, placeholder))
         return placeholder
 
     def _conceal(self, value: str, form: str = RAW) -> str:
@@ -194,7 +206,7 @@ class Redactor:
         self._noticed.add(value)
         if len(value) < _SHORTEST_ELSEWHERE or _WORD.fullmatch(value):
             return
-        forms = {encode_form(value, form): form for form in (*BASE64, URL, JSON, RAW)}
+        forms = {encode_form(value, form): form for form in (*BASE64, URL, ASCII, JSON, RAW)}
         self._known += [(text, self.vault.conceal(value, form)) for text, form in forms.items() if len(text) >= 8]
         self._known.sort(key=lambda item: -len(item[0]))
 

@@ -2,8 +2,9 @@
 
 One line of JSON a secret, readable by its owner alone, and always written before the capture refers to it. A
 placeholder is safe in URLs, headers, cookies and JSON: `nps_<tag>_<number><form>`, where the tag belongs to the file
-and the form says how the original was written at that place (`_` as it is, `u` URL-encoded, `j` JSON-escaped, `b`,
-`c`, `d` inside base64 at byte offset 0, 1, 2 modulo 3). A JSON number becomes a number of twelve digits.
+and the form says how the original was written at that place (`_` as it is, `u` URL-encoded, `j` JSON-escaped, `a` the
+same in ASCII, `b`, `c`, `d` inside base64 at byte offset 0, 1, 2 modulo 3). A JSON number becomes a number of twelve
+digits.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from urllib.parse import quote
 from nestperf.errors import CaptureTruncated, UsageError
 
 FORMAT = 1
-RAW, URL, JSON = "_", "u", "j"
+RAW, URL, JSON, ASCII = "_", "u", "j", "a"
 BASE64 = ("b", "c", "d")
 
 
@@ -36,6 +37,8 @@ def encode_form(value: str, form: str) -> str:
         return quote(value, safe="")
     if form == JSON:
         return json.dumps(value, ensure_ascii=False)[1:-1]
+    if form == ASCII:
+        return json.dumps(value)[1:-1]
     if form in BASE64:
         offset = BASE64.index(form)
         content = value.encode()
@@ -58,7 +61,7 @@ class Vault:
         self._begun = False
         self._number_tag = f"8{int(self.tag, 16) % 100_000:05d}"
         self._pattern = re.compile(
-            rf"nps_{self.tag}_(\d+)([{RAW}{URL}{JSON}{''.join(BASE64)}])|(?<![\d.]){self._number_tag}(\d{{6}})(?!\d)"
+            rf"nps_{self.tag}_(\d+)([{RAW}{URL}{JSON}{ASCII}{''.join(BASE64)}])|(?<![\d.]){self._number_tag}(\d{{6}})(?!\d)"
         )
 
     @classmethod
