@@ -41,7 +41,7 @@ class Title(NamedTuple):
     @property
     def poster_path(self) -> str:
         """Where the application serves its picture."""
-        return f"/posters/{self.tmdb_id}.svg"
+        return f"/posters/{self.tmdb_id}"
 
 
 def build_catalogue() -> tuple[Title, ...]:

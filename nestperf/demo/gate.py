@@ -64,7 +64,8 @@ class Gate:
             _log.exception("The demo application failed to answer %s %s", request.method, request.path_qs)
             response = _answer_of(failed(500, "Internal server error", "Unexpected error"))
         row.status = response.status
-        self.counts.statuses[response.status] += 1
+        if not request.path.startswith(_UNCOUNTED):
+            self.counts.statuses[response.status] += 1
         if response.prepared or not isinstance(response, web.Response):
             return response
         response = finish(request, response)

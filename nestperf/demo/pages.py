@@ -55,7 +55,7 @@ class Pages:
             web.get("/signin", self.signin),
             web.get("/dashboard", self.dashboard),
             web.get(self._folder + "{name}", self.asset),
-            web.get("/posters/{tmdb_id:[0-9]{1,9}}.svg", self.poster),
+            web.get("/posters/{tmdb_id:[0-9]{1,9}}", self.poster),
             web.get("/favicon.ico", self.icon),
         ]
 
