@@ -13,9 +13,8 @@ from typing import Any
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.contents import BodyCollector, Contents
-from nestperf.capture.kinds import field as head_field
-from nestperf.capture.kinds import kind_of
-from nestperf.capture.model import Client, Exchange, Kind, Outcome, Pairs, Row
+from nestperf.capture.kinds import Fields, fields_of, kind_of
+from nestperf.capture.model import Client, Exchange, Kind, Outcome, Row
 from nestperf.capture.routes import route_of
 from nestperf.wire import http1
 from proxy_addon.sockets import SocketTrack
@@ -30,7 +29,11 @@ class _Open:
     id: int
     connection: _Connection
     request: http1.RequestHead
+    sent: Fields
+    """The request's fields."""
     client_id: int
+    answered: Fields = field(default_factory=dict)
+    """The answer's fields."""
     request_body: BodyCollector | None = None
     request_end: http1.RequestEnd | None = None
     response: http1.ResponseHead | None = None
@@ -175,11 +178,12 @@ class Recorder:
 
     def _request_head(self, connection: _Connection, head: http1.RequestHead, cost_ns: int) -> None:
         self._last_exchange += 1
-        agent = head_field(head.headers, "user-agent")
-        exchange = _Open(self._last_exchange, connection, head, self._client(connection.address, agent))
+        sent = fields_of(head.headers)
+        client_id = self._client(connection.address, sent.get("user-agent", ""))
+        exchange = _Open(self._last_exchange, connection, head, sent, client_id)
         exchange.request_cost_ns = cost_ns
         exchange.connect_ns, connection.connect_ns = self._waited_connect(connection, head.stamp_ns), None
-        if not is_browser(head.headers):
+        if not is_browser(sent):
             exchange.cause = self._cause(connection.upstream)
         connection.asked = True
         connection.exchanges[head.exchange] = exchange
@@ -202,8 +206,7 @@ class Recorder:
         if exchange is None:
             return
         if exchange.request_body is None:
-            coding = head_field(exchange.request.headers, "content-encoding")
-            exchange.request_body = self._contents.collect(coding, request=True)
+            exchange.request_body = self._contents.collect(exchange.sent.get("content-encoding", ""), request=True)
         self._contents.grow(exchange.request_body, piece.data)
         exchange.request_cost_ns = cost_ns
         exchange.changed = True
@@ -228,6 +231,7 @@ class Recorder:
         exchange = connection.exchanges.get(head.exchange)
         if exchange is not None:
             exchange.response = head
+            exchange.answered = fields_of(head.headers)
             exchange.response_cost_ns = cost_ns
             exchange.header_sets = None
             exchange.changed = True
@@ -237,8 +241,9 @@ class Recorder:
         if exchange is None or exchange.response is None:
             return
         if exchange.response_body is None:
-            coding = head_field(exchange.response.headers, "content-encoding")
-            exchange.response_body = self._contents.collect(coding, request=False)
+            exchange.response_body = self._contents.collect(
+                exchange.answered.get("content-encoding", ""), request=False
+            )
         self._contents.grow(exchange.response_body, piece.data)
         exchange.response_cost_ns = cost_ns
         exchange.changed = True
@@ -325,14 +330,13 @@ class Recorder:
         request, response = exchange.request, exchange.response
         request_end, response_end = exchange.request_end, exchange.response_end
         stamp = self._stamp
-        answered: Pairs = response.headers if response is not None else ()
         if exchange.header_sets is None:
             exchange.header_sets = (
                 self._contents.headers(request.headers),
-                self._contents.headers(answered) if response is not None else None,
+                self._contents.headers(response.headers) if response is not None else None,
             )
         status = response.status if response is not None else None
-        kind = kind_of(request.method, request.target, request.headers, status, answered)
+        kind = kind_of(request.method, request.target, exchange.sent, status, exchange.answered)
         done = response_end if response_end is not None and response_end.complete else None
         if kind is Kind.UPGRADE and response is not None:
             done_ns: int | None = stamp(response.stamp_ns)
@@ -348,19 +352,19 @@ class Recorder:
             kind=kind,
             server_call=exchange.cause is not None,
             method=request.method,
-            authority=head_field(request.headers, "host"),
+            authority=exchange.sent.get("host", ""),
             target=target,
             route=route_of(target),
             http_version=request.version,
             request_headers=exchange.header_sets[0],
             request_trailers=self._trailers(request_end),
-            request_body=self._body(exchange, 0, request.headers, whole=request_end is not None),
+            request_body=self._body(exchange, 0, exchange.sent, whole=request_end is not None),
             request_bytes=request_end.wire_size if request_end else request.size + _size(exchange.request_body),
             status=status,
             reason=response.reason if response is not None else None,
             response_headers=exchange.header_sets[1],
             response_trailers=self._trailers(response_end),
-            response_body=self._body(exchange, 1, answered, whole=whole and done is not None),
+            response_body=self._body(exchange, 1, exchange.answered, whole=whole and done is not None),
             response_bytes=_response_bytes(response, response_end, exchange.response_body),
             interim=json.dumps(exchange.interim) if exchange.interim else None,
             intended_ns=None,
@@ -378,15 +382,15 @@ class Recorder:
     def _trailers(self, end: http1.RequestEnd | http1.ResponseEnd | None) -> int | None:
         return self._contents.headers(end.trailers) if end is not None and end.trailers else None
 
-    def _body(self, exchange: _Open, which: int, headers: Pairs, *, whole: bool) -> int | None:
+    def _body(self, exchange: _Open, which: int, fields: Fields, *, whole: bool) -> int | None:
         body = exchange.request_body if which == 0 else exchange.response_body
         if body is None:
             return None
         end = exchange.request_end if which == 0 else exchange.response_end
-        chunked = end.chunked if end is not None else "chunked" in head_field(headers, "transfer-encoding").lower()
+        chunked = end.chunked if end is not None else "chunked" in fields.get("transfer-encoding", "").lower()
         stored = self._contents.store(
             body,
-            media_type=head_field(headers, "content-type"),
+            media_type=fields.get("content-type", ""),
             chunked=chunked,
             whole=whole,
             body_id=exchange.body_ids[which],
@@ -403,9 +407,9 @@ class Recorder:
         return known
 
 
-def is_browser(headers: Pairs) -> bool:
+def is_browser(sent: Fields) -> bool:
     """Whether a browser sent this: fetch metadata (https://www.w3.org/TR/fetch-metadata/), or its User-Agent."""
-    return head_field(headers, "user-agent").startswith("Mozilla/") or bool(head_field(headers, "sec-fetch-mode"))
+    return sent.get("user-agent", "").startswith("Mozilla/") or "sec-fetch-mode" in sent
 
 
 def _size(body: BodyCollector | None) -> int:

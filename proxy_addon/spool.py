@@ -24,6 +24,7 @@ _BATCH_S = 0.02
 """Records wait this long for company: waking the recorder for each would cost the relay its turn on a shared core."""
 _FULL_BATCH = 2**18
 _PIPE_SIZE = 2**20
+_BYTES = (What.CLIENT_BYTES, What.SERVER_BYTES)
 
 
 class Spool:
@@ -64,16 +65,16 @@ class Spool:
 
     def put(self, what: What, connection: int, stamp_ns: int, cost_ns: int = 0, payload: bytes = b"") -> None:
         """Hand on a record."""
-        if connection in self._gaps:
-            if what is What.CLOSED:
-                self._gaps.discard(connection)
-            elif payload:
+        if what in _BYTES:
+            if connection in self._gaps:
                 self._count_loss(len(payload))
                 return
-        elif payload and self._waiting() > self._most_waiting:
-            self._gaps.add(connection)
-            self._count_loss(len(payload))
-            what, payload = What.GAP, json.dumps({"bytes": len(payload)}).encode()
+            if self._waiting() > self._most_waiting:
+                self._gaps.add(connection)
+                self._count_loss(len(payload))
+                what, payload = What.GAP, b""
+        elif what is What.CLOSED:
+            self._gaps.discard(connection)
         self._batch.append(encode(what, connection, stamp_ns, cost_ns, payload))
         self._batch_size += len(payload)
         if self._batch_size >= _FULL_BATCH:

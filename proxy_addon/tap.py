@@ -32,8 +32,7 @@ class What(enum.IntEnum):
     CLOSED = 7
     """Both sides are done with the connection."""
     GAP = 8
-    """From here on the copy of this connection has holes: the recorder was too slow and something was dropped. The
-    payload is JSON: `bytes` dropped."""
+    """The recorder was too slow: from here on this connection's bytes are dropped."""
     LAG = 9
     """The relay's event loop was late by `cost_ns` (connection 0)."""
     FINISHED = 10

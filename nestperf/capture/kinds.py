@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nestperf.capture.model import Kind, Pairs
 
 _ASSET_DESTINATIONS = frozenset(
@@ -15,6 +17,15 @@ _ASSET_MEDIA = ("image/", "font/", "audio/", "video/", "text/css", "text/javascr
 _STREAM_MEDIA = ("text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace")
 
 
+Fields = Mapping[str, str]
+"""A head's fields by lower-case name; of repeats the first."""
+
+
+def fields_of(pairs: Pairs) -> Fields:
+    """A head's fields for looking things up."""
+    return {name.lower(): value for name, value in reversed(pairs)}
+
+
 def field(pairs: Pairs, name: str) -> str:
     """The first field of that name (given in lower case), empty where there is none."""
     for key, value in pairs:
@@ -23,25 +34,23 @@ def field(pairs: Pairs, name: str) -> str:
     return ""
 
 
-def kind_of(method: str, target: str, request: Pairs, status: int | None, response: Pairs) -> Kind:
+def kind_of(method: str, target: str, request: Fields, status: int | None, response: Fields) -> Kind:
     """Classify an exchange; the answer may still be missing (`status` None, `response` empty)."""
-    sent = {name.lower(): value for name, value in request}
-    if status == 101 or ("upgrade" in sent and "upgrade" in sent.get("connection", "").lower()):
+    if status == 101 or ("upgrade" in request and "upgrade" in request.get("connection", "").lower()):
         return Kind.UPGRADE
-    if method == "OPTIONS" and "access-control-request-method" in sent:
+    if method == "OPTIONS" and "access-control-request-method" in request:
         return Kind.PREFLIGHT
-    query = target.partition("?")[2]
-    if "transport=polling" in query and "EIO=" in query:
+    if "transport=polling" in target and "EIO=" in target:
         return Kind.POLL
-    media = field(response, "content-type").lower()
+    media = response.get("content-type", "").lower()
     if media.startswith(_STREAM_MEDIA):
         return Kind.STREAM
-    destination = sent.get("sec-fetch-dest", "")
+    destination = request.get("sec-fetch-dest", "")
     if destination in _PAGE_DESTINATIONS:
         return Kind.PAGE
     if destination in _ASSET_DESTINATIONS:
         return Kind.ASSET
-    if media.startswith("text/html") and "text/html" in sent.get("accept", ""):
+    if media.startswith("text/html") and "text/html" in request.get("accept", ""):
         return Kind.PAGE
     if media.startswith(_ASSET_MEDIA):
         return Kind.ASSET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nestperf.capture.kinds import kind_of
+from nestperf.capture.kinds import fields_of, kind_of
 from nestperf.capture.model import Kind, Pairs
 
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
@@ -33,4 +33,4 @@ JSON = (("Content-Type", "application/json"),)
 def test_kind_of_table(
     method: str, target: str, request_head: Pairs, status: int | None, response_head: Pairs, kind: Kind
 ) -> None:
-    assert kind_of(method, target, request_head, status, response_head) is kind
+    assert kind_of(method, target, fields_of(request_head), status, fields_of(response_head)) is kind

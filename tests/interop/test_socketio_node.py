@@ -1,0 +1,138 @@
+"""Node's own Socket.IO client and server on both ends of the recorder: everything they said is in the capture once."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nestperf.capture.model import Outcome, Packet
+from nestperf.capture.reader import Capture
+from nestperf.capture.vault import Vault
+from tests.conftest import Recorder
+
+pytestmark = pytest.mark.peer("node")
+
+NODE = Path(__file__).parent / "node"
+
+
+@pytest.fixture(autouse=True)
+def _packages() -> None:
+    if not (NODE / "node_modules" / "socket.io").is_dir():
+        sentence = "Node's socket.io is missing: run `npm install --prefix tests/interop/node --no-package-lock`."
+        import os
+
+        if os.environ.get("NESTPERF_REQUIRE_PEERS"):
+            pytest.fail(sentence, pytrace=False)
+        pytest.skip(sentence)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., int]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(**options: Any) -> int:
+        process = subprocess.Popen(
+            ["node", str(NODE / "server.mjs"), json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        return int(process.stdout.readline())
+
+    yield start
+    for process in started:
+        process.communicate(timeout=10)
+
+
+def visit(url: str, **options: Any) -> list[dict[str, Any]]:
+    """Let Node's client play its visit; what it sent and saw."""
+    command = ["node", str(NODE / "client.mjs"), url, json.dumps(options)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def shown(capture: Capture, vault: Vault, packet: Packet) -> list[Any]:
+    """A packet's arguments as Node's client printed them: attachments in place, secrets revealed."""
+    ids = json.loads(packet.attachments or "[]")
+
+    def restore(value: Any) -> Any:
+        if isinstance(value, dict):
+            if value.get("_placeholder"):
+                body = capture.body(ids[value["num"]])
+                assert body is not None
+                assert body.content is not None
+                return {"bytes": list(body.content)}
+            return {name: restore(inner) for name, inner in value.items()}
+        return [restore(inner) for inner in value] if isinstance(value, list) else value
+
+    restored = restore(json.loads(vault.reveal(packet.payload or "[]")))
+    assert isinstance(restored, list)
+    return restored
+
+
+def said(capture: Capture, vault: Vault, sender: str, kind: str) -> list[tuple[str | None, list[Any]]]:
+    """(namespace, event name and arguments) of all packets of one sender and type, in order."""
+    return [
+        (packet.namespace, ([packet.event] if kind == "event" else []) + shown(capture, vault, packet))
+        for packet in capture.packets()
+        if packet.sender == sender and packet.type == kind
+    ]
+
+
+def told(lines: list[dict[str, Any]], what: str) -> list[tuple[str, list[Any]]]:
+    return [(line["namespace"], line["rest"]) for line in lines if line["what"] == what]
+
+
+SETUPS = {
+    "websocket": {"transports": ["websocket"]},
+    "polling": {"transports": ["polling"]},
+    "polling, then upgrade": {"transports": ["polling", "websocket"], "settle": 200},
+    "deflate": {"transports": ["websocket"]},
+    "kicked by the server": {"transports": ["websocket"], "kicked": True},
+}
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_capture_holds_what_the_client_sent_and_saw_once_in_order(
+    setup: str, serve: Callable[..., int], record: Callable[..., Recorder]
+) -> None:
+    port = serve(perMessageDeflate={"threshold": 10}) if setup == "deflate" else serve()
+    recorder = record(f"http://127.0.0.1:{port}")
+    lines = visit(recorder.urls[0], **SETUPS[setup])
+    assert recorder.stop() == 0, recorder.output
+    vault = Vault.open(recorder.capture)
+    assert vault is not None
+    with Capture.open(recorder.capture) as capture:
+        assert said(capture, vault, "server", "event") == told(lines, "received")
+        assert said(capture, vault, "client", "event") == told(lines, "sent")
+        assert said(capture, vault, "server", "ack") == told(lines, "acked")
+        assert [packet.namespace for packet in capture.packets() if packet.type == "connect_error"] == ["/media"]
+        (socket,) = capture.sockets()
+        assert socket.protocol == "socket.io"
+        assert socket.version == 4
+        assert socket.transports == {"polling, then upgrade": "polling,websocket", "polling": "polling"}.get(
+            setup, "websocket"
+        )
+        assert socket.outcome is Outcome.OK
+        assert socket.connected_ns is not None
+        packets = list(capture.packets())
+        assert all(packet.stamp_ns <= packet.done_ns for packet in packets)
+        acks = [packet for packet in packets if packet.type == "ack"]
+        by_id = {packet.id: packet for packet in packets}
+        for ack in acks:
+            assert ack.answers is not None
+            asked = by_id[ack.answers]
+            assert (asked.ack_id, asked.namespace, asked.type) == (ack.ack_id, ack.namespace, "event")
+        assert any(frame.compressed for frame in capture.frames()) == (setup == "deflate")
+        assert capture.run.losses == {}
+    content = recorder.capture.read_bytes()
+    assert b"let-me-in-please" not in content
+    assert base64.b64encode(b"let-me-in-please") not in content
