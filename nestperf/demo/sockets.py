@@ -68,9 +68,10 @@ class Sockets:
 
     async def stop(self) -> None:
         """Close every socket and end the background tasks."""
-        if self._server.eio.sockets:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._server.eio.disconnect(), _CLOSING_S)
+        # One by one: engineio's own "all of them" fails when the last one closes by itself in the meantime.
+        closing = [self._server.eio.disconnect(socket_id) for socket_id in list(self._server.eio.sockets)]
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*closing, return_exceptions=True), _CLOSING_S)
         await self._server.shutdown()
         for task in self._background:
             task.cancel()
