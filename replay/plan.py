@@ -1,0 +1,426 @@
+"""From a capture to sessions of steps: what is sent, what it waits for, what is not sent and why.
+
+A step waits for exactly those earlier steps whose end may have released it: all that were done when it was sent,
+without those that others of them had waited for already. So what was parallel stays parallel and what was sequential
+stays causal. Pure but for reading the capture; the same capture always gives the same plan.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from nestperf.capture.kinds import field
+from nestperf.capture.model import Body, Exchange, Kind, Outcome, Packet, Pairs, Socket
+from nestperf.capture.reader import Capture
+from nestperf.capture.routes import route_of
+from nestperf.capture.vault import Vault
+from nestperf.errors import CaptureEmpty
+from replay.correlate import Answered, correlate
+from replay.steps import Action, Close, Emit, Http, Join, Leave, Open, Plan, Reply, SessionPlan, Skipped, Step
+
+BROWSER_CONNECTIONS = 6
+"""HTTP/1.1 connections a browser opens to one host."""
+_NOT_OFFERED = frozenset({"sec-websocket-extensions", "content-length", "transfer-encoding"})
+"""Fields of a recorded handshake that a new one must not claim: frames go out uncompressed."""
+
+
+class Moment(NamedTuple):
+    """A step before it knows its predecessors."""
+
+    action: Action
+    sent_ns: int
+    done_ns: int | None
+    """None: nobody waits for it."""
+    answer: Answered | None = None
+
+
+class Release(NamedTuple):
+    """What releases a step, and how long after."""
+
+    after: tuple[int, ...]
+    think_ns: int
+
+
+def release_order(spans: Sequence[tuple[int, int | None]], start_ns: int) -> tuple[Release, ...]:
+    """What releases each of `spans` (sent, done; in the order sent; done None: nobody waits for it).
+
+    Of all spans done when one was sent only those matter that ended after the last of the others began; this
+    is the transitive reduction of an interval order, kept as a frontier in one sweep.
+    """
+    running: list[tuple[int, int]] = []
+    frontier: list[tuple[int, int]] = []
+    releases = []
+    for index, (sent_ns, done_ns) in enumerate(spans):
+        while running and running[0][0] <= sent_ns:
+            ended_ns, ended = heapq.heappop(running)
+            began_ns = spans[ended][0]
+            frontier = [(ns, i) for ns, i in frontier if not (ns <= began_ns and i < ended)]
+            frontier.append((ended_ns, ended))
+        latest_ns = max((ns for ns, _ in frontier), default=start_ns)
+        releases.append(Release(tuple(sorted(i for _, i in frontier)), max(0, sent_ns - latest_ns)))
+        if done_ns is not None:
+            heapq.heappush(running, (max(done_ns, sent_ns), index))
+    return tuple(releases)
+
+
+def build_plan(capture: Capture, vault: Vault | None) -> Plan:
+    """Plan the replay of `capture`, secrets revealed through its `vault`.
+
+    Raises:
+        CaptureEmpty: nothing in it can be sent.
+        CaptureError: it cannot be read.
+    """
+    builder = _Builder(capture, vault or Vault.in_memory())
+    sessions = tuple(builder.sessions())
+    if not sessions:
+        reasons = sorted({skipped.reason for skipped in builder.skipped})
+        why = f" ({'; '.join(reasons[:3])})" if reasons else ""
+        raise CaptureEmpty(
+            f"There is nothing to replay in {capture.path}{why}: record a session with `nestperf record URL`."
+        )
+    return Plan(sessions=sessions, skipped=tuple(builder.skipped), notes=tuple(sorted(builder.notes)))
+
+
+class _Builder:
+    """One pass over a capture."""
+
+    def __init__(self, capture: Capture, vault: Vault) -> None:
+        self.capture = capture
+        self.vault = vault
+        self.skipped: list[Skipped] = []
+        self.notes: set[str] = set()
+        self._heads: dict[int | None, Pairs] = {}
+        self._by_client: dict[int | None, int] = {}
+        self._end_ns = 0
+
+    def sessions(self) -> Iterator[SessionPlan]:
+        """The sessions in which something is sent, in order of arrival."""
+        known = self.capture.sessions()
+        self._by_client = {session.client_id: session.id for session in known if session.vu is None}
+        agents = {client.id: client.user_agent for client in self.capture.clients()}
+        exchanges = list(self.capture.exchanges())
+        sockets = list(self.capture.sockets())
+        self._end_ns = max([e.done_ns or e.sent_ns for e in exchanges] + [self.capture.run.ended_ns or 0])
+        moments: dict[int, list[Moment]] = defaultdict(list)
+        for exchange in exchanges:
+            owner = self._owner(exchange)
+            moment = self._exchange(exchange, owner)
+            if moment is not None and owner is not None:
+                moments[owner].append(moment)
+        openers = _openers(exchanges, sockets)
+        packets = self._packets()
+        for socket in sockets:
+            owner = self._owner(socket)
+            if owner is not None:
+                moments[owner] += self._socket(socket, openers.get(socket.id), packets.get(socket.id, []))
+        for session in known:
+            if moments.get(session.id):
+                agent = agents.get(session.client_id or 0, "")
+                yield _session(session.id, session.label, agent, moments[session.id])
+
+    def _owner(self, row: Exchange | Socket) -> int | None:
+        return row.session_id if row.session_id is not None else self._by_client.get(row.client_id)
+
+    def _skip(self, exchange: Exchange, reason: str) -> None:
+        self.skipped.append(Skipped("exchanges", exchange.id, f"{exchange.method} {exchange.route}", reason))
+
+    def _exchange(self, exchange: Exchange, session: int | None) -> Moment | None:
+        reason = _not_sent(exchange, session)
+        body = self.capture.body(exchange.request_body)
+        if reason is None and body is not None and body.state in ("cut", "omitted"):
+            reason = "its body was not stored whole"
+        if reason is not None:
+            self._skip(exchange, reason)
+            return None
+        return Moment(self._http(exchange, body), exchange.sent_ns, _waited_until(exchange), self._answer(exchange))
+
+    def _http(self, exchange: Exchange, body: Body | None) -> Http:
+        headers = self._head(exchange.request_headers)
+        content = b"" if body is None else self.vault.reveal_bytes(body.content or b"")
+        return Http(
+            source=exchange.id,
+            upstream=exchange.upstream,
+            kind=exchange.kind,
+            method=exchange.method,
+            authority=exchange.authority,
+            target=self.vault.reveal(exchange.target),
+            route=exchange.route,
+            version=exchange.http_version if exchange.http_version.startswith("HTTP/") else "HTTP/1.1",
+            headers=headers,
+            trailers=self._head(exchange.request_trailers),
+            body=content,
+            coding=body.coding if body is not None and body.state == "whole" else "",
+            media_type=field(headers, "content-type"),
+            chunked=body.chunked if body is not None else "chunked" in field(headers, "transfer-encoding").lower(),
+            connection=exchange.connection,
+            status=exchange.status,
+            hold_ns=self._hold_ns(exchange),
+        )
+
+    def _hold_ns(self, exchange: Exchange) -> int | None:
+        if exchange.outcome is Outcome.UNFINISHED or exchange.done_ns is None:
+            return max(0, self._end_ns - exchange.sent_ns)
+        if exchange.outcome is Outcome.ABORTED:
+            return exchange.done_ns - exchange.sent_ns
+        return None
+
+    def _answer(self, exchange: Exchange) -> Answered | None:
+        if exchange.done_ns is None or exchange.status is None:
+            return None
+        text = None
+        body = self.capture.body(exchange.response_body)
+        if body is not None and body.state == "whole" and "json" in body.media_type:
+            text = self.vault.reveal_bytes(body.content or b"").decode("utf-8", "replace")
+        return Answered(exchange.done_ns, self._head(exchange.response_headers), text)
+
+    def _head(self, header_set: int | None) -> Pairs:
+        pairs = self._heads.get(header_set)
+        if pairs is None:
+            stored = self.capture.headers(header_set)
+            pairs = self._heads[header_set] = tuple((name, self.vault.reveal(value)) for name, value in stored)
+        return pairs
+
+    def _packets(self) -> dict[int, list[Packet]]:
+        by_socket: dict[int, list[Packet]] = defaultdict(list)
+        for packet in self.capture.packets():
+            if packet.type is not None:
+                by_socket[packet.socket_id].append(packet)
+        return by_socket
+
+    def _socket(self, socket: Socket, opener: Exchange | None, packets: list[Packet]) -> list[Moment]:
+        reason = _socket_not_sent(socket, opener)
+        if reason is not None:
+            self.skipped.append(Skipped("sockets", socket.id, route_of(socket.target), reason))
+            return []
+        assert opener is not None
+        if "polling" in socket.transports:
+            self.notes.add("Socket.IO connections that began with long-polling are replayed over WebSocket alone.")
+        done_ns = socket.connected_ns or socket.closed_ns
+        moments = [Moment(self._open(socket, opener, packets), socket.opened_ns, done_ns)]
+        for position, packet in enumerate(packets):
+            if packet.sender == "client":
+                moments += self._packet(packet, packets[position + 1 :])
+        if not _closed_by_server(socket):
+            closed_ns = socket.closed_ns if socket.closed_ns is not None else max(self._end_ns, socket.opened_ns)
+            close = Close(
+                socket=socket.id,
+                code=socket.close_code,
+                reason=socket.close_reason or "",
+                cut=socket.closed_by == "cut",
+            )
+            moments.append(Moment(close, closed_ns, closed_ns))
+        return moments
+
+    def _open(self, socket: Socket, opener: Exchange, packets: list[Packet]) -> Open:
+        target = _websocket_target(self.vault.reveal(socket.target))
+        return Open(
+            socket=socket.id,
+            source=socket.exchange_id,
+            upstream=socket.upstream,
+            authority=socket.authority,
+            target=target,
+            route=route_of(target),
+            headers=_handshake_fields(self._head(opener.request_headers)),
+            replies=tuple(self._replies(packets)),
+            closed_by_server=_closed_by_server(socket),
+        )
+
+    def _replies(self, packets: list[Packet]) -> Iterator[Reply]:
+        asked: dict[tuple[str | None, int | None], str] = {}
+        for packet in packets:
+            key = (packet.namespace, packet.ack_id)
+            if packet.type == "event" and packet.sender == "server" and packet.ack_id is not None:
+                asked[key] = packet.event or ""
+            elif packet.type == "ack" and packet.sender == "client" and key in asked:
+                payload = self.vault.reveal(packet.payload or "[]")
+                yield Reply(packet.namespace or "/", asked.pop(key), payload, self._attachments(packet))
+
+    def _packet(self, packet: Packet, later: list[Packet]) -> Iterator[Moment]:
+        namespace = packet.namespace or "/"
+        payload = None if packet.payload is None else self.vault.reveal(packet.payload)
+        if packet.type == "connect":
+            answer = _answer_to_connect(packet, later)
+            join = Join(
+                socket=packet.socket_id,
+                source=packet.id,
+                namespace=namespace,
+                payload=payload,
+                accepted=None if answer is None else answer.type == "connect",
+            )
+            yield Moment(join, packet.stamp_ns, None if answer is None else answer.done_ns)
+        elif packet.type == "event":
+            ack = _ack_of(packet, later)
+            emit = Emit(
+                socket=packet.socket_id,
+                source=packet.id,
+                namespace=namespace,
+                event=packet.event or "",
+                payload=payload or "[]",
+                ack_id=packet.ack_id,
+                acknowledged=ack is not None,
+                attachments=self._attachments(packet),
+            )
+            done_ns = packet.stamp_ns if packet.ack_id is None else None if ack is None else ack.done_ns
+            yield Moment(emit, packet.stamp_ns, done_ns)
+        elif packet.type == "disconnect":
+            leave = Leave(socket=packet.socket_id, source=packet.id, namespace=namespace)
+            yield Moment(leave, packet.stamp_ns, packet.stamp_ns)
+
+    def _attachments(self, packet: Packet) -> tuple[bytes, ...]:
+        if not packet.attachments:
+            return ()
+        bodies = (self.capture.body(body_id) for body_id in json.loads(packet.attachments))
+        return tuple(self.vault.reveal_bytes(body.content or b"") if body is not None else b"" for body in bodies)
+
+
+def _session(session_id: int, label: str, user_agent: str, moments: list[Moment]) -> SessionPlan:
+    moments.sort(key=lambda moment: moment.sent_ns)
+    start_ns = moments[0].sent_ns
+    releases = release_order([(moment.sent_ns, moment.done_ns) for moment in moments], start_ns)
+    before: dict[int, int] = {}
+    steps = []
+    for index, (moment, release) in enumerate(zip(moments, releases, strict=True)):
+        socket = getattr(moment.action, "socket", None)
+        steps.append(
+            Step(
+                index=index,
+                action=moment.action,
+                sent_ns=moment.sent_ns - start_ns,
+                waited=moment.done_ns is not None,
+                after=release.after,
+                think_ns=release.think_ns,
+                behind=None if socket is None else before.get(socket),
+            )
+        )
+        if socket is not None:
+            before[socket] = index
+    links = correlate(steps, [moment.answer for moment in moments], start_ns)
+    return SessionPlan(
+        source=session_id,
+        label=label,
+        user_agent=user_agent,
+        steps=tuple(
+            replace(step, uses=uses, takes=takes)
+            for step, uses, takes in zip(steps, links.uses, links.takes, strict=True)
+        ),
+        length_ns=max(max(moment.sent_ns, moment.done_ns or 0) for moment in moments) - start_ns,
+        values=links.values,
+        connections=_connection_limits(moments),
+    )
+
+
+def _openers(exchanges: Iterable[Exchange], sockets: Iterable[Socket]) -> dict[int, Exchange]:
+    """Socket: the exchange whose fields its handshake repeats; the WebSocket upgrade rather than a first poll."""
+    upgrades: dict[str, Exchange] = {}
+    by_id: dict[int, Exchange] = {}
+    for exchange in exchanges:
+        if exchange.kind is Kind.UPGRADE:
+            upgrades[exchange.target.partition("sid=")[2].partition("&")[0]] = exchange
+        if exchange.kind in (Kind.UPGRADE, Kind.POLL):
+            by_id[exchange.id] = exchange
+    found = {}
+    for socket in sockets:
+        upgrade = upgrades.get(socket.sid) if socket.sid else None
+        opener = upgrade or by_id.get(socket.exchange_id or 0)
+        if opener is not None:
+            found[socket.id] = opener
+    return found
+
+
+def _connection_limits(moments: Iterable[Moment]) -> dict[int, int]:
+    """A browser's limit, or as many as the recording had in flight at once: not every client is a browser."""
+    changes: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for moment in moments:
+        if isinstance(moment.action, Http):
+            done_ns = moment.done_ns
+            if done_ns is None:
+                done_ns = moment.sent_ns + (moment.action.hold_ns or 0)
+            changes[moment.action.upstream] += [(moment.sent_ns, 1), (max(done_ns, moment.sent_ns + 1), -1)]
+    limits = {}
+    for upstream, steps in changes.items():
+        level = highest = 0
+        for _, change in sorted(steps):
+            level += change
+            highest = max(highest, level)
+        limits[upstream] = max(BROWSER_CONNECTIONS, highest)
+    return limits
+
+
+def _not_sent(exchange: Exchange, session: int | None) -> str | None:
+    if exchange.server_call:
+        return "a server-side call: the application makes it itself"
+    if exchange.kind is Kind.POLL:
+        return "a Socket.IO poll: the connection's own step does it"
+    if exchange.kind is Kind.UPGRADE:
+        return "an upgrade: the connection's own step does it"
+    if exchange.outcome is Outcome.DROPPED:
+        return "it was never sent"
+    if exchange.request_headers is None or exchange.request_done_ns is None:
+        return "its request was never complete"
+    if exchange.method == "CONNECT":
+        return "a tunnel"
+    if session is None:
+        return "nobody is known to have sent it"
+    return None
+
+
+def _socket_not_sent(socket: Socket, opener: Exchange | None) -> str | None:
+    if socket.protocol != "socket.io":
+        return "a WebSocket without Socket.IO, which is not replayed yet"
+    if socket.version not in (4, None):
+        return f"Engine.IO protocol {socket.version}, of which only 4 is replayed"
+    if opener is None:
+        return "the request that opened it was not recorded"
+    return None
+
+
+def _closed_by_server(socket: Socket) -> bool:
+    return socket.closed_by == "server" or (socket.closed_by == "cut" and socket.outcome is Outcome.RESET)
+
+
+def _waited_until(exchange: Exchange) -> int | None:
+    if exchange.kind is Kind.STREAM or exchange.outcome in (Outcome.UNFINISHED, Outcome.ABORTED):
+        return None
+    return exchange.done_ns
+
+
+def _answer_to_connect(packet: Packet, later: list[Packet]) -> Packet | None:
+    for other in later:
+        same = other.sender == "server" and other.namespace == packet.namespace
+        if same and other.type in ("connect", "connect_error"):
+            return other
+    return None
+
+
+def _ack_of(packet: Packet, later: list[Packet]) -> Packet | None:
+    if packet.ack_id is None:
+        return None
+    for other in later:
+        if other.type != "ack" or other.sender != "server":
+            continue
+        if other.answers == packet.id or (other.namespace == packet.namespace and other.ack_id == packet.ack_id):
+            return other
+    return None
+
+
+def _websocket_target(target: str) -> str:
+    """The handshake's target: WebSocket transport, and no session id of the recording."""
+    path, _, query = target.partition("?")
+    renewed = ("sid=", "t=") if "transport=polling" in query else ("sid=",)
+    parts = (part for part in query.split("&") if part and not part.startswith(renewed))
+    kept = ("transport=websocket" if part.startswith("transport=") else part for part in parts)
+    return f"{path}?{'&'.join(kept)}"
+
+
+def _handshake_fields(recorded: Pairs) -> Pairs:
+    """The recorded fields (the player renews the key); a poll's become those of an upgrade."""
+    pairs = tuple(pair for pair in recorded if pair[0].lower() not in _NOT_OFFERED)
+    if field(pairs, "upgrade"):
+        return pairs
+    kept = tuple(pair for pair in pairs if pair[0].lower() not in ("connection", "content-type"))
+    return (*kept, ("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))

@@ -1,0 +1,299 @@
+"""One virtual user's visit: releases steps as the graph says, sends them, learns from the answers, notes it all.
+
+Everything happens in callbacks on the loop; a visit owns its connections and closes them. It never decides when it
+begins, and after `stop` it begins nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nestperf.capture.contents import BodyCollector
+from nestperf.capture.kinds import field
+from nestperf.capture.model import FAILED, Outcome, Session
+from replay.journal import ExchangeRecord
+from replay.live import LiveState
+from replay.outcome import Judged, judge_exchange
+from replay.request import Sent
+from replay.sockets import LiveSocket
+from replay.stage import Script, Stage, User
+from replay.steps import Close, Emit, Http, Join, Leave, Open, Step
+from replay.transport.http import Answer, Connections
+
+_JSON_LIMIT = 64 * 2**20
+"""Bytes of a decoded body that are searched for a live value at most."""
+
+
+class Visit:
+    """One user going through one planned session once."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        user: User,
+        script: Script,
+        *,
+        iteration: int,
+        arrival_ns: int,
+        on_over: Callable[[Visit], None],
+    ) -> None:
+        self.user = user
+        self.iteration = iteration
+        self.state = "finished"
+        self.attempts = 0
+        """Exchanges begun."""
+        self.reached = 0
+        """Exchanges whose request went out."""
+        plan = script.plan
+        self._stage = stage
+        self._script = script
+        self._arrival_ns = arrival_ns
+        self._on_over = on_over
+        self._id = stage.journal.session_id()
+        self._live = LiveState(len(plan.values))
+        self._connections = Connections(
+            stage.targets,
+            source=user.source,
+            limits=plan.connections,
+            clock=stage.clock,
+            timeout_s=stage.timeout_s,
+            numbers=stage.connection_number,
+        )
+        self._sockets: dict[int, LiveSocket] = {}
+        self._sockets_open = 0
+        self._waiting = [len(step.after) for step in plan.steps]
+        self._released_ns = [arrival_ns] * len(plan.steps)
+        self._begun = bytearray(len(plan.steps))
+        self._ended = bytearray(len(plan.steps))
+        self._held: dict[int, list[tuple[Step, int]]] = {}
+        """Steps that are due and wait for the one before them on their socket."""
+        self._under_way: dict[int, Answer | None] = {}
+        """Begun and not ended, by step; with the answer where it is an exchange."""
+        self._left = len(plan.steps)
+        self._last_ns = arrival_ns
+        self._stopping = False
+        self._closing = False
+        self._over = False
+
+    def start(self) -> None:
+        """Arrive: schedule the steps that wait for nobody."""
+        self._note_session("running", None)
+        for step in self._script.first:
+            self._schedule(step)
+
+    def stop(self) -> None:
+        """Begin no new step; the visit is over when what is under way has ended."""
+        self._stopping = True
+        for index, answer in list(self._under_way.items()):
+            if answer is not None and not self._script.plan.steps[index].waited:
+                self._let_go(self._script.plan.steps[index])
+        self._settle()
+
+    def kill(self) -> None:
+        """End all at once; what is under way is unfinished."""
+        self._stopping = True
+        for answer in list(self._under_way.values()):
+            if answer is not None:
+                self._connections.cancel(answer, Outcome.UNFINISHED, "still open when the run ended")
+        for socket in self._sockets.values():
+            socket.abort()
+        self._under_way.clear()
+        self._settle()
+
+    # the graph
+
+    def _schedule(self, step: Step) -> None:
+        due_ns = self._stage.load.due_ns(self._released_ns[step.index], step.think_ns)
+        self._stage.pacer.at(due_ns, self._due, step, due_ns)
+
+    def _due(self, step: Step, intended_ns: int) -> None:
+        if self._stopping:
+            return
+        behind = step.behind
+        if behind is not None and not self._begun[behind]:
+            self._held.setdefault(behind, []).append((step, intended_ns))
+            return
+        self._stage.tally.planned += 1
+        self._begun[step.index] = 1
+        self._under_way[step.index] = None
+        self._begin(step, intended_ns)
+        for follower, follower_ns in self._held.pop(step.index, ()):
+            self._due(follower, follower_ns)
+
+    def _begin(self, step: Step, intended_ns: int) -> None:
+        action = step.action
+        tally = self._stage.tally
+        if isinstance(action, Http):
+            self._exchange(step, action, intended_ns)
+            return
+        socket = self._sockets.get(action.socket)
+        if isinstance(action, Open):
+            socket = LiveSocket(self._stage, self.user, self._id, self._live, self._end, self._socket_closed)
+            self._sockets[action.socket] = socket
+            self._sockets_open += 1
+            tally.sent += 1
+            socket.open(step, intended_ns)
+        elif isinstance(action, Close):
+            tally.sent += 1
+            if socket is not None:
+                socket.close(action.code, action.reason, cut=action.cut)
+            self._end(step, self._stage.clock.now_ns())
+        elif socket is None or not socket.is_open:
+            tally.dropped += 1
+            self._end(step, self._stage.clock.now_ns())
+        else:
+            tally.sent += 1
+            if isinstance(action, Join):
+                socket.join(step, intended_ns)
+            elif isinstance(action, Emit):
+                socket.emit(step, intended_ns)
+            elif isinstance(action, Leave):
+                socket.leave(step, intended_ns)
+
+    def _end(self, step: Step, stamp_ns: int) -> None:
+        """A step is over: release those that waited for it."""
+        if self._ended[step.index]:
+            return
+        self._ended[step.index] = 1
+        self._under_way.pop(step.index, None)
+        self._left -= 1
+        self._last_ns = max(self._last_ns, stamp_ns)
+        for index in self._script.next[step.index]:
+            self._released_ns[index] = max(self._released_ns[index], stamp_ns)
+            self._waiting[index] -= 1
+            if not self._waiting[index] and not self._stopping:
+                self._schedule(self._script.plan.steps[index])
+        self._settle()
+
+    def _settle(self) -> None:
+        """Close what is open once nothing is left to do, and be over once that is closed."""
+        if self._over or (self._left and not (self._stopping and not self._under_way)):
+            return
+        if not self._closing:
+            self._closing = True
+            self.state = "cut" if self._left else "failed" if self.attempts and not self.reached else "finished"
+            self._stage.tally.not_reached += sum(1 for begun in self._begun if not begun)
+            self._connections.close()
+            for socket in self._sockets.values():
+                socket.close(1000, "", cut=False)
+        if self._sockets_open == 0 and not self._over:
+            self._over = True
+            self._stage.tally.visits[self.state] += 1
+            self._note_session(self.state, self._last_ns)
+            self._on_over(self)
+
+    def _socket_closed(self) -> None:
+        self._sockets_open -= 1
+        self._settle()
+
+    # exchanges
+
+    def _exchange(self, step: Step, action: Http, intended_ns: int) -> None:
+        self.attempts += 1
+        sent = self._script.requests.build(step, self._live, self.user.forwarded)
+        answer = self._connections.exchange(
+            sent.request,
+            action.upstream,
+            recorded_connection=action.connection,
+            keep=lambda status: self._keeps(step, action, status),
+            on_done=lambda answer: self._answered(step, action, sent, intended_ns, answer),
+        )
+        if not answer.over:
+            self._under_way[step.index] = answer
+            if action.hold_ns is not None:
+                self._stage.pacer.at(self._stage.clock.now_ns() + action.hold_ns, self._let_go, step)
+
+    def _let_go(self, step: Step) -> None:
+        """Leave an answer that does not end, as the recorded client did."""
+        answer = self._under_way.get(step.index)
+        if answer is not None:
+            self._connections.cancel(answer, Outcome.ABORTED, "let go of as in the recording")
+
+    def _keeps(self, step: Step, action: Http, status: int) -> bool:
+        if step.index in self._script.hands_on:
+            return True
+        if judge_exchange(status, action.status, None, None).outcome in FAILED:
+            return self._stage.journal.wants_failure()
+        return self._stage.journal.wants_sample(action.source)
+
+    def _answered(self, step: Step, action: Http, sent: Sent, intended_ns: int, answer: Answer) -> None:
+        missing = self._learn(step, action, answer)
+        judged = judge_exchange(answer.status, action.status, answer.failure, answer.detail, missing)
+        unsent = answer.sent_ns is None and judged.outcome is not Outcome.CONNECT_ERROR
+        if unsent:
+            judged = Judged(Outcome.DROPPED, judged.detail or "no connection was free")
+        self._count(action, answer, intended_ns, judged, unsent=unsent)
+        self._stage.journal.note(
+            ExchangeRecord(
+                id=self._stage.journal.exchange_id(),
+                session_id=self._id,
+                client_id=self.user.client_id,
+                kind=action.kind,
+                authority=action.authority,
+                target=sent.target,
+                headers=sent.headers,
+                trailers=action.trailers,
+                body=sent.request.body,
+                answer=answer,
+                intended_ns=intended_ns,
+                unsent=unsent,
+                outcome=judged.outcome,
+                detail=judged.detail,
+                source=action.source,
+            )
+        )
+        assert answer.done_ns is not None
+        self._end(step, answer.done_ns)
+
+    def _learn(self, step: Step, action: Http, answer: Answer) -> str:
+        """Take what later steps need; half a sentence where it is not there."""
+        if answer.status is None:
+            return ""
+        body = None
+        if step.index in self._script.takes_json and answer.body is not None:
+            collector = BodyCollector(field(answer.headers, "content-encoding"), _JSON_LIMIT)
+            for piece in answer.body:
+                collector.add(piece)
+            body = collector.content()
+        missing = self._live.learn(action.authority, answer.headers, step.takes, body)
+        self._stage.tally.missing_values += len(missing)
+        if not missing:
+            return ""
+        places = ", ".join(f"{take.source} {'.'.join(map(str, take.path))}" for take in missing[:3])
+        return f"; later steps wanted {places} from this answer"
+
+    def _count(self, action: Http, answer: Answer, intended_ns: int, judged: Judged, *, unsent: bool) -> None:
+        tally = self._stage.tally
+        self._stage.connected(answer.connect_ns)
+        self._stage.refused(judged.outcome, judged.detail)
+        if judged.outcome in FAILED or unsent:
+            tally.trouble(f"{action.method} {action.route}: {judged.detail or judged.outcome}")
+        if unsent:
+            tally.dropped += 1
+            return
+        tally.sent += 1
+        tally.requests += 1
+        if answer.sent_ns is None:
+            return
+        self.reached += 1
+        tally.lags_ns.append(answer.sent_ns - intended_ns - answer.queued_ns - (answer.connect_ns or 0))
+        if answer.failure is None and answer.done_ns is not None:
+            tally.services_ns.append(answer.done_ns - answer.sent_ns)
+
+    def _note_session(self, state: str, ended_ns: int | None) -> None:
+        plan = self._script.plan
+        self._stage.journal.note(
+            Session(
+                id=self._id,
+                client_id=self.user.client_id,
+                label=f"user {self.user.number + 1}, visit {self.iteration + 1}",
+                vu=self.user.number,
+                iteration=self.iteration,
+                source_session=plan.source,
+                identity=None,
+                intended_ns=self._arrival_ns,
+                started_ns=self._arrival_ns,
+                ended_ns=ended_ns,
+                state=state,
+            )
+        )

@@ -1,0 +1,118 @@
+"""Builds what an HTTP step sends: the recorded bytes with live cookies and values in place, and nothing else changed.
+
+What no live value touches is built once for all users. Content-Length follows the body where its length changed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import brotli
+import zstandard
+
+from nestperf.capture.contents import codings_of
+from nestperf.capture.model import Pairs
+from replay.live import LiveState, fill
+from replay.steps import Http, SessionPlan, Step, Use
+from replay.transport.http import Request, head_bytes, trailer_bytes
+
+_DEFLATERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda content: gzip.compress(content, 6, mtime=0),
+    "x-gzip": lambda content: gzip.compress(content, 6, mtime=0),
+    "deflate": zlib.compress,
+    "br": lambda content: brotli.compress(content, quality=5),
+    "zstd": lambda content: zstandard.ZstdCompressor().compress(content),
+}
+
+
+class Sent(NamedTuple):
+    """A request with what its row needs."""
+
+    request: Request
+    target: str
+    headers: Pairs
+
+
+def encode_body(content: bytes, coding: str) -> bytes:
+    """Apply a Content-Encoding."""
+    for name in codings_of(coding):
+        content = _DEFLATERS[name](content)
+    return content
+
+
+class Requests:
+    """The requests of one planned session, for all users who repeat it."""
+
+    def __init__(self, plan: SessionPlan) -> None:
+        self._fixed: dict[int, Sent] = {}
+        self._bodies: dict[int, bytes] = {}
+        self._changing = frozenset(
+            step.index for step in plan.steps if isinstance(step.action, Http) and _changes(step)
+        )
+
+    def build(self, step: Step, live: LiveState, forwarded: str | None) -> Sent:
+        """The request of an HTTP step for a user in that state; `forwarded` is its X-Forwarded-For, if any."""
+        if forwarded is None and step.index not in self._changing:
+            fixed = self._fixed.get(step.index)
+            if fixed is None:
+                fixed = self._fixed[step.index] = self._build(step, live, None)
+            return fixed
+        return self._build(step, live, forwarded)
+
+    def _build(self, step: Step, live: LiveState, forwarded: str | None) -> Sent:
+        action = step.action
+        assert isinstance(action, Http)
+        target = live.text(action.target, uses_at(step, "target"))
+        headers = live.headers(action.authority, action.headers, uses_at(step, "header"))
+        body = self._body(step, action, live)
+        if not action.chunked:
+            headers = _with_length(headers, len(body))
+        if forwarded is not None:
+            headers = with_forwarded(headers, forwarded)
+        request = Request(
+            method=action.method,
+            head=head_bytes(action.method, target, action.version, headers),
+            body=body,
+            chunked=action.chunked,
+            trailers=trailer_bytes(action.trailers),
+            expects_continue=any(
+                name.lower() == "expect" and value.lower() == "100-continue" for name, value in headers
+            ),
+        )
+        return Sent(request, target, headers)
+
+    def _body(self, step: Step, action: Http, live: LiveState) -> bytes:
+        uses = uses_at(step, "body")
+        if uses:
+            return encode_body(fill(action.body.decode(), uses, live.values).encode(), action.coding)
+        if step.index not in self._bodies:
+            self._bodies[step.index] = encode_body(action.body, action.coding) if action.coding else action.body
+        return self._bodies[step.index]
+
+
+def _changes(step: Step) -> bool:
+    if not isinstance(step.action, Http):
+        return False
+    return bool(step.uses) or any(name.lower() == "cookie" for name, _ in step.action.headers)
+
+
+def _with_length(headers: Pairs, length: int) -> Pairs:
+    """Content-Length as long as the body is, where there is such a field; else the fields as they are."""
+    said = str(length)
+    if all(value == said for name, value in headers if len(name) == 14 and name.lower() == "content-length"):
+        return headers
+    return tuple((name, said if name.lower() == "content-length" else value) for name, value in headers)
+
+
+def with_forwarded(headers: Pairs, address: str) -> Pairs:
+    """The fields with X-Forwarded-For, which takes the place of a recorded one."""
+    kept = tuple(pair for pair in headers if pair[0].lower() != "x-forwarded-for")
+    return (*kept, ("X-Forwarded-For", address))
+
+
+def uses_at(step: Step, place: str) -> list[Use]:
+    """The spans of one place."""
+    return [use for use in step.uses if use.place == place]

@@ -1,0 +1,92 @@
+"""What all virtual users of a run share: clock, pacer, targets, journal, counts. Holds them and decides nothing."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+from nestperf.capture.clock import Clock
+from nestperf.capture.model import Outcome
+from replay.certificate import Tally
+from replay.journal import Journal
+from replay.pacing import Load
+from replay.request import Requests
+from replay.steps import Http, SessionPlan, Step
+from replay.timer import Pacer
+from replay.transport.dial import Target
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """One run's common ground."""
+
+    clock: Clock
+    pacer: Pacer
+    load: Load
+    targets: tuple[Target, ...]
+    """By upstream of the source capture."""
+    journal: Journal
+    timeout_s: float
+    tally: Tally = field(default_factory=Tally)
+    connections: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def connection_number(self) -> int:
+        """The next connection's number."""
+        return next(self.connections)
+
+    def connected(self, connect_ns: int | None) -> None:
+        """A connection came about, where one was waited for."""
+        if connect_ns is not None:
+            self.tally.connections += 1
+
+    def refused(self, outcome: Outcome, detail: str | None) -> None:
+        """An exchange is over; remember why connections do not come about."""
+        self.tally.outcomes[outcome] += 1
+        if outcome is Outcome.CONNECT_ERROR:
+            self.tally.refusals[detail or "no connection"] += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """One virtual user."""
+
+    number: int
+    """Counted from 0."""
+    client_id: int
+    source: str | None
+    """Its own loopback address; None where the system gives none."""
+    forwarded: str | None
+    """Its X-Forwarded-For; None where none is sent."""
+
+
+class Script:
+    """A planned session, made ready for all users who repeat it."""
+
+    def __init__(self, plan: SessionPlan) -> None:
+        self.plan = plan
+        self.requests = Requests(plan)
+        self.next: tuple[tuple[int, ...], ...] = _inverse(len(plan.steps), {s.index: s.after for s in plan.steps})
+        """By step: those that wait for its end."""
+        self.takes_json = frozenset(
+            step.index for step in plan.steps if any(take.source == "json" for take in step.takes)
+        )
+        self.hands_on = frozenset(step.index for step in plan.steps if step.takes)
+        """Steps whose answer later steps need: it is always kept, so that a replay of the replay has it too."""
+
+    @property
+    def first(self) -> tuple[Step, ...]:
+        """The steps that wait for nobody."""
+        return tuple(step for step in self.plan.steps if not step.after)
+
+    @property
+    def requests_planned(self) -> int:
+        """HTTP exchanges of one visit."""
+        return sum(isinstance(step.action, Http) for step in self.plan.steps)
+
+
+def _inverse(count: int, after: dict[int, tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    followers: list[list[int]] = [[] for _ in range(count)]
+    for index, waited in after.items():
+        for other in waited:
+            followers[other].append(index)
+    return tuple(map(tuple, followers))

@@ -1,0 +1,207 @@
+"""What a planned session is made of: steps, what each waits for, what it sends, and which live values pass through it.
+
+Plain immutable facts, built by `plan` and `correlate` and read by `player`. They hold secrets in clear (originals from
+the vault), so nothing here is ever printed or stored as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+from nestperf.capture.model import Kind, Pairs
+
+Place: TypeAlias = Literal["target", "header", "body", "payload"]
+"""Where in what is sent a live value stands."""
+Coding: TypeAlias = Literal["plain", "json", "url"]
+"""How it is written there."""
+
+
+class Use(NamedTuple):
+    """A span of a sent text that is replaced by a live value."""
+
+    place: Place
+    field: int
+    """Index of the header field; -1 at other places."""
+    start: int
+    end: int
+    """Characters of that text, end exclusive."""
+    coding: Coding
+    value: int
+    """Which of the session's values."""
+
+
+class Take(NamedTuple):
+    """A place of an answer where a live value is found."""
+
+    source: Literal["json", "header", "cookie"]
+    path: tuple[str | int, ...]
+    """Keys and indexes into the JSON body; else the one name (a header's in lower case)."""
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """One exchange to repeat."""
+
+    source: int
+    """The exchange of the source capture."""
+    upstream: int
+    kind: Kind
+    method: str
+    authority: str
+    target: str
+    route: str
+    version: str
+    """`HTTP/1.1`."""
+    headers: Pairs
+    trailers: Pairs
+    body: bytes
+    """Content coding removed."""
+    coding: str
+    """The Content-Encoding to apply again; empty where there is none, or where `body` is still coded."""
+    media_type: str
+    chunked: bool
+    connection: int | None
+    """The recorded connection: steps that shared one share one."""
+    status: int | None
+    """What the recording was answered; None where it was not."""
+    hold_ns: int | None
+    """How long after its sending the recorded client let go of an answer that had not ended; None: it did end."""
+
+
+class Reply(NamedTuple):
+    """How the recorded client acknowledged an event of the server."""
+
+    namespace: str
+    event: str
+    payload: str
+    attachments: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """Open a Socket.IO connection."""
+
+    socket: int
+    """The socket of the source capture; names it within the session."""
+    source: int | None
+    """The exchange that opened it."""
+    upstream: int
+    authority: str
+    target: str
+    """Of the WebSocket upgrade, whatever transport the recording began with."""
+    route: str
+    headers: Pairs
+    replies: tuple[Reply, ...]
+    closed_by_server: bool
+    """The recorded server ended it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """Connect to a namespace."""
+
+    socket: int
+    source: int
+    """The packet of the source capture."""
+    namespace: str
+    payload: str | None
+    """The auth, JSON."""
+    accepted: bool | None
+    """Whether the recorded server let it in; None where it never said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emit:
+    """Send an event."""
+
+    socket: int
+    source: int
+    namespace: str
+    event: str
+    payload: str
+    """JSON list of the arguments."""
+    ack_id: int | None
+    acknowledged: bool
+    """Whether the recording has the ack."""
+    attachments: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """Disconnect from a namespace."""
+
+    socket: int
+    source: int
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """Close a socket as the recorded client did."""
+
+    socket: int
+    code: int | None
+    reason: str
+    cut: bool
+    """Without a close handshake."""
+
+
+Action: TypeAlias = Http | Open | Join | Emit | Leave | Close
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing a virtual user does."""
+
+    index: int
+    """Its place in `SessionPlan.steps`, which are in recorded order."""
+    action: Action
+    sent_ns: int
+    """When it was recorded, since the session's first step."""
+    waited: bool
+    """Whether others may wait for its end."""
+    after: tuple[int, ...]
+    """The steps whose end releases it; transitively reduced."""
+    think_ns: int
+    """From the latest of those ends to its sending; without any, from the session's start."""
+    behind: int | None
+    """The step before it on the same socket, which must have been sent before it: packets keep their order."""
+    uses: tuple[Use, ...] = ()
+    takes: tuple[Take, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPlan:
+    """One recorded user's visit, ready to be repeated."""
+
+    source: int
+    """The session of the source capture."""
+    label: str
+    user_agent: str
+    steps: tuple[Step, ...]
+    length_ns: int
+    values: tuple[str, ...] = field(repr=False, default=())
+    """The recorded originals of the live values, by the number that uses and takes name."""
+    connections: dict[int, int] = field(default_factory=dict)
+    """Upstream: how many HTTP connections may be open at once."""
+
+
+class Skipped(NamedTuple):
+    """Something of the recording that is not sent, and why."""
+
+    table: Literal["exchanges", "sockets", "packets"]
+    id: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a replay repeats."""
+
+    sessions: tuple[SessionPlan, ...]
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...] = ()
+    """Sentences about what is repeated in another way than recorded."""

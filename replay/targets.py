@@ -1,0 +1,58 @@
+"""Where a replay sends to: the recorded upstreams or others in their place, and never to a host nobody allowed."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from nestperf.capture.model import Upstream
+from nestperf.errors import UsageError
+from replay.transport.dial import Target, resolve_target
+
+
+def choose_targets(
+    recorded: tuple[Upstream, ...], asked: tuple[str, ...], allowed: tuple[str, ...], *, insecure: bool = False
+) -> tuple[Target, ...]:
+    """One target for each recorded upstream. `asked`: `[UPSTREAM=]URL`; `allowed`: hosts that are not loopback.
+
+    Raises:
+        UsageError: something asked for is no target, names no upstream, is ambiguous, or leads to a refused host.
+    """
+    urls = [upstream.url for upstream in recorded]
+    for text in asked:
+        which, url = _split(text)
+        for index in _matching(recorded, which, text):
+            urls[index] = url
+    targets = tuple(resolve_target(url, insecure=insecure) for url in urls)
+    for target in targets:
+        if not target.is_loopback and target.host not in allowed:
+            raise UsageError(
+                f"{target.url} is not on this machine: allow it with --allow-host {target.host}, "
+                "or name another target with --target."
+            )
+    return targets
+
+
+def _split(text: str) -> tuple[str | None, str]:
+    before, mark, after = text.partition("=")
+    return (before, after) if mark else (None, text)
+
+
+def _matching(recorded: tuple[Upstream, ...], which: str | None, text: str) -> list[int]:
+    """The upstreams that an option means: by URL, host:port or port."""
+    names = ", ".join(upstream.url for upstream in recorded)
+    if which is None:
+        if len(recorded) > 1:
+            raise UsageError(
+                f"The capture has {len(recorded)} upstreams ({names}): say which one with --target UPSTREAM={text}."
+            )
+        return list(range(len(recorded)))
+    wanted = which.rstrip("/")
+    found = [index for index, upstream in enumerate(recorded) if wanted in _names(upstream.url)]
+    if not found:
+        raise UsageError(f"No upstream of the capture is called {which}: it has {names}.")
+    return found
+
+
+def _names(url: str) -> tuple[str, ...]:
+    parts = urlsplit(url)
+    return (url.rstrip("/"), parts.netloc, str(parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)))

@@ -1,0 +1,103 @@
+"""`nestperf report`: connects a capture, thresholds and a rendering; measures and judges nothing itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nestperf.errors import CaptureEmpty, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from nestperf.capture.reader import Capture
+    from reports.thresholds import Thresholds
+
+_FILE_WIDTH = 100
+"""Columns of a text report that is written to a file or a pipe."""
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True,
+              help="How to render it.")  # fmt: skip
+@click.option("--thresholds", "thresholds_path", type=click.Path(path_type=Path), metavar="FILE",
+              help="Judge by this TOML file instead of ./nestperf.toml or the built-in MediaNest promises.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the report there instead of printing it.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Overwrite the file that -o names.")
+def report(file: Path, format_: str, thresholds_path: Path | None, output: Path | None, force: bool) -> ExitCode:
+    """Tables and verdicts of a capture.
+
+    Prints whether the promises held, then latency by route, Socket.IO events and broadcasts, sockets, and how far the
+    run can be trusted. Ends with 0 where every required promise held, 1 where one is broken, 4 where the run or a
+    required promise could not be judged.
+    """
+    from nestperf.capture.reader import Capture
+    from reports.thresholds import load_thresholds
+
+    if output is not None:
+        _check_output(output, file, force=force)
+    with Capture.open(file) as capture:
+        thresholds = load_thresholds(thresholds_path, Path.cwd())
+        text, exit_code = _render(capture, thresholds, format_, to_file=output is not None)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        _write(output, text)
+        click.echo(f"Wrote {output}.")
+    return exit_code
+
+
+def _render(capture: Capture, thresholds: Thresholds, format_: str, *, to_file: bool) -> tuple[str, ExitCode]:
+    from reports.broadcasts import find_broadcasts
+    from reports.render.json import render_json
+    from reports.render.text import render_report
+    from reports.samples import Samples
+    from reports.summary import summarize
+    from reports.verdict import judge_samples
+
+    samples = Samples.read(capture)
+    if samples.is_empty:
+        raise CaptureEmpty(
+            f"{capture.path} holds no exchange and no socket: nothing passed through nestperf; record again."
+        )
+    broadcasts = find_broadcasts(samples)
+    judgement = judge_samples(samples, broadcasts, thresholds, capture.path.name)
+    summary = summarize(samples, broadcasts)
+    if format_ == "json":
+        return render_json(judgement, summary), judgement.exit_code
+    terminal = not to_file and sys.stdout.isatty()
+    width = shutil.get_terminal_size((_FILE_WIDTH, 24)).columns if not to_file else _FILE_WIDTH
+    colour = terminal and not os.environ.get("NO_COLOR")
+    text = render_report(judgement, summary, width, colour=colour)
+    return text if to_file else _encodable(text), judgement.exit_code
+
+
+def _encodable(text: str) -> str:
+    """Replace what the terminal's encoding does not have (the arrows and dashes, on an ASCII one)."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def _check_output(output: Path, capture: Path, *, force: bool) -> None:
+    """Refuse before anything is read.
+
+    Raises:
+        UsageError: the file exists, is the capture itself, or cannot be written.
+    """
+    from nestperf.capture.writer import check_writable
+
+    if output.exists() and capture.exists() and output.samefile(capture):
+        raise UsageError(f"{output} is the capture itself: name another file with -o.")
+    check_writable(output, force=force)
+
+
+def _write(output: Path, text: str) -> None:
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"Cannot write {output}: {error.strerror}. Name another file with -o.") from error

@@ -1,0 +1,1 @@
+"""One output a file: each renders the same facts, none measures anything."""

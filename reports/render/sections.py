@@ -1,0 +1,268 @@
+"""The tables below the verdict, one function a section; each gives lines, none where there is nothing to show.
+
+Every captured string passes `printable` on its way. Nothing is measured or judged here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nestperf.capture.model import Kind, Run
+from reports.render.printable import printable
+from reports.render.table import Row, facts, note, render_table
+from reports.render.units import NOTHING, format_count, format_duration, format_rate, format_share
+from reports.summary import BothTimes, BroadcastRow, EventRow, Percentiles, RouteRow, SocketRow, Summary
+
+MOST_ROWS = 60
+"""A table shows so many; the rest is counted, and whole in JSON."""
+_LABEL = 200
+_INTERVAL_FROM = 110
+"""From this width on the routes table has room for the interval of p95."""
+
+
+def sections(run: Run, summary: Summary, width: int) -> Iterator[tuple[str, list[str]]]:
+    """Title and lines of each section, in order."""
+    yield "Routes", _routes(summary, width)
+    yield "Service and response time", _both_times(summary.both_times, width)
+    yield "Events", _events(summary, width)
+    yield "Broadcasts", _broadcasts(summary, width)
+    yield "Sockets", _sockets(summary, width)
+    yield "The load", _load(run, summary, width)
+    yield "What nestperf added", _added(run, summary, width)
+
+
+def _routes(summary: Summary, width: int) -> list[str]:
+    if not summary.routes:
+        return []
+    wide = width >= _INTERVAL_FROM
+    titles = ("n", "per min", "refused", "limited", "failed", "aborted", "open", "p50", "p95",
+              *(("95 % of p95",) if wide else ()), "p99", "max")  # fmt: skip
+    shown = summary.routes[:MOST_ROWS]
+    rows = [
+        Row(
+            label=printable(row.route, _LABEL),
+            lead=printable(row.method, 10),
+            group=_group(row),
+            cells=(
+                format_count(row.n),
+                format_rate(row.per_minute),
+                _some(row.refused),
+                _some(row.limited),
+                _some(row.failed),
+                _some(row.aborted),
+                _some(row.unfinished),
+                *_times(row.latency, interval=wide),
+            ),  # fmt: skip
+        )
+        for row in shown
+    ]
+    lines = render_table(titles, rows, width)
+    if len(summary.routes) > len(shown):
+        lines += note(f"{len(summary.routes) - len(shown):,} more routes: see --format json.", width)
+    if any(0 < row.latency.n < 20 for row in shown):
+        lines += note("p95 of fewer than 20 samples, and p99 of fewer than 100, is their maximum.", width)
+    return lines
+
+
+def _route_cells(row: RouteRow, *, interval: bool) -> tuple[str, ...]:
+    counts = (row.refused, row.limited, row.failed, row.aborted, row.unfinished)
+    times = _times(row.latency, interval=interval)
+    return (format_count(row.n), format_rate(row.per_minute), *map(_some, counts), *times)
+
+
+def _group(row: RouteRow) -> str:
+    names = {Kind.CALL: "calls", Kind.PAGE: "pages", Kind.ASSET: "assets", Kind.STREAM: "streams, to their first byte",
+             Kind.PREFLIGHT: "preflights", Kind.POLL: "polls", Kind.UPGRADE: "upgrades"}  # fmt: skip
+    return names[Kind(row.kind)] + (" by a server, not a browser" if row.server_call else "")
+
+
+def _times(times: Percentiles, *, interval: bool = False) -> tuple[str, ...]:
+    if not times.n:
+        return ("",) * (5 if interval else 4)
+    bounds = (_bounds(times),) if interval else ()
+    return (
+        format_duration(times.p50_ns),
+        format_duration(times.p95_ns),
+        *bounds,
+        format_duration(times.p99_ns),
+        format_duration(times.max_ns),
+    )
+
+
+def _bounds(times: Percentiles) -> str:
+    low = format_duration(times.p95_low_ns)
+    if times.p95_high_ns is None:
+        return NOTHING if times.p95_low_ns is None else f"over {low}"
+    high = format_duration(times.p95_high_ns)
+    same_unit = low.partition(" ")[2] == high.partition(" ")[2]
+    return f"{low.partition(' ')[0] if same_unit else low} … {high}"
+
+
+def _both_times(both: tuple[BothTimes, ...], width: int) -> list[str]:
+    if not both:
+        return []
+    rows = [
+        Row(label=f"{kind}, {what}", cells=(format_count(times.n), *_times(times)))
+        for kind, service, response in both
+        if response.n
+        for what, times in (("service time", service), ("response time", response))
+    ]
+    if not rows:
+        return []
+    lines = render_table(("n", "p50", "p95", "p99", "max"), rows, width)
+    return lines + note("Service time begins when a request was sent, response time when it was due.", width)
+
+
+def _events(summary: Summary, width: int) -> list[str]:
+    if not summary.events:
+        return []
+    titles = ("n", "per min", "sockets", "acks", "no ack", "ack p50", "p95", "p99", "max")
+    shown = summary.events[:MOST_ROWS]
+    rows = [
+        Row(
+            label=printable(row.event, _LABEL),
+            lead="server ›" if row.sender == "server" else "› server",
+            group=f"namespace {printable(row.namespace, 60)}",
+            cells=(
+                format_count(row.n),
+                format_rate(row.per_minute),
+                format_count(row.sockets),
+                _some(row.acks_asked),
+                _some(row.acks_missing),
+                *_times(row.ack_latency),
+            ),  # fmt: skip
+        )
+        for row in sorted(shown, key=lambda row: row.namespace)
+    ]
+    lines = render_table(titles, rows, width)
+    if len(summary.events) > len(shown):
+        lines += note(f"{len(summary.events) - len(shown):,} more events: see --format json.", width)
+    return lines
+
+
+def _event_cells(row: EventRow) -> tuple[str, ...]:
+    acks = (_some(row.acks_asked), _some(row.acks_missing), *_times(row.ack_latency))
+    return (format_count(row.n), format_rate(row.per_minute), format_count(row.sockets), *acks)
+
+
+def _broadcasts(summary: Summary, width: int) -> list[str]:
+    if not summary.broadcasts:
+        return []
+    rows = [
+        Row(
+            label=printable(row.event, _LABEL),
+            group=f"namespace {printable(row.namespace, 60)}",
+            cells=(
+                format_count(row.n),
+                _span(row.fewest_receivers, row.most_receivers),
+                format_share(row.received / row.expected),
+                format_duration(row.skew.p50_ns),
+                format_duration(row.skew.p95_ns),
+                format_duration(row.skew.max_ns),
+            ),  # fmt: skip
+        )
+        for row in summary.broadcasts[:MOST_ROWS]
+    ]
+    lines = render_table(("n", "receivers", "reach", "skew p50", "p95", "max"), rows, width)
+    note = "Reach: of the sockets then in the namespace. Skew: from the first receiver to the last."
+    return lines + note(note, width)
+
+
+def _broadcast_cells(row: BroadcastRow) -> tuple[str, ...]:
+    receivers = _span(row.fewest_receivers, row.most_receivers)
+    skew = (row.skew.p50_ns, row.skew.p95_ns, row.skew.max_ns)
+    return (format_count(row.n), receivers, format_share(row.received / row.expected), *map(format_duration, skew))
+
+
+def _sockets(summary: Summary, width: int) -> list[str]:
+    if not summary.sockets:
+        return []
+    titles = ("opened", "connected", "failed", "by client", "by server", "cut", "open", "connect p50", "max")
+    rows = [
+        Row(
+            label=f"{printable(row.protocol, 20)} {printable(row.path, _LABEL)}",
+            cells=(
+                format_count(row.opened),
+                format_count(row.connected),
+                _some(row.failed),
+                _some(row.closed_by_client),
+                _some(row.closed_by_server),
+                _some(row.cut),
+                _some(row.still_open),
+                format_duration(row.connect.p50_ns),
+                format_duration(row.connect.max_ns),
+            ),  # fmt: skip
+        )
+        for row in summary.sockets[:MOST_ROWS]
+    ]
+    return render_table(titles, rows, width)
+
+
+def _socket_cells(row: SocketRow) -> tuple[str, ...]:
+    ends = (row.failed, row.closed_by_client, row.closed_by_server, row.cut, row.still_open)
+    connect = (row.connect.p50_ns, row.connect.max_ns)
+    return (format_count(row.opened), format_count(row.connected), *map(_some, ends), *map(format_duration, connect))
+
+
+def _load(run: Run, summary: Summary, width: int) -> list[str]:
+    """Was it the load it promised? Of replays: what the replayer certified, and what its rows say."""
+    if run.purpose in ("record", "import"):
+        return []
+    pairs: list[tuple[str, str]] = [
+        ("lasted", format_duration(summary.span_ns)),
+        ("sessions", format_count(summary.sessions)),
+        ("most users at once", format_count(summary.users_at_once)),
+    ]
+    if summary.session_time.n:
+        pairs.append(("session time", _p50_p99_max(summary.session_time)))
+    if summary.send_lag.n:
+        pairs.append(("send lag", _p50_p99_max(summary.send_lag)))
+    pairs += _certified(run.certificate)
+    return facts(pairs, width)
+
+
+def _certified(certificate: dict[str, Any]) -> list[tuple[str, str]]:
+    """The certificate's entries under their own names, send lag apart, which the rows themselves say."""
+    return [
+        (printable(key.removesuffix("_ns").replace("_", " "), 40), _certified_value(key, value))
+        for key, value in certificate.items()
+        if not key.startswith("send_lag_")
+    ]
+
+
+def _certified_value(key: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return printable(str(value), 60)
+    if key.endswith("_ns"):
+        return format_duration(value)
+    return f"{value:,.3g}" if isinstance(value, float) and value < 1000 else f"{value:,.0f}"
+
+
+def _added(run: Run, summary: Summary, width: int) -> list[str]:
+    """Of recordings: how much later everything was because of the recorder."""
+    relay = run.relay
+    added = {name: relay.get(f"added_{name}_ns") for name in ("p50", "p99")}
+    pairs: list[tuple[str, str]] = []
+    if any(added.values()):
+        pairs.append(("to an exchange", ", ".join(f"{name} {format_duration(ns)}" for name, ns in added.items())))
+    elif summary.added.n:
+        pairs.append(("to an exchange", _p50_p99_max(summary.added)))
+    if isinstance(lag_ns := relay.get("loop_lag_p99_ns"), int | float):
+        pairs.append(("event loop late", f"p99 {format_duration(lag_ns)}"))
+    return facts(pairs, width)
+
+
+def _p50_p99_max(times: Percentiles) -> str:
+    return (
+        f"p50 {format_duration(times.p50_ns)}, p99 {format_duration(times.p99_ns)}, max {format_duration(times.max_ns)}"
+    )
+
+
+def _span(fewest: int, most: int) -> str:
+    return f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+
+
+def _some(count: int) -> str:
+    """A count that is worth a column only where it is not 0."""
+    return f"{count:,}" if count else ""

@@ -1,0 +1,187 @@
+"""What a judgement says, in sentences: the headline, and for every verdict what it rests on and what to do next."""
+
+from __future__ import annotations
+
+from nestperf.errors import ExitCode
+from reports.grammar import Statistic
+from reports.render.printable import printable
+from reports.render.units import format_count, format_duration, format_measured, format_value
+from reports.rules import Judged, Verdict, Why
+from reports.statistics import MIN_SAMPLES
+from reports.verdict import Judgement
+
+_LONGEST_NAME = 60
+
+LATENCY = {
+    "response_time": "Latency is response time, from when a request was due to its last byte.",
+    "service_time": "Latency is service time, from a request's first byte to the last of its answer.",
+}
+
+
+def name_of(judged: Judged) -> str:
+    """The threshold's name, fit for a sentence."""
+    return printable(judged.threshold.name, _LONGEST_NAME)
+
+
+def headline_word(judgement: Judgement) -> str:
+    """The first word of every report."""
+    if judgement.invalid:
+        return "INVALID"
+    match judgement.exit_code:
+        case ExitCode.FAILED:
+            return "FAIL"
+        case ExitCode.INVALID:
+            return "CAN'T TELL"
+    return "PASS" if any(judged.required for judged in judgement.judged) else "NOTHING JUDGED"
+
+
+def headline(judgement: Judgement) -> str:
+    """One sentence: what became of the promises that matter. An unfinished run is said to be one."""
+    return " ".join(filter(None, (_outcome(judgement), state_sentence(judgement.run.state))))
+
+
+def _outcome(judgement: Judgement) -> str:
+    if judgement.invalid:
+        return "No verdict of this run counts. " + " ".join(printable(text, 400) for text in judgement.invalid)
+    required = [judged for judged in judgement.judged if judged.required]
+    broken = [judged for judged in required if judged.verdict in (Verdict.FAIL, Verdict.REGRESSION)]
+    open_ = [judged for judged in required if judged.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED)]
+    if broken:
+        return f"{len(broken)} of {_promises(len(required))} broken: {_names(broken)}."
+    if open_:
+        return f"{len(open_)} of {_promises(len(required))} could not be judged: {_names(open_)}."
+    if not required:
+        return "No threshold is required of this capture."
+    held = "The one required promise holds." if len(required) == 1 else f"All {len(required)} required promises hold."
+    missed = [j for j in judgement.judged if not j.required and j.verdict in (Verdict.FAIL, Verdict.REGRESSION)]
+    return held + (f" Broken, but optional: {_names(missed)}." if missed else "")
+
+
+def _promises(count: int) -> str:
+    return "1 required promise" if count == 1 else f"{count} required promises"
+
+
+def _names(judged: list[Judged]) -> str:
+    shown = "; ".join(name_of(item) for item in judged[:5])
+    return shown + (f"; and {len(judged) - 5} more" if len(judged) > 5 else "")
+
+
+def state_sentence(state: str) -> str:
+    """What to know of a run that did not simply finish."""
+    return {
+        "finished": "",
+        "running": "The run has not finished: it is still going, or was killed.",
+        "interrupted": "The run was interrupted: this is what it had measured.",
+    }.get(state, f"The run's state is {printable(state, 20)}.")
+
+
+def reason(judged: Judged) -> str:
+    """One sentence that says what a verdict rests on, and where it is none, what would give one."""
+    expression = judged.threshold.expression
+    dimension = expression.dimension
+    limit = format_value(float(expression.limit), dimension)
+    match judged.why:
+        case Why.OTHER_RUN:
+            return f"applies to {' and '.join(judged.threshold.applies)} only."
+        case Why.BY_HAND:
+            return "is about load, and this was recorded by hand: replay it with many users."
+        case Why.NOTHING_SELECTED:
+            return "nothing in this capture is selected by it."
+        case Why.LOAD_NOT_PUT_ON:
+            return _load_not_put_on(judged)
+        case Why.RUN_TOO_SHORT:
+            window = format_duration(expression.per_ns)
+            return f"{format_count(judged.measured)}, but the run was shorter than {window}: give a longer --duration."
+        case Why.TOO_FEW:
+            return _too_few(judged)
+        case Why.STRADDLES:
+            more = "" if judged.more_samples is None else f"; about {judged.more_samples:,} more samples would tell"
+            return f"the limit {limit} lies within what {judged.n:,} samples leave open ({interval_of(judged)}){more}."
+        case Why.ONE_SAMPLE:
+            return f"{judged.breaking:,} of {judged.n:,} samples break it, and none may."
+        case Why.EVERY_SAMPLE:
+            sure = "" if judged.confidence is None else f", which makes it {confidence_of(judged)} sure"
+            return f"all {judged.n:,} samples keep it{sure}."
+        case Why.EXACT:
+            relation = "keeps" if judged.verdict is Verdict.PASS else "misses"
+            return f"{measured_of(judged)} {relation} {expression.comparison} {limit}."
+        case Why.INTERVAL:
+            return _interval(judged, limit)
+
+
+def _interval(judged: Judged, limit: str) -> str:
+    side = "keeps" if judged.verdict is Verdict.PASS else "misses"
+    failed = f", {judged.failed:,} of them failed" if judged.failed else ""
+    return (
+        f"{statistic_of(judged)} is {measured_of(judged)} ({interval_of(judged)}, n {judged.n:,}{failed}) "
+        f"and {side} {judged.threshold.expression.comparison} {limit}."
+    )
+
+
+def _too_few(judged: Judged) -> str:
+    samples = "1 sample" if judged.n == 1 else f"{judged.n:,} samples"
+    broken = f", {judged.breaking:,} of which break it" if judged.breaking else ", none of which breaks it"
+    return f"{samples}{broken}; a verdict needs {MIN_SAMPLES}: replay with more --users or a longer --duration."
+
+
+def _load_not_put_on(judged: Judged) -> str:
+    expression, threshold = judged.threshold.expression, judged.threshold
+    if threshold.users is not None:
+        return f"is about {threshold.users} users, the run had {format_count(judged.asked)}: --users {threshold.users}."
+    limit = format_count(float(expression.limit))
+    if expression.quantity == "users":
+        if judged.asked is not None and judged.asked >= expression.limit:
+            longer = "give a longer --duration, or --start together"
+            return f"{format_count(judged.asked)} users, but at most {format_count(judged.measured)} at once: {longer}."
+        return f"the run had {format_count(judged.measured)} at once: replay with --users {limit}."
+    window = format_duration(expression.per_ns)
+    return (
+        f"the run asked for {format_count(judged.asked)} in its busiest {window}, not for {limit}: "
+        "replay with more --users."
+    )
+
+
+def statistic_of(judged: Judged) -> str:
+    """`p95`, `max`, `rate`, ..."""
+    expression = judged.threshold.expression
+    if expression.percentile is not None:
+        return f"p{float(expression.percentile * 100):g}"
+    return {Statistic.MAX: "the maximum", Statistic.MIN: "the minimum", Statistic.AVG: "the average",
+            Statistic.RATE: "the rate", Statistic.REACH: "the reach"}.get(expression.statistic, "it")  # fmt: skip
+
+
+def measured_of(judged: Judged) -> str:
+    """What was measured, with its unit; `failed` where the percentile falls among those that failed."""
+    expression = judged.threshold.expression
+    if judged.measured is None and judged.failed:
+        return "failed"
+    return format_measured(judged.measured, expression.limit, expression.dimension)
+
+
+def interval_of(judged: Judged) -> str:
+    """`380 … 455 ms`, `over 380 ms`; empty where there is none."""
+    expression = judged.threshold.expression
+    if expression.statistic in (Statistic.COUNT, Statistic.MAX, Statistic.MIN):
+        return ""
+    low, high = (
+        None if end is None else format_measured(end, expression.limit, expression.dimension)
+        for end in (judged.low, judged.high)
+    )
+    if low is None or high is None:
+        return f"over {low}" if low is not None else f"under {high}" if high is not None else ""
+    if low.partition(" ")[2] == high.partition(" ")[2]:
+        low = low.partition(" ")[0]
+    return f"{low} … {high}"
+
+
+def confidence_of(judged: Judged) -> str:
+    """How sure a pass on few samples is, rounded down."""
+    assert judged.confidence is not None
+    return f"{int(judged.confidence * 100)} %"
+
+
+def verdict_of(judged: Judged) -> str:
+    """The verdict's word, with its confidence where that is less than usual."""
+    if judged.verdict is Verdict.PASS and judged.confidence is not None:
+        return f"{judged.verdict} ({confidence_of(judged)})"
+    return str(judged.verdict)

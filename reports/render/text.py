@@ -1,0 +1,135 @@
+"""A report as text for a terminal of 80 columns or more: the verdict first, then promises, routes, events, sockets.
+
+Every captured string passes `printable` on its way. Nothing is measured or judged here.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import click
+
+from nestperf.capture.model import Run
+from reports.render import sections, sentences
+from reports.render.printable import printable
+from reports.render.table import INDENT, Row, note, render_table, wrapped
+from reports.render.units import format_count
+from reports.rules import Judged, Verdict
+from reports.summary import Summary
+from reports.verdict import Judgement
+
+NARROWEST = 60
+WIDEST = 140
+_LABEL = 200
+
+_COLOURS: dict[str, dict[str, Any]] = {
+    "PASS": {"fg": "green", "bold": True},
+    "FAIL": {"fg": "red", "bold": True},
+    "INVALID": {"fg": "red", "bold": True},
+    "CAN'T TELL": {"fg": "yellow", "bold": True},
+    "NOTHING JUDGED": {"fg": "yellow", "bold": True},
+    Verdict.PASS: {"fg": "green"},
+    Verdict.FAIL: {"fg": "red", "bold": True},
+    Verdict.REGRESSION: {"fg": "red", "bold": True},
+    Verdict.INCONCLUSIVE: {"fg": "yellow"},
+    Verdict.NOT_MEASURED: {"fg": "yellow"},
+}
+
+
+def render_report(judgement: Judgement, summary: Summary, width: int, *, colour: bool = False) -> str:
+    """The whole report, ending with a newline."""
+    width = max(NARROWEST, min(width, WIDEST))
+    parts = [render_thresholds(judgement, width, colour=colour).splitlines()]
+    for title, lines in sections.sections(judgement.run, summary, width):
+        if lines:
+            parts.append([_bold(title, colour), *lines])
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def render_thresholds(judgement: Judgement, width: int, *, colour: bool = False) -> str:
+    """The verdict, where the thresholds come from, and a table of them; ends with a newline."""
+    width = max(NARROWEST, min(width, WIDEST))
+    word = sentences.headline_word(judgement)
+    first = wrapped(f"{word}  {sentences.headline(judgement)}", width, hanging=len(word) + 2)
+    first[0] = _paint(word, word, colour) + first[0][len(word) :]
+    lines = [
+        *first,
+        *wrapped(f"Thresholds: {printable(judgement.origin, _LABEL)}", width, hanging=len("Thresholds: ")),
+        *wrapped(f"Capture: {_capture_line(judgement)}", width, hanging=len("Capture: ")),
+        "",
+    ]
+    shown = [judged for judged in judgement.judged if judged.verdict is not Verdict.NOT_APPLICABLE]
+    if shown:
+        rows = [_threshold_row(judged, width, colour) for judged in shown]
+        lines += [_bold("Promises", colour), *render_table(("measured", "95 % interval", "n"), rows, width)]
+        lines += _whys(shown, judgement, width)
+    return "\n".join(lines) + "\n"
+
+
+def _capture_line(judgement: Judgement) -> str:
+    run = judgement.run
+    source = f" of {printable(run.source_path, _LABEL)}" if run.source_path else ""
+    users = run.settings.get("users")
+    with_users = f", {users:,} {'user' if users == 1 else 'users'}" if isinstance(users, int) else ""
+    what = {"record": "recording", "import": "import"}.get(run.purpose, run.purpose)
+    upstreams = ", ".join(printable(upstream.url, 80) for upstream in run.upstreams[:4])
+    against = f" of {upstreams}" if upstreams and not source else ""
+    return (
+        f"{printable(judgement.capture_name, _LABEL)}, {what}{source}{against}{with_users}. "
+        f"{sentences.LATENCY[judgement.latency_name]}"
+    )
+
+
+def _threshold_row(judged: Judged, width: int, colour: bool) -> Row:
+    threshold = judged.threshold
+    optional = "" if judged.required else "optional"
+    below = " · ".join(filter(None, (threshold.source, threshold.expression.text, _selected(judged), optional)))
+    return Row(
+        label=printable(threshold.name, _LABEL),
+        cells=(sentences.measured_of(judged), sentences.interval_of(judged), format_count(judged.n or None)),
+        lead=sentences.verdict_of(judged),
+        paint=partial(_paint, verdict=judged.verdict, colour=colour),
+        below=_dim(INDENT * 2 + printable(below, width - 2 * len(INDENT)), colour),
+    )
+
+
+def _selected(judged: Judged) -> str:
+    """What the threshold is about, shortly."""
+    selector = judged.threshold.selector
+    parts = (selector.kind, selector.method, selector.route, selector.status, selector.event, selector.identity)
+    return " ".join("|".join(part) for part in parts if part)
+
+
+def _whys(shown: list[Judged], judgement: Judgement, width: int) -> list[str]:
+    """Under the table: everything that is no plain pass, what was left out, what is not checked."""
+    lines: list[str] = []
+    order = [Verdict.FAIL, Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED]
+    for judged in sorted((j for j in shown if j.verdict in order), key=lambda j: order.index(j.verdict)):
+        lines += note(f"{sentences.name_of(judged)}: {sentences.reason(judged)}", width)
+    if any(judged.confidence is not None for judged in shown):
+        lines += note("A percentage beside a pass is how sure it is: few samples, all of which keep the limit.", width)
+    left_out = [j for j in judgement.judged if j.verdict is Verdict.NOT_APPLICABLE]
+    if left_out:
+        names = "; ".join(map(sentences.name_of, left_out))
+        lines += note(f"Not applicable to a {_run_word(judgement.run)}: {names}.", width)
+    if judgement.unchecked:
+        names = "; ".join(f"{printable(u.name, 80)} ({printable(u.reason, 120)})" for u in judgement.unchecked)
+        lines += note(f"Not checked here: {names}.", width)
+    return ["", *lines] if lines else []
+
+
+def _run_word(run: Run) -> str:
+    return {"record": "recording", "import": "recording"}.get(run.purpose, run.purpose)
+
+
+def _paint(text: str, verdict: str, colour: bool) -> str:
+    return click.style(text, **_COLOURS[verdict]) if colour and verdict in _COLOURS else text
+
+
+def _bold(text: str, colour: bool) -> str:
+    return click.style(text, bold=True) if colour else text
+
+
+def _dim(text: str, colour: bool) -> str:
+    return click.style(text, dim=True) if colour else text

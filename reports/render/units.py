@@ -1,0 +1,80 @@
+"""Numbers as people read them: durations with a sensible unit, shares, counts. Nanoseconds end here."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from reports.grammar import Dimension
+
+_UNITS = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"))
+_MINUTE_NS = 60_000_000_000
+NOTHING = "–"
+"""Stands where there is no value."""
+
+
+def format_duration(ns: float | None, digits: int = 3) -> str:
+    """Nanoseconds with three significant digits: `83.1 µs`, `412 ms`, `1.05 s`, `12.5 min`."""
+    if ns is None:
+        return NOTHING
+    if ns < 0:
+        return "-" + format_duration(-ns, digits)
+    if ns == 0:
+        return "0 ms"
+    if ns >= 10 * _MINUTE_NS:
+        return f"{_significant(ns / _MINUTE_NS, digits)} min"
+    for factor, unit in _UNITS:
+        if unit == "s" or float(f"{ns / factor:.{digits}g}") < 1000:
+            return f"{ns:.0f} ns" if unit == "ns" else f"{_significant(ns / factor, digits)} {unit}"
+    raise AssertionError(ns)
+
+
+def _significant(value: float, digits: int) -> str:
+    rounded = float(f"{value:.{digits}g}")
+    whole = len(str(int(rounded)))
+    return f"{rounded:,.{max(0, digits - whole)}f}"
+
+
+def format_share(share: float | None, digits: int = 3) -> str:
+    """0 to 1 as a percentage: `0.12 %`, `99.8 %`, `100 %`; never 0 % or 100 % where it is not quite that."""
+    if share is None:
+        return NOTHING
+    percent = share * 100
+    if percent in (0, 100):
+        return f"{percent:.0f} %"
+    for places in range(max(0, digits - len(str(int(percent)))), 14):
+        text = f"{percent:.{places}f}"
+        if 0 < float(text) < 100:
+            return (text.rstrip("0").rstrip(".") if "." in text else text) + " %"
+    return f"{percent:g} %"
+
+
+def format_count(count: float | None) -> str:
+    """A whole number with thousands set off."""
+    return NOTHING if count is None else f"{count:,.0f}"
+
+
+def format_rate(per_minute: float | None) -> str:
+    """So many a minute: whole from 10 on."""
+    if per_minute is None:
+        return NOTHING
+    return f"{per_minute:,.0f}" if per_minute >= 10 else f"{per_minute:.1f}"
+
+
+_FORMATS = {Dimension.TIME: format_duration, Dimension.SHARE: format_share}
+
+
+def format_value(value: float | None, dimension: Dimension) -> str:
+    """A measured value or a limit."""
+    return format_count(value) if dimension is Dimension.NUMBER else _FORMATS[dimension](value)
+
+
+def format_measured(value: float | None, limit: Fraction, dimension: Dimension) -> str:
+    """A measured value with so many digits that it does not look like the limit unless it is the limit."""
+    if value is None or dimension is Dimension.NUMBER or value == limit:
+        return format_value(value, dimension)
+    text = ""
+    for digits in range(3, 13):
+        text = _FORMATS[dimension](value, digits)
+        if text != _FORMATS[dimension](float(limit), digits):
+            break
+    return text

@@ -1,0 +1,332 @@
+"""The columns of a capture as numpy arrays, and the durations that follow from them.
+
+Stamps and durations are float64 nanoseconds, NaN where there is none: whole numbers up to 2**53 (104 days) are exact
+in them. Strings are codes into their distinct values. Nothing here judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nestperf.capture import model
+from nestperf.capture.model import FAILED, Kind, Outcome
+from nestperf.capture.reader import Capture
+from reports.thresholds import Selector, matches_any
+
+Stamps = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Codes = NDArray[np.int64]
+
+ANSWERED = frozenset({Outcome.OK, Outcome.REFUSED})
+"""The outcomes whose time is a latency: an error that came fast must not flatter, a 429 measures the limiter."""
+COUNTED = FAILED | ANSWERED | {Outcome.LIMITED}
+"""What a share is a share of: neither what the browser gave up, nor what was cut or never sent."""
+TIMED = frozenset({Kind.CALL, Kind.PAGE, Kind.ASSET, Kind.PREFLIGHT, Kind.STREAM})
+"""The kinds that have a latency: a poll lasts as long as nothing happens, an upgrade as long as its socket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Labels:
+    """A column of few distinct strings."""
+
+    codes: Codes
+    names: tuple[str, ...]
+
+    def where(self, holds: Callable[[str], bool]) -> Mask:
+        """The rows whose string `holds`."""
+        kept = np.fromiter(map(holds, self.names), dtype=bool, count=len(self.names))
+        return kept[self.codes] if len(self.names) else np.zeros(len(self.codes), dtype=bool)
+
+    def among(self, *names: str) -> Mask:
+        """The rows whose string is one of `names`."""
+        return self.where(frozenset(names).__contains__)
+
+    def pick(self, rows: Mask | Codes) -> Labels:
+        """Some rows of the column."""
+        return Labels(codes=self.codes[rows], names=self.names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Exchanges:
+    """The table of exchanges, in order of id."""
+
+    id: Codes
+    session: Stamps
+    client: Stamps
+    kind: Labels
+    server_call: Mask
+    method: Labels
+    route: Labels
+    status: Stamps
+    outcome: Labels
+    intended: Stamps
+    sent: Stamps
+    first_byte: Stamps
+    done: Stamps
+    connect: Stamps
+    relay: Stamps
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+
+class Identities(NamedTuple):
+    """Who is behind sessions and clients."""
+
+    of_session: dict[int, str]
+    of_client: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Packets:
+    """Socket.IO's own packets (events, acks, connects, disconnects), in order of id."""
+
+    id: Codes
+    socket: Codes
+    from_server: Mask
+    stamp: Stamps
+    done: Stamps
+    type: Labels
+    namespace: Labels
+    event: Labels
+    content: Codes
+    """A hash of the payload; 0 for what a client sent."""
+    ack_id: Stamps
+    answers: Stamps
+    intended: Stamps
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+
+class Times(NamedTuple):
+    """Durations to be judged."""
+
+    ordered: NDArray[np.int64]
+    """Nanoseconds, ascending."""
+    failed: int
+    """What should have had a duration and has none, because it failed: slower than any limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Samples:
+    """One capture as columns."""
+
+    run: model.Run
+    exchanges: Exchanges
+    packets: Packets
+    sockets: tuple[model.Socket, ...]
+    sessions: tuple[model.Session, ...]
+    """As a replay stored them; empty for a recording."""
+    identities: Identities
+
+    @classmethod
+    def read(cls, capture: Capture) -> Samples:
+        """Read what reports need of a capture.
+
+        Raises:
+            CaptureTruncated: the file is damaged.
+        """
+        sessions = tuple(map(model.Session._make, capture.columns(model.Session, *model.Session._fields)))
+        clients = capture.columns(model.Client, "id", "identity")
+        return cls(
+            run=capture.run,
+            exchanges=_read_exchanges(capture),
+            packets=_read_packets(capture),
+            sockets=tuple(capture.sockets()),
+            sessions=sessions,
+            identities=Identities(
+                {s.id: s.identity or "" for s in sessions}, {client: name or "" for client, name in clients}
+            ),
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing happened."""
+        return not len(self.exchanges) and not self.sockets
+
+    @property
+    def has_intended(self) -> bool:
+        """Whether there are intended times, so that latency means response time."""
+        return bool(np.isfinite(self.exchanges.intended).any())
+
+    @property
+    def latency_name(self) -> str:
+        """What latency means here: `response_time` or `service_time`."""
+        return "response_time" if self.has_intended else "service_time"
+
+    @property
+    def span_ns(self) -> tuple[int, int] | None:
+        """From the first to the last thing that happened; None where nothing did."""
+        moments = [self.exchanges.intended, self.exchanges.sent, self.exchanges.done, self.packets.stamp,
+                   np.array([s.opened_ns for s in self.sockets], dtype=float)]  # fmt: skip
+        stamps = np.concatenate(moments)
+        stamps = stamps[np.isfinite(stamps)]
+        return (int(stamps.min()), int(stamps.max())) if len(stamps) else None
+
+    def select(self, selector: Selector) -> Mask:
+        """The exchanges that a threshold is about; preflights only where it names them."""
+        x = self.exchanges
+        mask = np.ones(len(x), dtype=bool)
+        if selector.kind:
+            mask &= x.kind.among(*selector.kind)
+        else:
+            mask &= ~x.kind.among(Kind.PREFLIGHT)
+        if selector.route:
+            mask &= x.route.where(lambda route: matches_any(route, selector.route))
+        if selector.method:
+            mask &= x.method.where(lambda method: method.upper() in selector.method)
+        if selector.status:
+            mask &= _has_status(x.status, selector.status)
+        if selector.identity:
+            mask &= self._has_identity(selector.identity)
+        return mask
+
+    def _has_identity(self, patterns: tuple[str, ...]) -> Mask:
+        sessions = [i for i, name in self.identities.of_session.items() if matches_any(name, patterns)]
+        clients = [i for i, name in self.identities.of_client.items() if matches_any(name, patterns)]
+        return np.isin(self.exchanges.session, sessions) | np.isin(self.exchanges.client, clients)
+
+    def durations(self, quantity: str) -> Stamps:
+        """One duration an exchange, NaN where it has none: `latency`, `service_time`, `ttfb`, `send_lag`, ...
+
+        A stream's latency and times end with its first byte. Only answers that came as they should have one; see
+        `ANSWERED`.
+        """
+        x = self.exchanges
+        if quantity == "send_lag":
+            return x.sent - x.intended
+        if quantity == "connect_time":
+            return x.connect
+        if quantity == "relay_time":
+            return x.relay
+        begin = x.intended if quantity == "response_time" or (quantity == "latency" and self.has_intended) else x.sent
+        end = x.first_byte if quantity == "ttfb" else np.where(x.kind.among(Kind.STREAM), x.first_byte, x.done)
+        counted = x.kind.among(*TIMED) & x.outcome.among(*ANSWERED)
+        return np.where(counted, end - begin, np.nan)
+
+    def times(self, quantity: str, selector: Selector) -> Times:
+        """The durations of the selected exchanges, sorted, with the count of those that failed."""
+        mask = self.select(selector)
+        failed = 0
+        if quantity in {"latency", "service_time", "response_time", "ttfb"}:
+            x = self.exchanges
+            failed = int((mask & x.kind.among(*TIMED) & x.outcome.among(*FAILED)).sum())
+            if quantity == "response_time" and not self.has_intended:
+                failed = 0
+        return Times(ordered_ns(self.durations(quantity)[mask]), failed)
+
+
+def ordered_ns(durations: Stamps) -> NDArray[np.int64]:
+    """The durations there are, as whole nanoseconds, ascending."""
+    return np.sort(durations[np.isfinite(durations)]).astype(np.int64)
+
+
+def _has_status(status: Stamps, wanted: tuple[str, ...]) -> Mask:
+    mask = np.zeros(len(status), dtype=bool)
+    for item in wanted:
+        mask |= (status // 100 == int(item[0])) if item.endswith("xx") else (status == int(item))
+    return mask
+
+
+class _Labelling:
+    """Gives equal strings equal codes, over many batches."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+        self.codes: list[Codes] = []
+
+    def extend(self, values: tuple[str | None, ...]) -> None:
+        known = self.known
+        codes = [known.setdefault(value or "", len(known)) for value in values]
+        self.codes.append(np.array(codes, dtype=np.int64))
+
+    def labels(self) -> Labels:
+        return Labels(codes=_joined(self.codes, np.int64), names=tuple(self.known))
+
+
+def _joined(parts: list[Any], dtype: Any) -> Any:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)
+
+
+def _columns(batches: Iterator[list[tuple[Any, ...]]], texts: frozenset[int], width: int) -> list[Any]:
+    """Each column as `Labels` where it is one of `texts`, else as float64 with NaN for NULL."""
+    labelled = {place: _Labelling() for place in texts}
+    numbers: dict[int, list[Any]] = {place: [] for place in range(width) if place not in texts}
+    for rows in batches:
+        for place, values in enumerate(zip(*rows, strict=True)):
+            if place in labelled:
+                labelled[place].extend(values)
+            else:
+                numbers[place].append(np.array(values, dtype=np.float64))  # None becomes NaN
+    return [
+        labelled[place].labels() if place in labelled else _joined(numbers[place], np.float64) for place in range(width)
+    ]
+
+
+_EXCHANGE_COLUMNS = ("id", "session_id", "client_id", "kind", "server_call", "method", "route", "status", "outcome",
+                     "intended_ns", "sent_ns", "first_byte_ns", "done_ns", "connect_ns", "relay_ns")  # fmt: skip
+_EXCHANGE_TEXTS = frozenset({3, 5, 6, 8})
+
+
+def _read_exchanges(capture: Capture) -> Exchanges:
+    batches = capture.column_batches(model.Exchange, *_EXCHANGE_COLUMNS)
+    columns = _columns(batches, _EXCHANGE_TEXTS, len(_EXCHANGE_COLUMNS))
+    ids, session, client, kind, server_call, method, route, status, outcome, *stamps = columns
+    intended, sent, first_byte, done, connect, relay = stamps
+    return Exchanges(
+        id=ids.astype(np.int64),
+        session=session,
+        client=client,
+        kind=kind,
+        server_call=server_call == 1,
+        method=method,
+        route=route,
+        status=status,
+        outcome=outcome,
+        intended=intended,
+        sent=sent,
+        first_byte=first_byte,
+        done=done,
+        connect=connect,
+        relay=relay,
+    )
+
+
+_PACKET_COLUMNS = ("id", "socket_id", "sender", "stamp_ns", "done_ns", "type", "namespace", "event", "payload",
+                   "ack_id", "answers", "intended_ns")  # fmt: skip
+_PACKET_TEXTS = frozenset({2, 5, 6, 7})
+
+
+def _read_packets(capture: Capture) -> Packets:
+    batches = map(_without_payloads, capture.column_batches(model.Packet, *_PACKET_COLUMNS, size=10_000))
+    columns = _columns((rows for rows in batches if rows), _PACKET_TEXTS, len(_PACKET_COLUMNS))
+    ids, socket, sender, stamp, done, type_, namespace, event, content, ack_id, answers, intended = columns
+    return Packets(
+        id=ids.astype(np.int64),
+        socket=socket.astype(np.int64),
+        from_server=sender.among("server"),
+        stamp=stamp,
+        done=done,
+        type=type_,
+        namespace=namespace,
+        event=event,
+        content=content.astype(np.int64),
+        ack_id=ack_id,
+        answers=answers,
+        intended=intended,
+    )
+
+
+def _without_payloads(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Drop bare Engine.IO packets, and keep of an event from the server only a hash (53 bits survive a float64)."""
+    return [
+        (*row[:8], hash(row[8]) & 0x1FFFFFFFFFFFFF if row[2] == "server" and row[5] == "event" else 0, *row[9:])
+        for row in rows
+        if row[5] is not None
+    ]

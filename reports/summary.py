@@ -1,0 +1,310 @@
+"""The facts of one capture that every rendering shows: per route, event, broadcast and socket. Measures, never judges.
+
+Durations are whole nanoseconds; a percentile of nothing is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nestperf.capture.model import FAILED, Kind, Outcome, Socket
+from nestperf.capture.routes import route_of
+from reports.broadcasts import Broadcast
+from reports.samples import TIMED, Codes, Mask, Samples, Stamps, ordered_ns
+from reports.sockets import Acks, session_times, users_at_once
+from reports.statistics import nearest_rank, percentile_ranks
+
+P50, P95, P99 = Fraction(1, 2), Fraction(95, 100), Fraction(99, 100)
+MINUTE_NS = 60_000_000_000
+
+
+class Percentiles(NamedTuple):
+    """What a set of durations looks like."""
+
+    n: int = 0
+    p50_ns: int | None = None
+    p95_ns: int | None = None
+    p99_ns: int | None = None
+    max_ns: int | None = None
+    p95_low_ns: int | None = None
+    """The 95 % interval of p95; None where the sample is too small to bound it on that side."""
+    p95_high_ns: int | None = None
+
+
+def percentiles_of(ordered: NDArray[np.int64]) -> Percentiles:
+    """Summarize durations; `ordered` ascends."""
+    n = len(ordered)
+    if n == 0:
+        return Percentiles()
+    low, high = percentile_ranks(n, P95)
+    return Percentiles(
+        n=n,
+        p50_ns=nearest_rank(ordered, P50),
+        p95_ns=nearest_rank(ordered, P95),
+        p99_ns=nearest_rank(ordered, P99),
+        max_ns=int(ordered[-1]),
+        p95_low_ns=None if low is None else int(ordered[low - 1]),
+        p95_high_ns=None if high is None else int(ordered[high - 1]),
+    )
+
+
+class RouteRow(NamedTuple):
+    """One route of one method and kind."""
+
+    kind: str
+    server_call: bool
+    """Sent by a recorded application, not by a browser."""
+    method: str
+    route: str
+    n: int
+    """Everything that was sent."""
+    per_minute: float | None
+    refused: int
+    limited: int
+    failed: int
+    aborted: int
+    unfinished: int
+    latency: Percentiles
+    slowest_id: int | None
+    """The exchange behind the maximum."""
+
+
+class EventRow(NamedTuple):
+    """One event of one sender in one namespace."""
+
+    namespace: str
+    event: str
+    sender: str
+    n: int
+    per_minute: float | None
+    sockets: int
+    """How many sockets sent or received it."""
+    acks_asked: int
+    acks_missing: int
+    ack_latency: Percentiles
+
+
+class BroadcastRow(NamedTuple):
+    """All broadcasts of one event in one namespace."""
+
+    namespace: str
+    event: str
+    n: int
+    fewest_receivers: int
+    most_receivers: int
+    received: int
+    expected: int
+    skew: Percentiles
+    """Last receipt minus first; one of each broadcast."""
+
+
+class SocketRow(NamedTuple):
+    """All sockets of one protocol and path."""
+
+    protocol: str
+    path: str
+    opened: int
+    connected: int
+    failed: int
+    closed_by_client: int
+    closed_by_server: int
+    cut: int
+    """Ended without a close handshake."""
+    still_open: int
+    connect: Percentiles
+    """From the first byte of the opening request to the end of the handshake."""
+
+
+class BothTimes(NamedTuple):
+    """What the application took beside what a user would have felt."""
+
+    kind: str
+    service: Percentiles
+    response: Percentiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Everything a report shows beside the verdicts."""
+
+    span_ns: int
+    """From the first to the last thing that happened."""
+    exchanges: int
+    clients: int
+    """Recordings: how many browsers and people, as far as the wire shows it. Replays: source addresses."""
+    sessions: int
+    users_at_once: int
+    session_time: Percentiles
+    latency_name: str
+    routes: tuple[RouteRow, ...]
+    events: tuple[EventRow, ...]
+    broadcasts: tuple[BroadcastRow, ...]
+    sockets: tuple[SocketRow, ...]
+    both_times: tuple[BothTimes, ...]
+    """Empty where there are no intended times."""
+    send_lag: Percentiles
+    added: Percentiles
+    """What the recorder itself took, per exchange."""
+
+
+def summarize(samples: Samples, broadcasts: tuple[Broadcast, ...]) -> Summary:
+    """The facts of a capture."""
+    span = samples.span_ns
+    span_ns = span[1] - span[0] if span else 0
+    return Summary(
+        span_ns=span_ns,
+        exchanges=len(samples.exchanges),
+        clients=len(samples.identities.of_client),
+        sessions=len(samples.sessions),
+        users_at_once=users_at_once(samples.sessions),
+        session_time=percentiles_of(session_times(samples.sessions).ordered),
+        latency_name=samples.latency_name,
+        routes=tuple(_routes(samples, span_ns)),
+        events=tuple(_events(samples, span_ns)),
+        broadcasts=_broadcasts(broadcasts),
+        sockets=_sockets(samples),
+        both_times=tuple(_both_times(samples)) if samples.has_intended else (),
+        send_lag=percentiles_of(ordered_ns(samples.durations("send_lag"))),
+        added=percentiles_of(ordered_ns(samples.durations("relay_time"))),
+    )
+
+
+def _per_minute(n: int, span_ns: int) -> float | None:
+    return n * MINUTE_NS / span_ns if span_ns > 0 and n > 1 else None
+
+
+_KIND_ORDER = {kind: place for place, kind in enumerate(
+    (Kind.CALL, Kind.PAGE, Kind.ASSET, Kind.STREAM, Kind.PREFLIGHT, Kind.POLL, Kind.UPGRADE)
+)}  # fmt: skip
+
+
+def _routes(samples: Samples, span_ns: int) -> list[RouteRow]:
+    """Calls first; within a kind the slowest p95 first."""
+    x = samples.exchanges
+    latency = samples.durations("latency")
+    keys = np.stack((x.kind.codes, x.server_call.astype(np.int64), x.method.codes, x.route.codes))
+    rows = []
+    for group in _groups(keys, np.flatnonzero(~x.outcome.among(Outcome.DROPPED))):
+        first = group[0]
+        outcomes = x.outcome.pick(group)
+        durations = latency[group]
+        rows.append(
+            RouteRow(
+                kind=x.kind.names[x.kind.codes[first]],
+                server_call=bool(x.server_call[first]),
+                method=x.method.names[x.method.codes[first]],
+                route=x.route.names[x.route.codes[first]],
+                n=len(group),
+                per_minute=_per_minute(len(group), span_ns),
+                refused=int(outcomes.among(Outcome.REFUSED).sum()),
+                limited=int(outcomes.among(Outcome.LIMITED).sum()),
+                failed=int(outcomes.among(*FAILED).sum()),
+                aborted=int(outcomes.among(Outcome.ABORTED).sum()),
+                unfinished=int(outcomes.among(Outcome.UNFINISHED).sum()),
+                latency=percentiles_of(ordered_ns(durations)),
+                slowest_id=int(x.id[group[np.nanargmax(durations)]]) if np.isfinite(durations).any() else None,
+            )
+        )
+    return sorted(rows, key=_route_order)
+
+
+def _route_order(row: RouteRow) -> tuple[int, bool, int, str, str]:
+    return _KIND_ORDER.get(Kind(row.kind), 9), row.server_call, -(row.latency.p95_ns or 0), row.route, row.method
+
+
+def _groups(keys: Codes, rows: Codes) -> Iterator[Codes]:
+    """Split `rows` by equal columns of `keys`."""
+    if not len(rows):
+        return
+    order = np.lexsort(keys[:, rows])
+    rows = rows[order]
+    changes = np.flatnonzero((np.diff(keys[:, rows], axis=1) != 0).any(axis=0)) + 1
+    yield from np.split(rows, changes)
+
+
+def _events(samples: Samples, span_ns: int) -> list[EventRow]:
+    """The most frequent first."""
+    p = samples.packets
+    acks = Acks(samples)
+    latency: Stamps = np.full(len(p), np.nan)
+    latency[acks.asked] = acks.latency
+    asked: Mask = np.zeros(len(p), dtype=bool)
+    asked[acks.asked] = True
+    missing: Mask = np.zeros(len(p), dtype=bool)
+    missing[acks.asked] = acks.missing
+    keys = np.stack((p.namespace.codes, p.event.codes, p.from_server.astype(np.int64)))
+    rows = []
+    for group in _groups(keys, np.flatnonzero(p.type.among("event"))):
+        first = group[0]
+        rows.append(
+            EventRow(
+                namespace=p.namespace.names[p.namespace.codes[first]] or "/",
+                event=p.event.names[p.event.codes[first]],
+                sender="server" if p.from_server[first] else "client",
+                n=len(group),
+                per_minute=_per_minute(len(group), span_ns),
+                sockets=len(np.unique(p.socket[group])),
+                acks_asked=int(asked[group].sum()),
+                acks_missing=int(missing[group].sum()),
+                ack_latency=percentiles_of(ordered_ns(latency[group])),
+            )
+        )
+    return sorted(rows, key=lambda row: (-row.n, row.namespace, row.event, row.sender))
+
+
+def _broadcasts(broadcasts: tuple[Broadcast, ...]) -> tuple[BroadcastRow, ...]:
+    by_event: dict[tuple[str, str], list[Broadcast]] = {}
+    for broadcast in broadcasts:
+        by_event.setdefault((broadcast.namespace or "/", broadcast.event), []).append(broadcast)
+    return tuple(
+        BroadcastRow(
+            namespace=namespace,
+            event=event,
+            n=len(found),
+            fewest_receivers=min(len(b.deliveries_ns) for b in found),
+            most_receivers=max(len(b.deliveries_ns) for b in found),
+            received=sum(len(b.deliveries_ns) for b in found),
+            expected=sum(b.expected for b in found),
+            skew=percentiles_of(np.sort(np.array([b.skew_ns for b in found], dtype=np.int64))),
+        )
+        for (namespace, event), found in sorted(by_event.items())
+    )
+
+
+def _sockets(samples: Samples) -> tuple[SocketRow, ...]:
+    by_path: dict[tuple[str, str], list[Socket]] = {}
+    for socket in samples.sockets:
+        by_path.setdefault((socket.protocol, route_of(socket.target)), []).append(socket)
+    return tuple(_socket_row(protocol, path, found) for (protocol, path), found in sorted(by_path.items()))
+
+
+def _socket_row(protocol: str, path: str, sockets: list[Socket]) -> SocketRow:
+    connect = [float(s.connected_ns - s.opened_ns) for s in sockets if s.connected_ns is not None]
+    closed_by = [s.closed_by for s in sockets]
+    return SocketRow(
+        protocol=protocol,
+        path=path,
+        opened=len(sockets),
+        connected=len(connect),
+        failed=sum(s.outcome in FAILED for s in sockets),
+        closed_by_client=closed_by.count("client"),
+        closed_by_server=closed_by.count("server"),
+        cut=closed_by.count("cut"),
+        still_open=sum(s.closed_ns is None and s.connected_ns is not None for s in sockets),
+        connect=percentiles_of(ordered_ns(np.array(connect, dtype=np.float64))),
+    )
+
+
+def _both_times(samples: Samples) -> Iterator[BothTimes]:
+    service, response = samples.durations("service_time"), samples.durations("response_time")
+    kinds = samples.exchanges.kind
+    for kind in _KIND_ORDER:
+        mask = kinds.among(kind)
+        if kind in TIMED and mask.any():
+            yield BothTimes(kind, percentiles_of(ordered_ns(service[mask])), percentiles_of(ordered_ns(response[mask])))
