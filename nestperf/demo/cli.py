@@ -23,8 +23,9 @@ _BESIDES_REPLAY_S = 60.0
 """What a replay may take besides its duration: starting, letting its last steps end, checking."""
 _STORING_S = 30.0
 """How long the recorder may take to store the rest."""
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _STEPS = 5
 _JUDGED = (ExitCode.OK, ExitCode.FAILED, ExitCode.INVALID)
 """What a replay ends with that has measured something."""
@@ -91,15 +92,16 @@ def demo(users: int, duration: str, output: Path | None, keep_open: bool) -> int
 
 
 def seconds_of(duration: str) -> float:
-    """Seconds in `20s`, `1.5m`, `500ms`.
+    """Seconds in `20s`, `1m30s`, `500ms`, as `nestperf replay` reads them.
 
     Raises:
         UsageError: it is no duration, or an empty one.
     """
-    match = _DURATION.fullmatch(duration.strip())
-    if match is None or float(match[1]) == 0:
-        raise UsageError(f"--duration {duration!r} is no duration: write one like 20s or 1m.")
-    return float(match[1]) * _UNIT_S[match[2]]
+    compact = duration.strip().lower()
+    seconds = sum(float(number) * _UNIT_S[unit] for number, unit in _PART.findall(compact))
+    if not _DURATION.fullmatch(compact) or seconds <= 0:
+        raise UsageError(f"--duration {duration!r} is no duration: write one like 20s or 1m30s.")
+    return seconds
 
 
 def _fresh_folder(wanted: Path | None) -> Path:
