@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from reports.thresholds import Thresholds
 
 
-class _Duration(click.ParamType):
+class _Duration(click.ParamType[int]):
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:

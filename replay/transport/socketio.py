@@ -17,7 +17,7 @@ from nestperf.capture.clock import Clock
 from nestperf.capture.model import Outcome, Pairs
 from nestperf.wire.http1 import Opaque, ResponseBody, ResponseEnd, ResponseHead, ResponseReader, Switched
 from nestperf.wire.observations import FrameSeen, MessageSeen, PacketSeen
-from nestperf.wire.socketio import SocketIoDecoder, encode_packet
+from nestperf.wire.socketio import SocketIoDecoder, encode_event, encode_packet
 from nestperf.wire.websocket import WebSocketDecoder, encode_frame, parse_close
 from replay.transport.dial import Target, describe_refusal, dial
 from replay.transport.http import Answer, Request, head_bytes
@@ -93,13 +93,7 @@ class SocketIo(asyncio.Protocol):
 
     def send(self, packet: PacketSeen) -> PacketSeen:
         """Send a packet with its attachments; the same packet with the stamp of its sending."""
-        text = encode_packet(
-            packet.type or "event",
-            packet.namespace or "/",
-            _full_payload(packet),
-            packet.ack_id,
-            attachments=len(packet.attachments),
-        )
+        text = _encode(packet)
         frames = [_frame("text", text.encode()), *(_frame("binary", content) for content in packet.attachments)]
         now_ns = self._clock.now_ns()
         self._write(b"".join(frames))
@@ -311,13 +305,11 @@ def _frame(opcode: str, payload: bytes) -> bytes:
     return encode_frame(opcode, payload, mask=os.urandom(4))
 
 
-def _full_payload(packet: PacketSeen) -> str | None:
-    """The JSON that goes on the wire: an event's list begins with its name."""
-    if packet.type != "event":
-        return packet.payload
-    arguments = (packet.payload or "[]").strip()[1:-1].strip()
-    name = json.dumps(packet.event or "", ensure_ascii=False)
-    return f"[{name},{arguments}]" if arguments else f"[{name}]"
+def _encode(packet: PacketSeen) -> str:
+    namespace, attachments = packet.namespace or "/", len(packet.attachments)
+    if packet.type == "event":
+        return encode_event(namespace, packet.event or "", packet.payload, packet.ack_id, attachments)
+    return encode_packet(packet.type or "event", namespace, packet.payload, packet.ack_id, attachments)
 
 
 def _with_key(headers: Pairs, key: str) -> Pairs:
