@@ -141,7 +141,7 @@ async def _run(plan: Demo) -> int:
         if code != ExitCode.OK:
             return _give_up("record", code)
         code = await _replay(plan)
-        if code not in _JUDGED:
+        if code not in _JUDGED or not plan.replay.exists():
             return _give_up("replay", code)
         reported = await _report(plan)
         code = code or reported
