@@ -25,7 +25,7 @@ _FILE_WIDTH = 100
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True,
               help="How to render it.")  # fmt: skip
 @click.option("--thresholds", "thresholds_path", type=click.Path(path_type=Path), metavar="FILE",
-              help="Judge by this TOML file instead of ./nestperf.toml or the built-in MediaNest promises.")  # fmt: skip
+              help="Judge by this TOML file, not by ./nestperf.toml or the built-in MediaNest promises.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the report there instead of printing it.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite the file that -o names.")

@@ -44,16 +44,7 @@ def _routes(summary: Summary, width: int) -> list[str]:
             label=printable(row.route, _LABEL),
             lead=printable(row.method, 10),
             group=_group(row),
-            cells=(
-                format_count(row.n),
-                format_rate(row.per_minute),
-                _some(row.refused),
-                _some(row.limited),
-                _some(row.failed),
-                _some(row.aborted),
-                _some(row.unfinished),
-                *_times(row.latency, interval=wide),
-            ),  # fmt: skip
+            cells=_route_cells(row, interval=wide),
         )
         for row in shown
     ]
@@ -124,14 +115,7 @@ def _events(summary: Summary, width: int) -> list[str]:
             label=printable(row.event, _LABEL),
             lead="server ›" if row.sender == "server" else "› server",
             group=f"namespace {printable(row.namespace, 60)}",
-            cells=(
-                format_count(row.n),
-                format_rate(row.per_minute),
-                format_count(row.sockets),
-                _some(row.acks_asked),
-                _some(row.acks_missing),
-                *_times(row.ack_latency),
-            ),  # fmt: skip
+            cells=_event_cells(row),
         )
         for row in sorted(shown, key=lambda row: row.namespace)
     ]
@@ -153,20 +137,13 @@ def _broadcasts(summary: Summary, width: int) -> list[str]:
         Row(
             label=printable(row.event, _LABEL),
             group=f"namespace {printable(row.namespace, 60)}",
-            cells=(
-                format_count(row.n),
-                _span(row.fewest_receivers, row.most_receivers),
-                format_share(row.received / row.expected),
-                format_duration(row.skew.p50_ns),
-                format_duration(row.skew.p95_ns),
-                format_duration(row.skew.max_ns),
-            ),  # fmt: skip
+            cells=_broadcast_cells(row),
         )
         for row in summary.broadcasts[:MOST_ROWS]
     ]
     lines = render_table(("n", "receivers", "reach", "skew p50", "p95", "max"), rows, width)
-    note = "Reach: of the sockets then in the namespace. Skew: from the first receiver to the last."
-    return lines + note(note, width)
+    remark = "Reach: of the sockets then in the namespace. Skew: from the first receiver to the last."
+    return lines + note(remark, width)
 
 
 def _broadcast_cells(row: BroadcastRow) -> tuple[str, ...]:
@@ -182,17 +159,7 @@ def _sockets(summary: Summary, width: int) -> list[str]:
     rows = [
         Row(
             label=f"{printable(row.protocol, 20)} {printable(row.path, _LABEL)}",
-            cells=(
-                format_count(row.opened),
-                format_count(row.connected),
-                _some(row.failed),
-                _some(row.closed_by_client),
-                _some(row.closed_by_server),
-                _some(row.cut),
-                _some(row.still_open),
-                format_duration(row.connect.p50_ns),
-                format_duration(row.connect.max_ns),
-            ),  # fmt: skip
+            cells=_socket_cells(row),
         )
         for row in summary.sockets[:MOST_ROWS]
     ]

@@ -50,10 +50,7 @@ def render_table(
     needed = _widest([label, *(row.label for row in rows)])
     stacked = room < min(needed, _STACKED_BELOW)
     labels = ["" if stacked else shorten(row.label, room) for row in rows]
-    if stacked:
-        leads = [""] * len(rows)
-    else:
-        leads = [row.paint(row.lead) if row.paint else row.lead for row in rows]
+    leads = ["" if stacked else row.paint(row.lead) if row.paint else row.lead for row in rows]
     head = "" if stacked else label
     table = [[lead, text, *numbers] for lead, text, numbers in zip(leads, labels, cells, strict=True)]
     columns = ["", head, *titles]
