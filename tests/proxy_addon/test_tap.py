@@ -25,7 +25,7 @@ def test_reader_any_split_gives_the_records(sent: list[Record], data: st.DataObj
     stream = b"".join(encode(*record) for record in sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     reader = TapReader()
-    got = []
+    got: list[Record] = []
     for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         got += reader.receive(stream[begin:end])
     assert got == sent

@@ -10,8 +10,11 @@ const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const manager = new Manager(url, { reconnection: false, forceNew: true, ...options });
 manager.on("error", (error) => say("error", "", String(error)));
 
+const auths = {}; // the manager keeps one socket a namespace, and with it the auth it was first given
 async function visit(namespace, auth) {
-  const socket = manager.socket(namespace, { auth });
+  auths[namespace] = auth;
+  const socket = manager.socket(namespace, { auth: (give) => give(auths[namespace]) });
+  socket.offAny();
   socket.onAny((...args) => say("received", namespace, ...args.filter((arg) => typeof arg !== "function")));
   socket.on("question", (n, ack) => ack({ answer: n + 1 }));
   const emit = (...args) => { say("sent", namespace, ...args); socket.emit(...args); };
