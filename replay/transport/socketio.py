@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from typing import cast
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Outcome, Pairs
@@ -126,7 +127,7 @@ class SocketIo(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from it
         assert self.answer is not None
         if self.closed_ns is not None:
             transport.abort()
