@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from nestperf.capture.model import Outcome
+from nestperf.capture.reader import Capture
 from nestperf.cli import cli, run
 from nestperf.demo.cli import seconds_of
-from nestperf.errors import UsageError
+from nestperf.errors import ExitCode, UsageError
 
 
 def processes_naming(text: str) -> list[str]:
@@ -118,3 +120,28 @@ def test_default_folder_that_is_taken_gets_a_number(tmp_path: Path, monkeypatch:
     Path("demo-run-2/recording.db").touch()
     Path("demo-run-3").touch()
     assert _fresh_folder(None) == Path("demo-run-4")
+
+
+async def test_demo_goes_the_whole_way_and_leaves_both_captures(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "nestperf", "demo", "--users", "3", "--duration", "2s", "--output", str(folder)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        said = (await asyncio.wait_for(process.communicate(), 60))[0].decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    # Two seconds are too short for a judgement, and nothing may have failed in them.
+    assert process.returncode == ExitCode.INVALID, said
+    for step in ("nestperf record", "nestperf.demo.session", "nestperf replay", "nestperf report"):
+        assert f"$ {step}" in said or f"$ python -m {step}" in said
+    with Capture.open(folder / "recording.db") as recording, Capture.open(folder / "replay.db") as replay:
+        recorded = list(recording.exchanges())
+        assert [exchange.status for exchange in recorded].count(201) == 1
+        assert len(recorded) == 45
+        assert {exchange.outcome for exchange in replay.exchanges()} == {Outcome.OK}
+    assert processes_naming(str(tmp_path)) == []
