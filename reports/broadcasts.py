@@ -20,6 +20,10 @@ WINDOW_NS = 5_000_000_000
 as late and not as lost."""
 ASKED_NS = 1_000_000_000
 """An event this soon after one's own is taken for its answer."""
+SETTLING_NS = 1_000_000_000
+"""Who joined this short a time before may not have asked for the event yet, and is no receiver unless it received."""
+LEAVING_NS = 100_000_000
+"""Who left this soon after may have closed its ears already."""
 
 
 class Broadcast(NamedTuple):
@@ -32,7 +36,7 @@ class Broadcast(NamedTuple):
     deliveries_ns: tuple[int, ...]
     """Ascending: how long after the first each receiver had it; the first is 0."""
     expected: int
-    """Sockets that were joined to the namespace then and still open at the last receipt, and those that received."""
+    """Sockets that had joined the namespace a while before and stayed a while after, and those that received."""
 
     @property
     def skew_ns(self) -> int:
@@ -107,7 +111,11 @@ def _broadcast(
     if all(_has_asked(asked.get((int(p.socket[row]), namespace), []), float(p.stamp[row])) for row in cluster):
         return None
     first, last = float(p.stamp[cluster[0]]), float(p.stamp[cluster[-1]])
-    expected = {m.socket for m in members.get(namespace, []) if m.joined_ns <= first and m.left_ns > last}
+    expected = {
+        m.socket
+        for m in members.get(namespace, [])
+        if m.joined_ns + SETTLING_NS <= first and m.left_ns > last + LEAVING_NS
+    }
     expected |= {int(p.socket[row]) for row in cluster}
     return Broadcast(
         namespace=p.namespace.names[namespace],
