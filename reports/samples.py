@@ -200,7 +200,8 @@ class Samples:
         """
         x = self.exchanges
         if quantity == "send_lag":
-            return x.sent - x.intended
+            unsent = x.outcome.among(Outcome.DROPPED, Outcome.CONNECT_ERROR)
+            return np.where(unsent, np.nan, x.sent - x.intended)
         if quantity == "connect_time":
             return x.connect
         if quantity == "relay_time":

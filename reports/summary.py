@@ -22,6 +22,7 @@ from reports.statistics import nearest_rank, percentile_ranks
 
 P50, P95, P99 = Fraction(1, 2), Fraction(95, 100), Fraction(99, 100)
 MINUTE_NS = 60_000_000_000
+SHORTEST_NS = 1_000_000_000
 
 
 class Percentiles(NamedTuple):
@@ -176,7 +177,8 @@ def summarize(samples: Samples, broadcasts: tuple[Broadcast, ...]) -> Summary:
 
 
 def _per_minute(n: int, span_ns: int) -> float | None:
-    return n * MINUTE_NS / span_ns if span_ns > 0 and n > 1 else None
+    """None where the capture is so short that a rate would be made of one or two exchanges."""
+    return n * MINUTE_NS / span_ns if span_ns >= SHORTEST_NS else None
 
 
 _KIND_ORDER = {kind: place for place, kind in enumerate(

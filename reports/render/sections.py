@@ -19,6 +19,7 @@ MOST_ROWS = 60
 _LABEL = 200
 _INTERVAL_FROM = 110
 """From this width on the routes table has room for the interval of p95."""
+_ALL_OF_EVENTS_FROM = 100
 
 
 def sections(run: Run, summary: Summary, width: int) -> Iterator[tuple[str, list[str]]]:
@@ -36,7 +37,7 @@ def _routes(summary: Summary, width: int) -> list[str]:
     if not summary.routes:
         return []
     wide = width >= _INTERVAL_FROM
-    titles = ("n", "per min", "refused", "limited", "failed", "aborted", "open", "p50", "p95",
+    titles = ("n", "/min", "refused", "limited", "failed", "aborted", "open", "p50", "p95",
               *(("95 % of p95",) if wide else ()), "p99", "max")  # fmt: skip
     shown = summary.routes[:MOST_ROWS]
     rows = [
@@ -108,14 +109,15 @@ def _both_times(both: tuple[BothTimes, ...], width: int) -> list[str]:
 def _events(summary: Summary, width: int) -> list[str]:
     if not summary.events:
         return []
-    titles = ("n", "per min", "sockets", "acks", "no ack", "ack p50", "p95", "p99", "max")
+    wide = width >= _ALL_OF_EVENTS_FROM
+    titles = tuple(_EVENT_TITLES) if wide else tuple(title for title in _EVENT_TITLES if _EVENT_TITLES[title])
     shown = summary.events[:MOST_ROWS]
     rows = [
         Row(
             label=printable(row.event, _LABEL),
             lead="server ›" if row.sender == "server" else "› server",
             group=f"namespace {printable(row.namespace, 60)}",
-            cells=_event_cells(row),
+            cells=_event_cells(row, wide=wide),
         )
         for row in sorted(shown, key=lambda row: row.namespace)
     ]
@@ -125,9 +127,15 @@ def _events(summary: Summary, width: int) -> list[str]:
     return lines
 
 
-def _event_cells(row: EventRow) -> tuple[str, ...]:
+_EVENT_TITLES = {"n": True, "/min": True, "sockets": False, "acks": True, "no ack": True,
+                 "ack p50": True, "p95": True, "p99": False, "max": True}  # fmt: skip
+"""The columns of events, and whether a narrow terminal has them too."""
+
+
+def _event_cells(row: EventRow, *, wide: bool) -> tuple[str, ...]:
     acks = (_some(row.acks_asked), _some(row.acks_missing), *_times(row.ack_latency))
-    return (format_count(row.n), format_rate(row.per_minute), format_count(row.sockets), *acks)
+    cells = (format_count(row.n), format_rate(row.per_minute), format_count(row.sockets), *acks)
+    return tuple(cell for cell, kept in zip(cells, _EVENT_TITLES.values(), strict=True) if wide or kept)
 
 
 def _broadcasts(summary: Summary, width: int) -> list[str]:
@@ -189,21 +197,24 @@ def _load(run: Run, summary: Summary, width: int) -> list[str]:
     return facts(pairs, width)
 
 
-def _certified(certificate: dict[str, Any]) -> list[tuple[str, str]]:
-    """The certificate's entries under their own names, send lag apart, which the rows themselves say."""
-    return [
-        (printable(key.removesuffix("_ns").replace("_", " "), 40), _certified_value(key, value))
-        for key, value in certificate.items()
-        if not key.startswith("send_lag_")
-    ]
+def _certified(certificate: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What only the replayer can know; send lags, users and times the rows themselves say."""
+    steps = [f"{certificate[key]:,} {key.replace('_', ' ')}" for key in _STEPS if isinstance(certificate.get(key), int)]
+    if steps:
+        yield "steps", ", ".join(steps)
+    if isinstance(asked := certificate.get("requests_per_minute_asked"), int | float):
+        yield "asked for", f"{format_rate(asked)} requests a minute"
+    if isinstance(reached := certificate.get("requests_per_minute"), int | float):
+        yield "reached", f"{format_rate(reached)} requests a minute"
+    if isinstance(visits := certificate.get("visits"), dict) and visits:
+        yield "visits", printable(", ".join(f"{count} {state}" for state, count in visits.items()), _LABEL)
+    if isinstance(share := certificate.get("cpu_share"), int | float):
+        yield "generator's CPU", f"{share:.0%} of a core"
+    if addresses := certificate.get("source_addresses"):
+        yield "sent from", printable(str(addresses), _LABEL)
 
 
-def _certified_value(key: str, value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return printable(str(value), 60)
-    if key.endswith("_ns"):
-        return format_duration(value)
-    return f"{value:,.3g}" if isinstance(value, float) and value < 1000 else f"{value:,.0f}"
+_STEPS = ("planned", "sent", "dropped", "not_reached")
 
 
 def _added(run: Run, summary: Summary, width: int) -> list[str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from nestperf.errors import ExitCode
 from reports.grammar import Statistic
 from reports.render.printable import printable
-from reports.render.units import format_count, format_duration, format_measured, format_value
+from reports.render.units import format_count, format_limit, format_measured
 from reports.rules import Judged, Verdict, Why
 from reports.statistics import MIN_SAMPLES
 from reports.verdict import Judgement
 
 _LONGEST_NAME = 60
+
+GET_MORE = "Record more, or replay with more --users or a longer --duration"
 
 LATENCY = {
     "response_time": "Latency is response time, from when a request was due to its last byte.",
@@ -78,8 +82,7 @@ def state_sentence(state: str) -> str:
 def reason(judged: Judged) -> str:
     """One sentence that says what a verdict rests on, and where it is none, what would give one."""
     expression = judged.threshold.expression
-    dimension = expression.dimension
-    limit = format_value(float(expression.limit), dimension)
+    limit = format_limit(expression.limit, expression.dimension)
     match judged.why:
         case Why.OTHER_RUN:
             return f"applies to {' and '.join(judged.threshold.applies)} only."
@@ -90,7 +93,7 @@ def reason(judged: Judged) -> str:
         case Why.LOAD_NOT_PUT_ON:
             return _load_not_put_on(judged)
         case Why.RUN_TOO_SHORT:
-            window = format_duration(expression.per_ns)
+            window = format_limit(expression.per_ns or 0)
             return f"{format_count(judged.measured)}, but the run was shorter than {window}: give a longer --duration."
         case Why.TOO_FEW:
             return _too_few(judged)
@@ -121,7 +124,7 @@ def _interval(judged: Judged, limit: str) -> str:
 def _too_few(judged: Judged) -> str:
     samples = "1 sample" if judged.n == 1 else f"{judged.n:,} samples"
     broken = f", {judged.breaking:,} of which break it" if judged.breaking else ", none of which breaks it"
-    return f"{samples}{broken}; a verdict needs {MIN_SAMPLES}: replay with more --users or a longer --duration."
+    return f"{samples}{broken}; a verdict needs {MIN_SAMPLES}. {GET_MORE}."
 
 
 def _load_not_put_on(judged: Judged) -> str:
@@ -134,7 +137,7 @@ def _load_not_put_on(judged: Judged) -> str:
             longer = "give a longer --duration, or --start together"
             return f"{format_count(judged.asked)} users, but at most {format_count(judged.measured)} at once: {longer}."
         return f"the run had {format_count(judged.measured)} at once: replay with --users {limit}."
-    window = format_duration(expression.per_ns)
+    window = format_limit(expression.per_ns or 0)
     return (
         f"the run asked for {format_count(judged.asked)} in its busiest {window}, not for {limit}: "
         "replay with more --users."
@@ -185,3 +188,45 @@ def verdict_of(judged: Judged) -> str:
     if judged.verdict is Verdict.PASS and judged.confidence is not None:
         return f"{judged.verdict} ({confidence_of(judged)})"
     return str(judged.verdict)
+
+
+def is_left_out(judged: Judged) -> bool:
+    """Whether a table need not show it: it does not apply, or is optional and there is nothing of it."""
+    unseen = judged.why is Why.NOTHING_SELECTED and not judged.required
+    return judged.verdict is Verdict.NOT_APPLICABLE or unseen
+
+
+def remarks(judgement: Judgement) -> Iterator[str]:
+    """What to say about everything that is no plain pass, about what was left out and what is not checked."""
+    shown = [judged for judged in judgement.judged if not is_left_out(judged)]
+    alike: dict[Why, list[Judged]] = {Why.TOO_FEW: [], Why.NOTHING_SELECTED: []}
+    for verdict in (Verdict.FAIL, Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED):
+        for judged in (judged for judged in shown if judged.verdict is verdict):
+            if judged.why in alike and not judged.breaking:
+                alike[judged.why].append(judged)
+            else:
+                yield f"{name_of(judged)}: {reason(judged)}"
+    if few := alike[Why.TOO_FEW]:
+        counted = "; ".join(f"{name_of(judged)} ({judged.n})" for judged in few)
+        yield f"Too few samples (a verdict needs {MIN_SAMPLES}), none of which breaks a limit: {counted}. {GET_MORE}."
+    if nothing := alike[Why.NOTHING_SELECTED]:
+        yield f"Nothing in this capture to judge it by: {_all_names(nothing)}."
+    if any(judged.confidence is not None for judged in shown):
+        yield "A percentage beside a pass is how sure it is: few samples, all of which keep the limit."
+    yield from _left_out(judgement)
+
+
+def _left_out(judgement: Judgement) -> Iterator[str]:
+    left_out = [judged for judged in judgement.judged if is_left_out(judged)]
+    if unseen := [judged for judged in left_out if judged.why is Why.NOTHING_SELECTED]:
+        yield f"Not in this capture, and not required of it: {_all_names(unseen)}."
+    if others := [judged for judged in left_out if judged.verdict is Verdict.NOT_APPLICABLE]:
+        run = {"record": "recording", "import": "recording"}.get(judgement.run.purpose, judgement.run.purpose)
+        yield f"Not applicable to a {run}: {_all_names(others)}."
+    if judgement.unchecked:
+        names = "; ".join(f"{printable(item.name, 80)} ({printable(item.reason, 120)})" for item in judgement.unchecked)
+        yield f"Not checked here: {names}."
+
+
+def _all_names(judged: list[Judged]) -> str:
+    return "; ".join(map(name_of, judged))

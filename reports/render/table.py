@@ -9,13 +9,14 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import click
 from tabulate import tabulate
 
 from reports.render.printable import columns_of, shorten
 
 INDENT = "  "
 _GAP = 2
-_STACKED_BELOW = 28
+_STACKED_BELOW = 24
 """With less room than this for the label, and more needed, it gets a line of its own."""
 
 
@@ -45,32 +46,53 @@ def render_table(
     places = [place for place in range(len(titles)) if keep_empty or any(row.cells[place] for row in rows)]
     titles = [titles[place] for place in places]
     cells = [[row.cells[place] for place in places] for row in rows]
-    leads = [row.lead for row in rows]
-    room = width - len(INDENT) - _taken(titles, cells) - (_widest(leads) + _GAP if any(leads) else 0)
+    indent = INDENT * 2 if any(row.group for row in rows) else INDENT
+    room = width - len(indent) - _taken(titles, cells)
+    names, stacked = _names(rows, label, room)
+    head = [] if stacked else ["", label][-len(names[0]) :] if names else [label]
+    table = [[*head, *titles], *([*name, *numbers] for name, numbers in zip(names, cells, strict=True))]
+    rule = ["-" * _widest([line[place] for line in table]) for place in range(len(table[0]))]
+    align = ["left"] * len(head) + ["right"] * len(titles)
+    # Head and rule are rows to tabulate: its own heads are two columns wider than they need to be.
+    table.insert(1, rule)
+    lines = tabulate(table, tablefmt="plain", colalign=align, disable_numparse=True).splitlines()
+    above = [shorten(_joined(row), width - len(indent)) for row in rows] if stacked else None
+    return _with_extra_lines(lines, rows, indent, above)
+
+
+def _names(rows: Sequence[Row], label: str, room: int) -> tuple[list[list[str]], bool]:
+    """The left columns of every row: lead and label, or both in one where that saves room; or none, and True, where
+    the label has to stand above the numbers."""
     needed = _widest([label, *(row.label for row in rows)])
-    stacked = room < min(needed, _STACKED_BELOW)
-    labels = ["" if stacked else shorten(row.label, room) for row in rows]
-    leads = ["" if stacked else row.paint(row.lead) if row.paint else row.lead for row in rows]
-    head = "" if stacked else label
-    table = [[lead, text, *numbers] for lead, text, numbers in zip(leads, labels, cells, strict=True)]
-    columns = ["", head, *titles]
-    if not any(leads):
-        table, columns = [line[1:] for line in table], columns[1:]
-    align = ["left"] * (len(columns) - len(titles)) + ["right"] * len(titles)
-    lines = tabulate(table, columns, "simple", colalign=align, disable_numparse=True, maxcolwidths=None).splitlines()
-    return _with_extra_lines(lines, rows, width, stacked=stacked)
+    leads = [row.lead for row in rows]
+    beside = room - (_widest(leads) + _GAP if any(leads) else 0)
+    fixed = any(row.paint for row in rows)
+    if fixed or beside >= needed:
+        if not any(leads):
+            return [[shorten(row.label, room)] for row in rows], False
+        painted = (row.paint(row.lead) if row.paint else row.lead for row in rows)
+        return [[lead, shorten(row.label, beside)] for lead, row in zip(painted, rows, strict=True)], False
+    needed = _widest([label, *map(_joined, rows)])
+    if room < min(needed, _STACKED_BELOW):
+        return [[] for _ in rows], True
+    return [[shorten(_joined(row), room)] for row in rows], False
 
 
-def _with_extra_lines(lines: list[str], rows: Sequence[Row], width: int, *, stacked: bool) -> list[str]:
-    result = [INDENT + line.rstrip() for line in lines[:2]]
+def _joined(row: Row) -> str:
+    return f"{row.lead} {row.label}".strip()
+
+
+def _with_extra_lines(lines: list[str], rows: Sequence[Row], indent: str, above: list[str] | None) -> list[str]:
+    inner = indent if above is None else indent + INDENT
+    result = [inner + line.rstrip() for line in lines[:2]]
     group = ""
-    for row, line in zip(rows, lines[2:], strict=True):
+    for place, (row, line) in enumerate(zip(rows, lines[2:], strict=True)):
         if row.group != group:
             group = row.group
             result.append(INDENT + group)
-        if stacked:
-            result.append(INDENT + shorten(f"{row.lead} {row.label}".strip(), width - len(INDENT)))
-        result.append(INDENT + line.rstrip())
+        if above is not None:
+            result.append(indent + above[place])
+        result.append((inner + line).rstrip())
         if row.below:
             result.append(row.below)
     return result
@@ -82,7 +104,7 @@ def _taken(titles: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
 
 
 def _widest(texts: Sequence[str]) -> int:
-    return max(map(columns_of, texts), default=0)
+    return max((columns_of(click.unstyle(text)) for text in texts), default=0)
 
 
 def note(text: str, width: int) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from nestperf.capture.model import Run
+from reports.grammar import Statistic
 from reports.render import sections, sentences
 from reports.render.printable import printable
 from reports.render.table import INDENT, Row, note, render_table, wrapped
@@ -59,11 +59,14 @@ def render_thresholds(judgement: Judgement, width: int, *, colour: bool = False)
         *wrapped(f"Capture: {_capture_line(judgement)}", width, hanging=len("Capture: ")),
         "",
     ]
-    shown = [judged for judged in judgement.judged if judged.verdict is not Verdict.NOT_APPLICABLE]
+    shown = [judged for judged in judgement.judged if not sentences.is_left_out(judged)]
     if shown:
         rows = [_threshold_row(judged, width, colour) for judged in shown]
-        lines += [_bold("Promises", colour), *render_table(("measured", "95 % interval", "n"), rows, width)]
-        lines += _whys(shown, judgement, width)
+        lines += [
+            _bold("Promises", colour),
+            *render_table(("measured", "95 % interval", "n"), rows, width, label="promise"),
+        ]
+    lines += _remarks(judgement, width)
     return "\n".join(lines) + "\n"
 
 
@@ -87,11 +90,17 @@ def _threshold_row(judged: Judged, width: int, colour: bool) -> Row:
     below = " · ".join(filter(None, (threshold.source, threshold.expression.text, _selected(judged), optional)))
     return Row(
         label=printable(threshold.name, _LABEL),
-        cells=(sentences.measured_of(judged), sentences.interval_of(judged), format_count(judged.n or None)),
+        cells=(sentences.measured_of(judged), sentences.interval_of(judged), _samples(judged)),
         lead=sentences.verdict_of(judged),
         paint=partial(_paint, verdict=judged.verdict, colour=colour),
         below=_dim(INDENT * 2 + printable(below, width - 2 * len(INDENT)), colour),
     )
+
+
+def _samples(judged: Judged) -> str:
+    """How many samples; a count is no sample of anything."""
+    counted = judged.threshold.expression.statistic is Statistic.COUNT
+    return "" if counted or not judged.n else format_count(judged.n)
 
 
 def _selected(judged: Judged) -> str:
@@ -101,26 +110,12 @@ def _selected(judged: Judged) -> str:
     return " ".join("|".join(part) for part in parts if part)
 
 
-def _whys(shown: list[Judged], judgement: Judgement, width: int) -> list[str]:
+def _remarks(judgement: Judgement, width: int) -> list[str]:
     """Under the table: everything that is no plain pass, what was left out, what is not checked."""
     lines: list[str] = []
-    order = [Verdict.FAIL, Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED]
-    for judged in sorted((j for j in shown if j.verdict in order), key=lambda j: order.index(j.verdict)):
-        lines += note(f"{sentences.name_of(judged)}: {sentences.reason(judged)}", width)
-    if any(judged.confidence is not None for judged in shown):
-        lines += note("A percentage beside a pass is how sure it is: few samples, all of which keep the limit.", width)
-    left_out = [j for j in judgement.judged if j.verdict is Verdict.NOT_APPLICABLE]
-    if left_out:
-        names = "; ".join(map(sentences.name_of, left_out))
-        lines += note(f"Not applicable to a {_run_word(judgement.run)}: {names}.", width)
-    if judgement.unchecked:
-        names = "; ".join(f"{printable(u.name, 80)} ({printable(u.reason, 120)})" for u in judgement.unchecked)
-        lines += note(f"Not checked here: {names}.", width)
+    for text in sentences.remarks(judgement):
+        lines += note(text, width)
     return ["", *lines] if lines else []
-
-
-def _run_word(run: Run) -> str:
-    return {"record": "recording", "import": "recording"}.get(run.purpose, run.purpose)
 
 
 def _paint(text: str, verdict: str, colour: bool) -> str:

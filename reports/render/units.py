@@ -28,6 +28,16 @@ def format_duration(ns: float | None, digits: int = 3) -> str:
     raise AssertionError(ns)
 
 
+def format_limit(value: Fraction | int, dimension: Dimension = Dimension.TIME) -> str:
+    """A limit as people write it: `1 s`, `500 ms`, `1 %`, `1,000`."""
+    if dimension is Dimension.NUMBER:
+        return format_count(float(value))
+    if dimension is Dimension.SHARE:
+        return f"{float(value * 100):g} %"
+    factor, unit = next(((f, u) for f, u in reversed(_UNITS) if value >= f), _UNITS[0])
+    return f"{float(value / factor):,.10g} {unit}"
+
+
 def _significant(value: float, digits: int) -> str:
     rounded = float(f"{value:.{digits}g}")
     whole = len(str(int(rounded)))
@@ -57,14 +67,14 @@ def format_rate(per_minute: float | None) -> str:
     """So many a minute: whole from 10 on."""
     if per_minute is None:
         return NOTHING
-    return f"{per_minute:,.0f}" if per_minute >= 10 else f"{per_minute:.1f}"
+    return f"{per_minute:,.0f}" if per_minute >= 10 or per_minute == 0 else f"{per_minute:.1f}"
 
 
 _FORMATS = {Dimension.TIME: format_duration, Dimension.SHARE: format_share}
 
 
 def format_value(value: float | None, dimension: Dimension) -> str:
-    """A measured value or a limit."""
+    """A measured value."""
     return format_count(value) if dimension is Dimension.NUMBER else _FORMATS[dimension](value)
 
 
