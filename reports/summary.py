@@ -181,7 +181,7 @@ def _per_minute(n: int, span_ns: int) -> float | None:
     return n * MINUTE_NS / span_ns if span_ns >= SHORTEST_NS else None
 
 
-_KIND_ORDER = {kind: place for place, kind in enumerate(
+_KIND_ORDER: dict[str, int] = {kind: place for place, kind in enumerate(
     (Kind.CALL, Kind.PAGE, Kind.ASSET, Kind.STREAM, Kind.PREFLIGHT, Kind.POLL, Kind.UPGRADE)
 )}  # fmt: skip
 
@@ -217,7 +217,13 @@ def _routes(samples: Samples, span_ns: int) -> list[RouteRow]:
 
 
 def _route_order(row: RouteRow) -> tuple[int, bool, int, str, str]:
-    return _KIND_ORDER.get(Kind(row.kind), 9), row.server_call, -(row.latency.p95_ns or 0), row.route, row.method
+    return (
+        _KIND_ORDER.get(row.kind, len(_KIND_ORDER)),
+        row.server_call,
+        -(row.latency.p95_ns or 0),
+        row.route,
+        row.method,
+    )
 
 
 def _groups(keys: Codes, rows: Codes) -> Iterator[Codes]:

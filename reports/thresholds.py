@@ -30,12 +30,14 @@ from typing import Any, TypeVar
 
 from nestperf.capture.model import Kind
 from nestperf.errors import UsageError
-from reports.grammar import Expression, ExpressionRefused, parse_expression
+from reports.grammar import Expression, ExpressionRefused, Statistic, parse_expression
 
 T = TypeVar("T")
 
 PURPOSES = ("record", "replay", "check")
 CONDITIONS = ("pages", "sockets", "broadcasts", "queries", "load")
+SELECTING = ("kind", "route", "method", "status", "event", "identity")
+_NOT_OF_EXCHANGES = frozenset({"users", "sessions", "sockets", "lost", "session_time", "query_time"})
 WORKING_FILE = "nestperf.toml"
 BUILT_IN = "medianest.toml"
 
@@ -169,6 +171,7 @@ def _threshold(table: _Table) -> Threshold:
         event=table.texts("event"),
         identity=table.texts("identity"),
     )
+    table.check_selected(expression)
     return Threshold(
         name=table.text("name") or expression.text,
         expression=expression,
@@ -185,6 +188,15 @@ def _threshold(table: _Table) -> Threshold:
 def _unchecked(table: _Table) -> Unchecked:
     table.only("name", "source", "reason")
     return Unchecked(name=table.need("name"), source=table.text("source"), reason=table.need("reason"))
+
+
+def _selecting(expression: Expression) -> tuple[str, ...]:
+    """The keys that select among what an expression is about."""
+    if expression.statistic is Statistic.COUNT and expression.quantity == "events":
+        return ("event",)
+    if expression.quantity in _NOT_OF_EXCHANGES or expression.event is not None:
+        return ()
+    return ("kind", "route", "method", "status", "identity", *(("event",) if expression.quantity == "latency" else ()))
 
 
 class _Table:
@@ -220,6 +232,16 @@ class _Table:
             return parse_expression(text)
         except ExpressionRefused as error:
             raise ExpressionRefused(error.sentence, error.text, error.column, self.where) from error
+
+    def check_selected(self, expression: Expression) -> None:
+        """Refuse a selecting key that the expression would pass over in silence."""
+        possible = _selecting(expression)
+        if expression.quantity == "latency" and "event" in self.values:
+            possible = ("event",)  # the latency of acks, which have none of the rest
+        for key in SELECTING:
+            if key in self.values and key not in possible:
+                rest = f"can be selected by {', '.join(possible)}" if possible else "cannot be selected"
+                raise UsageError(f"{self.where}: what {expression.text} is about {rest}, not by `{key}`.")
 
     def texts(self, key: str) -> tuple[str, ...]:
         value = self.values.get(key, [])

@@ -244,7 +244,7 @@ class _Judge:
 def _is_about_load(threshold: Threshold) -> bool:
     """Whether it is a promise of what holds under load, or of the load itself."""
     expression = threshold.expression
-    users = expression.statistic is Statistic.COUNT and expression.quantity == "users"
+    users = expression.statistic is Statistic.COUNT and expression.quantity in ("users", "sessions")
     return threshold.users is not None or expression.per_ns is not None or users
 
 

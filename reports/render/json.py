@@ -9,6 +9,7 @@ import json
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from fractions import Fraction
+from math import isfinite
 from typing import Any
 
 from nestperf import __version__
@@ -103,6 +104,8 @@ def _plain(value: Any) -> Any:
             return value.value
         case str():
             return shorten(value, _LONGEST)
+        case float() if not isfinite(value):
+            return None
         case Fraction():
             return int(value) if value.denominator == 1 else float(value)
         case dict():

@@ -50,13 +50,20 @@ def _columns(char: str) -> int:
 
 
 def shorten(text: str, width: int) -> str:
-    """Cut the middle out of a line that is wider than `width` columns, an ellipsis in its place."""
+    """Cut the middle out of a line that is wider than `width` columns, an ellipsis in its place; of a path whole
+    segments where that costs little."""
     if columns_of(text) <= width:
         return text
     room = max(0, width - 1)
-    tail = _fitting(reversed_text := text[::-1], room * 2 // 3)
-    head = _fitting(text, room - columns_of(reversed_text[:tail]))
-    return text[:head] + "…" + (text[-tail:] if tail else "")
+    tail = text[len(text) - _fitting(text[::-1], room * 2 // 3) :]
+    slash = tail.find("/")
+    if 0 < slash <= len(tail) // 2:
+        tail = tail[slash:]
+    head = text[: _fitting(text, room - columns_of(tail))]
+    slash = head.rfind("/")
+    if tail.startswith("/") and slash > len(head) // 2:
+        head = head[:slash]
+    return f"{head}…{tail}"
 
 
 def _fitting(text: str, columns: int) -> int:

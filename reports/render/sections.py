@@ -52,8 +52,9 @@ def _routes(summary: Summary, width: int) -> list[str]:
     lines = render_table(titles, rows, width)
     if len(summary.routes) > len(shown):
         lines += note(f"{len(summary.routes) - len(shown):,} more routes: see --format json.", width)
-    if any(0 < row.latency.n < 20 for row in shown):
-        lines += note("p95 of fewer than 20 samples, and p99 of fewer than 100, is their maximum.", width)
+    if any(0 < row.latency.n < 100 for row in shown):
+        few = "p95 of fewer than 20 samples, and " if any(0 < row.latency.n < 20 for row in shown) else ""
+        lines += note(f"{few}p99 of fewer than 100 samples is their maximum.", width)
     return lines
 
 
@@ -63,10 +64,20 @@ def _route_cells(row: RouteRow, *, interval: bool) -> tuple[str, ...]:
     return (format_count(row.n), format_rate(row.per_minute), *map(_some, counts), *times)
 
 
+_GROUPS: dict[str, str] = {
+    Kind.CALL: "calls",
+    Kind.PAGE: "pages",
+    Kind.ASSET: "assets",
+    Kind.STREAM: "streams, to their first byte",
+    Kind.PREFLIGHT: "preflights",
+    Kind.POLL: "polls",
+    Kind.UPGRADE: "upgrades",
+}
+
+
 def _group(row: RouteRow) -> str:
-    names = {Kind.CALL: "calls", Kind.PAGE: "pages", Kind.ASSET: "assets", Kind.STREAM: "streams, to their first byte",
-             Kind.PREFLIGHT: "preflights", Kind.POLL: "polls", Kind.UPGRADE: "upgrades"}  # fmt: skip
-    return names[Kind(row.kind)] + (" by a server, not a browser" if row.server_call else "")
+    name = _GROUPS.get(row.kind, printable(row.kind, 20))
+    return f"{name} by a server, not a browser" if row.server_call else name
 
 
 def _times(times: Percentiles, *, interval: bool = False) -> tuple[str, ...]:
@@ -220,10 +231,11 @@ _STEPS = ("planned", "sent", "dropped", "not_reached")
 def _added(run: Run, summary: Summary, width: int) -> list[str]:
     """Of recordings: how much later everything was because of the recorder."""
     relay = run.relay
-    added = {name: relay.get(f"added_{name}_ns") for name in ("p50", "p99")}
+    added = [(name, relay.get(f"added_{name}_ns")) for name in ("p50", "p99")]
+    said = [f"{name} {format_duration(ns)}" for name, ns in added if isinstance(ns, int | float)]
     pairs: list[tuple[str, str]] = []
-    if any(added.values()):
-        pairs.append(("to an exchange", ", ".join(f"{name} {format_duration(ns)}" for name, ns in added.items())))
+    if said:
+        pairs.append(("to an exchange", ", ".join(said)))
     elif summary.added.n:
         pairs.append(("to an exchange", _p50_p99_max(summary.added)))
     if isinstance(lag_ns := relay.get("loop_lag_p99_ns"), int | float):
