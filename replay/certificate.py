@@ -35,6 +35,8 @@ class Tally:
         """Steps that went out: requests, handshakes, packets, closes."""
         self.dropped = 0
         """Steps that came due and could not be sent."""
+        self.unconnected = 0
+        """Steps that came due and found no connection: the target's doing, not ours."""
         self.not_reached = 0
         """Steps of begun visits whose turn never came, because the run ended."""
         self.requests = 0
@@ -83,6 +85,7 @@ def certify(tally: Tally, *, elapsed_ns: int, cpu_ns: int, paced: bool) -> dict[
         "planned": tally.planned,
         "sent": tally.sent,
         "dropped": tally.dropped,
+        "unconnected": tally.unconnected,
         "not_reached": tally.not_reached,
         "paced": paced,
         "send_lag_p50_ns": nearest_rank(lags, 0.50),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from nestperf.capture.redaction import Redactor
 from nestperf.capture.routes import route_of
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
+from nestperf.errors import UsageError
 from nestperf.wire.observations import PacketSeen
 from replay.transport.http import Answer
 
@@ -76,6 +76,8 @@ class Journal:
         self.writer = writer
         self.failure: str | None = None
         """Why the last attempt to store failed."""
+        self.losses: Counter[str] = Counter()
+        """What could not be stored, by kind of record."""
         self._redactor = Redactor(vault)
         self._contents = Contents(self._redactor, writer.add)
         self._pending: list[Record] = []
@@ -130,25 +132,43 @@ class Journal:
         records, self._pending = self._pending, []
         for at in range(0, len(records), _SLICE):
             for record in records[at : at + _SLICE]:
-                for row in self._rows(record):
-                    self.writer.add(row)
+                self._add(record)
             self._commit()
+
+    def _add(self, record: Record) -> None:
+        try:
+            for row in self._rows(record):
+                self.writer.add(row)
+        except Exception as error:
+            # A fault of ours costs one row, which is counted; it never ends the run.
+            self.losses[type(record).__name__] += 1
+            self.failure = f"{type(error).__name__}: {error}"
 
     def _commit(self) -> None:
         try:
             self.writer.commit()
             self.failure = None
-        except (sqlite3.Error, OSError) as error:
-            # The rows stay collected: the next slice tries again.
+        except Exception as error:
+            # The disk is full, the file is locked, ...: the run goes on, the rows stay collected, the next slice
+            # tries again.
             self.failure = str(error)
 
     def finish(self, run: Run) -> None:
-        """Store the rest and the run's row, and close the file; what could not be stored is counted in the row."""
+        """Store the rest and the run's row, and close the file; what could not be stored is counted in the row.
+
+        Raises:
+            UsageError: not even that could be stored.
+        """
         self.store()
-        if self.failure is not None:
-            run = run._replace(losses={**run.losses, **self.writer.discard_pending()})
-        self.writer.set_run(run)
-        self.writer.close()
+        if self.writer.pending:
+            self.losses.update(self.writer.discard_pending())
+        try:
+            self.writer.set_run(run._replace(losses=dict(self.losses)))
+            self.writer.close()
+        except Exception as error:
+            raise UsageError(
+                f"Cannot finish {self.writer.path}: {error}. It holds what was stored before; make room and run again."
+            ) from error
 
     def _rows(self, record: Record) -> Iterable[Row]:
         if isinstance(record, ExchangeRecord):

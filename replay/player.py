@@ -19,6 +19,7 @@ from replay.sockets import LiveSocket
 from replay.stage import Script, Stage, User
 from replay.steps import Close, Emit, Http, Join, Leave, Open, Step
 from replay.transport.http import Answer, Connections
+from replay.walk import Due, Walk
 
 _JSON_LIMIT = 64 * 2**20
 """Bytes of a decoded body that are searched for a live value at most."""
@@ -61,16 +62,12 @@ class Visit:
         )
         self._sockets: dict[int, LiveSocket] = {}
         self._sockets_open = 0
-        self._waiting = [len(step.after) for step in plan.steps]
-        self._released_ns = [arrival_ns] * len(plan.steps)
+        self._walk = Walk(plan.steps, script.followers, stage.load, arrival_ns)
         self._begun = bytearray(len(plan.steps))
-        self._ended = bytearray(len(plan.steps))
         self._held: dict[int, list[tuple[Step, int]]] = {}
         """Steps that are due and wait for the one before them on their socket."""
         self._under_way: dict[int, Answer | None] = {}
         """Begun and not ended, by step; with the answer where it is an exchange."""
-        self._left = len(plan.steps)
-        self._last_ns = arrival_ns
         self._stopping = False
         self._closing = False
         self._over = False
@@ -78,8 +75,7 @@ class Visit:
     def start(self) -> None:
         """Arrive: schedule the steps that wait for nobody."""
         self._note_session("running", None)
-        for step in self._script.first:
-            self._schedule(step)
+        self._schedule(self._walk.first())
 
     def stop(self) -> None:
         """Begin no new step; the visit is over when what is under way has ended."""
@@ -102,9 +98,9 @@ class Visit:
 
     # the graph
 
-    def _schedule(self, step: Step) -> None:
-        due_ns = self._stage.load.due_ns(self._released_ns[step.index], step.think_ns)
-        self._stage.pacer.at(due_ns, self._due, step, due_ns)
+    def _schedule(self, due: list[Due]) -> None:
+        for step, intended_ns in due:
+            self._stage.pacer.at(intended_ns, self._due, step, intended_ns)
 
     def _due(self, step: Step, intended_ns: int) -> None:
         if self._stopping:
@@ -131,7 +127,6 @@ class Visit:
             socket = LiveSocket(self._stage, self.user, self._id, self._live, self._end, self._socket_closed)
             self._sockets[action.socket] = socket
             self._sockets_open += 1
-            tally.sent += 1
             socket.open(step, intended_ns)
         elif isinstance(action, Close):
             tally.sent += 1
@@ -152,26 +147,19 @@ class Visit:
 
     def _end(self, step: Step, stamp_ns: int) -> None:
         """A step is over: release those that waited for it."""
-        if self._ended[step.index]:
-            return
-        self._ended[step.index] = 1
         self._under_way.pop(step.index, None)
-        self._left -= 1
-        self._last_ns = max(self._last_ns, stamp_ns)
-        for index in self._script.next[step.index]:
-            self._released_ns[index] = max(self._released_ns[index], stamp_ns)
-            self._waiting[index] -= 1
-            if not self._waiting[index] and not self._stopping:
-                self._schedule(self._script.plan.steps[index])
+        freed = self._walk.end(step.index, stamp_ns)
+        if not self._stopping:
+            self._schedule(freed)
         self._settle()
 
     def _settle(self) -> None:
         """Close what is open once nothing is left to do, and be over once that is closed."""
-        if self._over or (self._left and not (self._stopping and not self._under_way)):
+        if self._over or (self._walk.left and not (self._stopping and not self._under_way)):
             return
         if not self._closing:
             self._closing = True
-            self.state = "cut" if self._left else "failed" if self.attempts and not self.reached else "finished"
+            self.state = "cut" if self._walk.left else "failed" if self.attempts and not self.reached else "finished"
             self._stage.tally.not_reached += sum(1 for begun in self._begun if not begun)
             self._connections.close()
             for socket in self._sockets.values():
@@ -179,7 +167,7 @@ class Visit:
         if self._sockets_open == 0 and not self._over:
             self._over = True
             self._stage.tally.visits[self.state] += 1
-            self._note_session(self.state, self._last_ns)
+            self._note_session(self.state, self._walk.last_ns)
             self._on_over(self)
 
     def _socket_closed(self) -> None:
@@ -271,10 +259,11 @@ class Visit:
         if unsent:
             tally.dropped += 1
             return
+        if answer.sent_ns is None:
+            tally.unconnected += 1
+            return
         tally.sent += 1
         tally.requests += 1
-        if answer.sent_ns is None:
-            return
         self.reached += 1
         tally.lags_ns.append(answer.sent_ns - intended_ns - answer.queued_ns - (answer.connect_ns or 0))
         if answer.failure is None and answer.done_ns is not None:

@@ -171,7 +171,11 @@ class LiveSocket:
         self._exchange_id = stage.journal.exchange_id()
         stage.connected(answer.connect_ns)
         stage.refused(judged.outcome, judged.detail)
-        if answer.sent_ns is not None:
+        if answer.sent_ns is None:
+            stage.tally.unconnected += 1
+        else:
+            stage.tally.sent += 1
+            stage.tally.requests += 1
             stage.tally.lags_ns.append(answer.sent_ns - intended_ns - (answer.connect_ns or 0))
         stage.journal.note(
             ExchangeRecord(

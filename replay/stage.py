@@ -11,9 +11,10 @@ from replay.certificate import Tally
 from replay.journal import Journal
 from replay.pacing import Load
 from replay.request import Requests
-from replay.steps import Http, SessionPlan, Step
+from replay.steps import SessionPlan
 from replay.timer import Pacer
 from replay.transport.dial import Target
+from replay.walk import invert
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,28 +66,10 @@ class Script:
     def __init__(self, plan: SessionPlan) -> None:
         self.plan = plan
         self.requests = Requests(plan)
-        self.next: tuple[tuple[int, ...], ...] = _inverse(len(plan.steps), {s.index: s.after for s in plan.steps})
+        self.followers = invert(plan.steps)
         """By step: those that wait for its end."""
         self.takes_json = frozenset(
             step.index for step in plan.steps if any(take.source == "json" for take in step.takes)
         )
         self.hands_on = frozenset(step.index for step in plan.steps if step.takes)
         """Steps whose answer later steps need: it is always kept, so that a replay of the replay has it too."""
-
-    @property
-    def first(self) -> tuple[Step, ...]:
-        """The steps that wait for nobody."""
-        return tuple(step for step in self.plan.steps if not step.after)
-
-    @property
-    def requests_planned(self) -> int:
-        """HTTP exchanges of one visit."""
-        return sum(isinstance(step.action, Http) for step in self.plan.steps)
-
-
-def _inverse(count: int, after: dict[int, tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
-    followers: list[list[int]] = [[] for _ in range(count)]
-    for index, waited in after.items():
-        for other in waited:
-            followers[other].append(index)
-    return tuple(map(tuple, followers))

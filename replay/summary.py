@@ -37,9 +37,9 @@ def summarize(run: Run, tally: Tally) -> Iterator[str]:
     rate = f"{certificate['requests_per_minute']:,.0f} a minute"
     yield f"{plural(tally.requests, 'request')} in {duration(certificate['elapsed_ns'])} ({rate}): {outcomes or 'none'}"
     if tally.sockets or tally.sockets_failed:
-        failed = f", {tally.sockets_failed:,} of them in trouble" if tally.sockets_failed else ""
+        failed = f" ({tally.sockets_failed:,} not as recorded)" if tally.sockets_failed else ""
         packets = f"{tally.packets_sent:,} packets sent, {tally.packets_received:,} received"
-        yield f"{plural(tally.sockets, 'Socket.IO connection')}{failed}; {packets}"
+        yield f"{plural(tally.sockets, 'Socket.IO connection')} opened{failed}; {packets}"
     visits = ", ".join(f"{count:,} {state}" for state, count in sorted(tally.visits.items()))
     addresses = certificate["source_addresses"]
     yield f"Visits: {visits or 'none'}; from {addresses}"
