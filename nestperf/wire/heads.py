@@ -30,7 +30,9 @@ UNTIL_END: Final = -2
 UNKNOWN: Final = -3
 """The fields contradict each other, or make no sense."""
 
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
+"""A method. The longest registered one has 17 letters, and what has no end must not be searched for one again and
+again."""
 _REQUEST_BEGINNING = re.compile(_TOKEN.pattern + rb"(?: |\Z)")
 _VERSION = re.compile(rb"HTTP/1\.[0-9]")
 _METHODS = {
@@ -53,7 +55,7 @@ _KNOWN_LENGTH = 1024
 def blank_line(data: bytes | bytearray, start: int) -> int:
     """Where the first blank line at or after `start` ends, -1 if there is none. Line ends may be bare LF."""
     crlf = data.find(b"\n\r\n", start)
-    bare = data.find(b"\n\n", start) if crlf < 0 else data.find(b"\n\n", start, crlf)
+    bare = data.find(b"\n\n", start) if crlf < 0 else data.find(b"\n\n", start, crlf + 1)
     if bare >= 0:
         return bare + 2
     return crlf + 3 if crlf >= 0 else -1
@@ -140,6 +142,8 @@ def _remember(memory: dict[bytes, tuple[str, str]], line: bytes, pair: tuple[str
 
 def _unfold(lines: list[bytes]) -> Fields | None:
     """As `parse_fields` where fields may go on in the next line (RFC 9112, 5.2)."""
+    if b"" in lines:
+        return None
     fields: list[list[bytes]] = []
     for line in lines:
         if line[:1] in (b" ", b"\t") and fields:

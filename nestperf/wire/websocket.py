@@ -254,7 +254,7 @@ def _head_size(head: bytes) -> int:
 
 
 def _unmask(payload: bytes, mask: bytes) -> bytes:
-    """Mask or unmask (RFC 6455, 5.3): one big xor is some fifty times faster than a loop over bytes."""
+    """Mask or unmask (RFC 6455, 5.3): one big xor instead of a loop over bytes."""
     size = len(payload)
     keys = mask * (size // 4 + 1)
     mixed = int.from_bytes(payload, "little") ^ int.from_bytes(keys[:size], "little")
