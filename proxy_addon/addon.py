@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Iterable
 from itertools import count
@@ -16,7 +17,7 @@ from mitmproxy import connection, ctx
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
-from proxy_addon.spool import Spool, recorder_command
+from proxy_addon.spool import Spool
 from proxy_addon.tap import What
 
 _LAG_EVERY_S = 0.1
@@ -107,11 +108,24 @@ class RelayLayer(layer.Layer):
         yield from ()
 
 
+class FaultCounter(logging.Handler):
+    """Counts what mitmproxy and asyncio report as errors, instead of printing it over the tester's screen."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One more error."""
+        self.count += 1
+
+
 class NestperfAddon:
     """Puts the relay layer in place for every connection and watches the event loop's lag."""
 
     def __init__(self, recorder: Iterable[str], wakeups: Wakeups | None = None) -> None:
         self.spool = Spool()
+        self.faults = FaultCounter()
         self._recorder = list(recorder)
         self._wakeups = wakeups
         self._numbers = count(1)
@@ -137,7 +151,7 @@ class NestperfAddon:
         """Everything is over: the recorder gets the rest."""
         if self._lag is not None:
             self._lag.cancel()
-        await self.spool.finish("finished")
+        await self.spool.finish("finished", self.faults.count)
 
     def _watch_lag(self, due: float) -> None:
         loop = asyncio.get_running_loop()
@@ -146,6 +160,3 @@ class NestperfAddon:
             self.spool.put(What.LAG, 0, time.perf_counter_ns(), int((now - due) * 1e9))
         due = now + _LAG_EVERY_S
         self._lag = loop.call_at(due, self._watch_lag, due)
-
-
-__all__ = ["NestperfAddon", "RelayLayer", "Wakeups", "recorder_command"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from nestperf.errors import ExitCode, UsageError
 from proxy_addon.listen import LOOPBACK, Listener, choose_listeners, parse_upstream
 from proxy_addon.spool import recorder_command
 
+_TRIES = 5
 _PATIENCE_S = 60
 """How long the recorder may take to store the rest."""
 
@@ -37,25 +39,39 @@ def record(urls: tuple[str, ...], output: Path | None, force: bool, addresses: t
     Starts a relay in front of each URL, an address such as http://127.0.0.1:4000. Open the printed address instead of
     the application's, test by hand, and end with Ctrl-C. LISTEN_PORT= chooses the relay's port.
     """
-    listeners = choose_listeners([parse_upstream(url) for url in urls], addresses or LOOPBACK)
+    requests = [parse_upstream(url) for url in urls]
+    hosts = addresses or LOOPBACK
+    listeners = choose_listeners(requests, hosts)
     path = output or default_output()
     check_writable(path, force=force)
     if force:
         remove_capture(path)
     elif secrets_path(path).exists():
-        raise UsageError(
-            f"{secrets_path(path)} exists without its capture: move it away, or overwrite it with --force."
-        )
-    from proxy_addon.master import run_relay  # mitmproxy: not before everything else is right
+        raise UsageError(f"{secrets_path(path)} exists without its capture: move it away, or overwrite with --force.")
+    return _await_recorder(_relay(path, listeners, lambda: choose_listeners(requests, hosts)))
+
+
+def _relay(
+    path: Path, listeners: tuple[Listener, ...], choose_again: Callable[[], tuple[Listener, ...]]
+) -> subprocess.Popen[bytes]:
+    """Relay until the tester ends it; the recorder process."""
+    from proxy_addon.master import CannotListen, run_relay  # mitmproxy: not before everything else is right
 
     def ready() -> None:
         for listener in listeners:
             click.echo(f"Recording {listener.url}  at  {listener.shown}")
         click.echo("Test by hand there; Ctrl-C ends the recording.")
 
-    addon = run_relay(listeners, _recorder(path, listeners), ready)
-    assert addon.spool.process is not None
-    return _await_recorder(addon.spool.process)
+    for _ in range(_TRIES):
+        try:
+            addon = run_relay(listeners, _recorder(path, listeners), ready)
+        except CannotListen:
+            # Somebody took the port since it was found free; one that was asked for is refused here.
+            listeners = choose_again()
+            continue
+        assert addon.spool.process is not None
+        return addon.spool.process
+    raise UsageError("Free ports are taken faster than nestperf can listen on them: name one, e.g. 9400=URL.")
 
 
 def default_output() -> Path:

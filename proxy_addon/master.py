@@ -26,6 +26,9 @@ from nestperf.errors import UsageError
 from proxy_addon.addon import NestperfAddon, Wakeups
 from proxy_addon.listen import Listener
 
+_CLOSING_S = 2.0
+"""How long open connections may take to close when a recording ends."""
+
 
 class RelayMode(mode_specs.ProxyMode):
     """Relay everything to one upstream; the mode's data is `INDEX=SCHEME://HOST:PORT`."""
@@ -65,6 +68,10 @@ class WatchedSelector(selectors.DefaultSelector):
         return ready
 
 
+class CannotListen(UsageError):
+    """A port cannot be listened on."""
+
+
 class LeanMaster(Master):
     """Listens, relays, and ends on the first SIGINT or SIGTERM."""
 
@@ -73,9 +80,10 @@ class LeanMaster(Master):
         self.refused: str | None = None
         self._ready = ready
         self.addons.add(core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), addon)
-        # Clients are ours to watch, not to scan: mitmproxy's connection log would cost a line a connection.
-        logging.getLogger("mitmproxy").setLevel(logging.ERROR)
-        logging.getLogger("mitmproxy").addHandler(logging.NullHandler())
+        for name in ("mitmproxy", "asyncio"):
+            # A log line for every connection would cost more than relaying it.
+            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).addHandler(addon.faults)
         self.options.update(
             mode=[
                 f"relay:{index}={listener.url}@{host}:{listener.port}"
@@ -96,17 +104,29 @@ class LeanMaster(Master):
         self._ready()
 
     async def done(self) -> None:
-        """Stop listening, let go of what is open, then let the addons finish."""
+        """Stop listening, let the addons finish (what is open now stays `unfinished`), then close what is open."""
         if self.refused is None:
-            await self.addons.get("proxyserver").servers.update([])
+            proxy = self.addons.get("proxyserver")
+            await proxy.servers.update([])
             await super().done()
+            await _close_connections(proxy)
+
+
+async def _close_connections(proxy: proxyserver.Proxyserver) -> None:
+    deadline = asyncio.get_running_loop().time() + _CLOSING_S
+    while proxy.connections and asyncio.get_running_loop().time() < deadline:
+        for connection in list(proxy.connections.values()):
+            for side in list(connection.transports.values()):
+                if side.handler is not None:
+                    side.handler.cancel("the recording is over")
+        await asyncio.sleep(0.01)
 
 
 def run_relay(listeners: Sequence[Listener], recorder: Sequence[str], ready: Callable[[], None]) -> NestperfAddon:
     """Relay until SIGINT or SIGTERM; gives the addon: what it lost, and its recorder process.
 
     Raises:
-        UsageError: a port cannot be listened on.
+        CannotListen: a port was taken in the meantime; nothing was recorded.
     """
     wakeups = Wakeups()
     addon = NestperfAddon(recorder, wakeups)
@@ -124,4 +144,4 @@ async def _relay(listeners: Sequence[Listener], addon: NestperfAddon, ready: Cal
             loop.add_signal_handler(number, master.shutdown)
     await master.run()
     if master.refused is not None:
-        raise UsageError(f"Cannot listen: {master.refused}.")
+        raise CannotListen(f"Cannot listen: {master.refused}.")

@@ -66,6 +66,8 @@ class Recording:
             self.state = str(told["state"])
             if told["dropped_bytes"]:
                 self.tally.lose("bytes", int(told["dropped_bytes"]))
+            if told["faults"]:
+                self.tally.lose("relay faults", int(told["faults"]))
             return
         try:
             self.recorder.feed(record)

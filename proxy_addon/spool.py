@@ -41,6 +41,7 @@ class Spool:
         self._transport: asyncio.WriteTransport | None = None
         self._gaps: set[int] = set()
         self._lost = asyncio.Event()
+        self._finished = False
 
     async def start(self, command: Sequence[str]) -> None:
         """Start the recorder process; what was put before waits for it."""
@@ -64,7 +65,9 @@ class Spool:
         return self._lost.is_set()
 
     def put(self, what: What, connection: int, stamp_ns: int, cost_ns: int = 0, payload: bytes = b"") -> None:
-        """Hand on a record."""
+        """Hand on a record; after `finish` nothing is handed on."""
+        if self._finished:
+            return
         if what in _BYTES:
             if connection in self._gaps:
                 self._count_loss(len(payload))
@@ -83,10 +86,11 @@ class Spool:
             self._scheduled = True
             asyncio.get_running_loop().call_later(_BATCH_S, self._flush)
 
-    async def finish(self, state: str) -> None:
-        """Tell the recorder that nothing follows, and let go of the pipe."""
-        counted = {"state": state, "dropped_bytes": self.dropped_bytes, "dropped_records": self.dropped_records}
+    async def finish(self, state: str, faults: int = 0) -> None:
+        """Tell the recorder that nothing follows and how many faults the relay had, and let go of the pipe."""
+        counted = {"state": state, "dropped_bytes": self.dropped_bytes, "faults": faults}
         self.put(What.FINISHED, 0, time.perf_counter_ns(), 0, json.dumps(counted).encode())
+        self._finished = True
         self._flush()
         if self._transport is not None:
             self._transport.close()

@@ -29,7 +29,7 @@ async def test_spool_hands_on_every_record_in_order(tmp_path: Path) -> None:
     records = read(tmp_path / "tap")
     assert [record.what for record in records] == [What.OPENED, *[What.CLIENT_BYTES] * 1000, What.FINISHED]
     assert [len(record.payload) for record in records[1:-1]] == list(range(1000))
-    assert records[-1].json() == {"state": "finished", "dropped_bytes": 0, "dropped_records": 0}
+    assert records[-1].json() == {"state": "finished", "dropped_bytes": 0, "faults": 0}
 
 
 async def test_spool_with_a_slow_recorder_drops_whole_connections_and_counts(tmp_path: Path) -> None:
