@@ -228,6 +228,8 @@ class SocketIo(asyncio.Protocol):
                     self._on_opened()
                 elif seen.engine_type == "ping":
                     self._pong(seen)
+                elif seen.engine_type == "close":
+                    self._dismissed()
 
     def _beat(self, seen: PacketSeen) -> None:
         """Every packet proves life; silence for interval and timeout ends the connection, as clients do."""
@@ -261,6 +263,13 @@ class SocketIo(asyncio.Protocol):
             self._write(_frame("close", seen.payload[:2]))
         if self._transport is not None:
             self._transport.close()
+
+    def _dismissed(self) -> None:
+        """The server's Engine.IO takes its leave: the connection is closed, as clients do."""
+        if self.closed_by is None:
+            self.closed_by = "server"
+            self._write(_frame("close", b""))
+            self._timers.append(asyncio.get_running_loop().call_later(CLOSE_S, self._abort))
 
     def _refused(self, stamp_ns: int, failure: Outcome | None = None, detail: str | None = None) -> None:
         """The handshake did not lead to a WebSocket."""

@@ -1,0 +1,125 @@
+"""Which values are taken from live answers and where they go: on recordings, with decoys."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from replay.steps import SessionPlan
+from tests.replay.conftest import Recording
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2lnbmF0dXJlLW9mLXRoZS10ZXN0"
+CSRF = "5f2b9d1c8e7a4f60b3d2"
+JSON = ("Content-Type", "application/json")
+
+
+def links(session: SessionPlan) -> list[tuple[int, str, str, list[tuple[int, str, str]]]]:
+    """(consuming step, place, the value, its producers as (step, source, path))."""
+    found: list[tuple[int, str, str, list[tuple[int, str, str]]]] = []
+    for step in session.steps:
+        for use in step.uses:
+            producers: list[tuple[int, str, str]] = [
+                (other.index, take.source, ".".join(map(str, take.path)))
+                for other in session.steps
+                for take in other.takes
+                if take.value == use.value
+            ]
+            found.append((step.index, use.place, session.values[use.value], producers))
+    return found
+
+
+def test_jwt_of_a_login_body_is_linked_to_header_cookie_body_and_socket_auth(recording: Recording) -> None:
+    recording.exchange("POST", "/login", 0, 10, answer=json.dumps({"data": {"token": JWT}}).encode())
+    recording.exchange("GET", "/a", 20, 30, headers=(("Authorization", f"Bearer {JWT}"),))
+    recording.exchange("GET", "/b", 40, 50, headers=(("Cookie", f"theme=dark; jwt={JWT}"),))
+    recording.exchange("POST", "/c", 60, 70, headers=(JSON,), body=json.dumps({"t": JWT}).encode())
+    socket = recording.socket(80, 90, 200)
+    recording.packet(socket, "client", "connect", 95, "/media", json.dumps({"token": f"Bearer {JWT}"}))
+    recording.packet(socket, "client", "event", 99, "/media", json.dumps([{"again": JWT}]), event="auth")
+    (session,) = recording.plan().sessions
+    producer = [(0, "json", "data.token")]
+    assert links(session) == [
+        (1, "header", JWT, producer),
+        (2, "header", JWT, producer),
+        (3, "body", JWT, producer),
+        (5, "payload", JWT, producer),
+        (6, "payload", JWT, producer),
+    ]
+
+
+def test_csrf_of_header_and_cookie_goes_into_a_header_and_a_form(recording: Recording) -> None:
+    answer_headers = (JSON, ("X-CSRF-Token", CSRF), ("Set-Cookie", f"csrf={CSRF}; Path=/; HttpOnly"))
+    recording.exchange("GET", "/csrf", 0, 10, answer_headers=answer_headers, answer=b"{}")
+    form = ("Content-Type", "application/x-www-form-urlencoded")
+    recording.exchange("POST", "/x", 20, 30, headers=(form, ("x-csrf-token", CSRF)), body=f"a=1&_csrf={CSRF}".encode())
+    (session,) = recording.plan().sessions
+    producers = [(0, "header", "x-csrf-token"), (0, "cookie", "csrf")]
+    assert links(session) == [(1, "body", CSRF, producers), (1, "header", CSRF, producers)]
+
+
+def test_id_of_what_was_created_goes_into_later_paths_and_queries(recording: Recording) -> None:
+    made = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    recording.exchange("POST", "/things", 0, 10, answer=json.dumps([{"id": made}]).encode())
+    recording.exchange("DELETE", f"/things/{made}?again={made}", 20, 30)
+    (session,) = recording.plan().sessions
+    assert links(session) == [(1, "target", made, [(0, "json", "0.id")])] * 2
+
+
+def test_value_of_several_answers_is_taken_from_each_of_them(recording: Recording) -> None:
+    for at, path in ((0, "/login"), (20, "/session")):
+        recording.exchange("GET", path, at, at + 10, answer=json.dumps({"token": JWT}).encode())
+    recording.exchange("GET", "/a", 40, 50, headers=(("Authorization", f"Bearer {JWT}"),))
+    (session,) = recording.plan().sessions
+    assert links(session) == [(2, "header", JWT, [(0, "json", "token"), (1, "json", "token")])]
+
+
+DECOYS = [
+    ("shorter than 16 characters", {"a": "fifteen-letters"}, (("X-A", "fifteen-letters"),), b""),
+    ("not whole", {"a": "sixteen-letters-and-more"}, (("X-A", "sixteen-letters-and-more-and-more"),), b""),
+    ("a number", {"a": 12345678901234567890}, (("X-A", "12345678901234567890"),), b""),
+    ("a field of the client's own", {"a": "application/vnd.x+json"}, (("Accept", "application/vnd.x+json"),), b""),
+    ("part of a sentence in a body", {"a": "sixteen-letters-x"}, (JSON,), b'{"b": "see sixteen-letters-x there"}'),
+]
+
+
+@pytest.mark.parametrize(("answer", "headers", "body"), [case[1:] for case in DECOYS], ids=[case[0] for case in DECOYS])
+def test_decoy_is_not_linked(
+    recording: Recording, answer: object, headers: tuple[tuple[str, str], ...], body: bytes
+) -> None:
+    recording.exchange("GET", "/first", 0, 10, answer=json.dumps(answer).encode())
+    recording.exchange("POST", "/second", 20, 30, headers=headers, body=body)
+    assert links(recording.plan().sessions[0]) == []
+
+
+def test_value_that_the_client_sent_first_is_its_own(recording: Recording) -> None:
+    words = b'{"query": "the longest word"}'
+    recording.exchange("POST", "/search", 0, 10, headers=(JSON,), body=words, answer=b'{"echo": "the longest word"}')
+    recording.exchange("POST", "/search", 20, 30, headers=(JSON,), body=words)
+    assert links(recording.plan().sessions[0]) == []
+
+
+def test_value_is_not_taken_from_an_answer_that_came_later(recording: Recording) -> None:
+    recording.exchange("GET", "/slow", 0, 100, answer=json.dumps({"token": JWT}).encode())
+    recording.exchange("GET", "/a", 50, 60, headers=(("Authorization", f"Bearer {JWT}"),))
+    assert links(recording.plan().sessions[0]) == []
+
+
+def test_values_of_another_session_are_not_linked(recording: Recording) -> None:
+    recording.exchange("GET", "/login", 0, 10, answer=json.dumps({"token": JWT}).encode(), client=1)
+    recording.exchange("GET", "/a", 50, 60, headers=(("Authorization", f"Bearer {JWT}"),), client=2)
+    assert [links(session) for session in recording.plan().sessions] == [[], []]
+
+
+def test_fields_about_the_answer_itself_are_never_taken(recording: Recording) -> None:
+    etag = 'W/"abcdefghijklmnop"'
+    recording.exchange("GET", "/a", 0, 10, answer_headers=(JSON, ("ETag", etag), ("Server", "a-very-long-name/1.0")))
+    recording.exchange("GET", "/a", 20, 30, headers=(("If-None-Match", etag), ("X-S", "a-very-long-name/1.0")))
+    assert links(recording.plan().sessions[0]) == []
+
+
+@pytest.mark.parametrize("answer", [b"", b"not json", b'"' + b"[" * 3000, b"[" * 100_000])
+def test_answer_that_is_no_json_gives_nothing_and_breaks_nothing(recording: Recording, answer: bytes) -> None:
+    recording.exchange("GET", "/a", 0, 10, answer=answer)
+    recording.exchange("GET", "/b", 20, 30)
+    assert links(recording.plan().sessions[0]) == []

@@ -1,0 +1,274 @@
+"""The Socket.IO client against python-socketio's own server, and against servers that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import socketio
+from aiohttp import web
+
+from nestperf.capture.clock import Clock
+from nestperf.capture.model import Outcome
+from nestperf.wire.observations import PacketSeen
+from replay.transport.dial import resolve_target
+from replay.transport.http import Answer
+from replay.transport.socketio import SocketIo
+
+UPGRADE = (
+    ("Host", "localhost:4000"),
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+)
+PATH = "/socket.io/?EIO=4&transport=websocket"
+
+
+class Client:
+    """A connection whose events can be awaited."""
+
+    def __init__(self, url: str, *, timeout_s: float = 5) -> None:
+        self.url = url
+        self.timeout_s = timeout_s
+        self.packets: list[PacketSeen] = []
+        self.opened = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.answers: list[Answer] = []
+        self.wire = SocketIo(
+            number=1,
+            upstream=0,
+            clock=Clock.start(),
+            on_opened=self.opened.set,
+            on_packet=self.packets.append,
+            on_closed=self.closed.set,
+        )
+
+    async def open(self) -> Client:
+        self.wire.open(resolve_target(self.url), "127.7.7.7", PATH, UPGRADE, self.timeout_s, self.answers.append)
+        waits = {asyncio.ensure_future(event.wait()) for event in (self.opened, self.closed)}
+        _, pending = await asyncio.wait(waits, timeout=8, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        return self
+
+    def send(self, kind: str, namespace: str = "/", payload: str | None = None, **changes: Any) -> PacketSeen:
+        packet = PacketSeen("client", 0, 0, "message", kind, namespace, None, None, payload, (), 0)
+        return self.wire.send(packet._replace(**changes))
+
+    async def received(self, kind: str, namespace: str = "/") -> PacketSeen:
+        for _ in range(400):
+            for seen in self.packets:
+                if (seen.sender, seen.type, seen.namespace) == ("server", kind, namespace):
+                    return seen
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"no {kind} in {namespace}; there are {self.packets}")
+
+
+class App:
+    """A python-socketio server that remembers what it was told."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.sio = socketio.AsyncServer(async_mode="aiohttp", namespaces="*", **settings)
+        self.auth: list[object] = []
+        self.gone: list[str] = []
+        self.files: list[bytes] = []
+        self.addresses: list[str] = []
+        for namespace in ("/", "/media"):
+            self.sio.on("connect", self._connect, namespace=namespace)
+            self.sio.on("ask", self._ask, namespace=namespace)
+            self.sio.on("file", self._file, namespace=namespace)
+            self.sio.on("disconnect", self._disconnect, namespace=namespace)
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
+        self.auth.append(auth)
+        self.addresses.append(environ["aiohttp.request"].remote)
+        if auth == {"token": "bad"}:
+            raise socketio.exceptions.ConnectionRefusedError("who are you?")
+
+    async def _ask(self, sid: str, *arguments: object) -> tuple[object, ...]:
+        return ("answer", *arguments)
+
+    async def _file(self, sid: str, name: str, content: bytes) -> tuple[str, bytes]:
+        self.files.append(content)
+        return name, content[::-1]
+
+    async def _disconnect(self, sid: str, reason: str) -> None:
+        self.gone.append(reason)
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[App], Awaitable[str]]]:
+    runners: list[web.AppRunner] = []
+
+    async def start(app: App) -> str:
+        application = web.Application()
+        app.sio.attach(application)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        runners.append(runner)
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+async def test_connection_opens_joins_two_namespaces_with_their_own_auth(
+    serve: Callable[[App], Awaitable[str]],
+) -> None:
+    app = App()
+    client = await Client(await serve(app)).open()
+    assert client.wire.is_open
+    assert client.wire.sid
+    client.send("connect", "/", '{"token":"one"}')
+    client.send("connect", "/media", '{"token":"two"}')
+    assert json.loads((await client.received("connect", "/media")).payload or "")["sid"]
+    await client.received("connect", "/")
+    assert app.auth == [{"token": "one"}, {"token": "two"}]
+    assert app.addresses == ["127.7.7.7"] * 2
+    answer = client.answers[0]
+    assert (answer.status, answer.failure) == (101, None)
+    client.wire.close()
+    await asyncio.wait_for(client.closed.wait(), 3)
+
+
+async def test_refused_auth_is_a_connect_error_with_its_reason(serve: Callable[[App], Awaitable[str]]) -> None:
+    client = await Client(await serve(App())).open()
+    client.send("connect", "/media", '{"token":"bad"}')
+    refusal = await client.received("connect_error", "/media")
+    assert "who are you?" in (refusal.payload or "")
+    assert client.wire.is_open
+    client.wire.cut()
+
+
+async def test_emit_is_acknowledged_with_its_id_and_arguments(serve: Callable[[App], Awaitable[str]]) -> None:
+    client = await Client(await serve(App())).open()
+    client.send("connect", "/media")
+    await client.received("connect", "/media")
+    sent = client.send("event", "/media", '[1,{"a":"ü"}]', event="ask", ack_id=5)
+    ack = await client.received("ack", "/media")
+    assert (ack.ack_id, json.loads(ack.payload or "")) == (5, ["answer", 1, {"a": "ü"}])
+    assert ack.stamp_ns > sent.stamp_ns
+    client.wire.cut()
+
+
+async def test_attachments_go_and_come_as_binary_frames(serve: Callable[[App], Awaitable[str]]) -> None:
+    app = App()
+    client = await Client(await serve(app)).open()
+    client.send("connect")
+    await client.received("connect")
+    content = bytes(range(256)) * 300
+    arguments = '["name",{"_placeholder":true,"num":0}]'
+    client.send("event", "/", arguments, event="file", ack_id=0, attachments=(content,))
+    ack = await client.received("ack")
+    assert app.files == [content]
+    assert ack.attachments == (content[::-1],)
+    client.wire.cut()
+
+
+async def test_pings_are_answered_and_the_connection_lives_on(serve: Callable[[App], Awaitable[str]]) -> None:
+    app = App(ping_interval=0.1, ping_timeout=0.2)
+    client = await Client(await serve(app)).open()
+    client.send("connect")
+    await client.received("connect")
+    await asyncio.sleep(0.8)
+    assert client.wire.is_open
+    assert app.gone == []
+    engine = [(seen.sender, seen.engine_type) for seen in client.packets if seen.engine_type in ("ping", "pong")]
+    assert engine.count(("server", "ping")) >= 4
+    assert engine.count(("client", "pong")) == engine.count(("server", "ping"))
+    client.wire.cut()
+
+
+async def test_leaving_a_namespace_and_closing_are_seen_by_the_server(serve: Callable[[App], Awaitable[str]]) -> None:
+    app = App()
+    client = await Client(await serve(app)).open()
+    for namespace in ("/", "/media"):
+        client.send("connect", namespace)
+        await client.received("connect", namespace)
+    client.send("disconnect", "/media")
+    await asyncio.sleep(0.05)
+    assert len(app.gone) == 1
+    client.wire.close(1001, "going away")
+    await asyncio.wait_for(client.closed.wait(), 3)
+    await asyncio.sleep(0.05)
+    assert len(app.gone) == 2
+    assert (client.wire.closed_by, client.wire.close_code) == ("client", 1001)
+
+
+async def test_drop_is_visible_and_nothing_reconnects(serve: Callable[[App], Awaitable[str]]) -> None:
+    app = App()
+    client = await Client(await serve(app)).open()
+    client.send("connect")
+    await client.received("connect")
+    await app.sio.eio.disconnect()
+    await asyncio.wait_for(client.closed.wait(), 3)
+    assert client.wire.closed_by in ("server", "cut")
+    assert not client.wire.is_open
+    assert len(app.auth) == 1
+
+
+async def raw(reply: bytes, hold_s: float = 0.3) -> tuple[asyncio.Server, str]:
+    """A server that says the same to everybody."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(reply)
+        await asyncio.sleep(hold_s)
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+WRONG_KEY = (
+    b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: wrong\r\n\r\n"
+)
+REFUSALS = [
+    ("refused", b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nnope", 401, None),
+    ("wrong key", WRONG_KEY, 101, Outcome.RESET),
+    ("no HTTP", b"\x00\x01\x02\x03 what\r\n\r\n", None, Outcome.RESET),
+    ("closed at once", b"", None, Outcome.RESET),
+]
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "failure"), [case[1:] for case in REFUSALS], ids=[case[0] for case in REFUSALS]
+)
+async def test_handshake_that_fails_ends_with_its_reason(
+    reply: bytes, status: int | None, failure: Outcome | None
+) -> None:
+    server, url = await raw(reply, hold_s=0.3 if reply else 0)
+    client = await Client(url).open()
+    assert client.closed.is_set()
+    assert not client.wire.is_open
+    (answer,) = client.answers
+    assert (answer.status, answer.failure) == (status, failure)
+    server.close()
+    await asyncio.sleep(0.35)
+
+
+async def test_handshake_without_an_answer_is_a_timeout() -> None:
+    server, url = await raw(b"", hold_s=0.5)
+    client = await Client(url, timeout_s=0.1).open()
+    (answer,) = client.answers
+    assert (answer.failure, answer.detail) == (Outcome.TIMEOUT, "no answer within 0.1 s")
+    server.close()
+    await asyncio.sleep(0.5)
+
+
+async def test_dead_target_is_a_connect_error() -> None:
+    server, url = await raw(b"")
+    server.close()
+    await server.wait_closed()
+    client = await Client(url).open()
+    (answer,) = client.answers
+    assert answer.failure is Outcome.CONNECT_ERROR
+    assert "refused the connection" in (answer.detail or "")
