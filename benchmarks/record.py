@@ -36,7 +36,7 @@ http {{ access_log off; keepalive_requests 100000000; default_type application/j
     location / {{ return 200 '{{"status":"ok","user":"kim","items":[1,2,3],"at":"$msec"}}'; }} }} }}
 """
 HEADERS = (
-    "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+    "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
     "Cookie: session=abcdefgh12345678",
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0.0.0 Safari/537.36",
     "Accept: application/json",
@@ -86,8 +86,8 @@ def wrk(port: int, connections: int, seconds: int) -> tuple[float, float, float,
     ).stdout
     return (
         float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1]),  # type: ignore[index]
-        microseconds(re.search(r"50%\s+(\S+)", printed)[1]),  # type: ignore[index]
-        microseconds(re.search(r"99%\s+(\S+)", printed)[1]),  # type: ignore[index]
+        microseconds(re.search(r"\n +50% +(\S+)", printed)[1]),  # type: ignore[index]
+        microseconds(re.search(r"\n +99% +(\S+)", printed)[1]),  # type: ignore[index]
         int(re.search(r"(\d+) requests in", printed)[1]),  # type: ignore[index]
     )
 
