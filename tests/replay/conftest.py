@@ -286,6 +286,11 @@ class CountingServer:
             writer.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def stop_listening(self) -> None:
+        """Refuse new connections from now on."""
+        assert self._server is not None
+        self._server.close()
+
     def __post_init__(self) -> None:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
