@@ -7,19 +7,24 @@ cannot be understood is counted, marked and kept as it came.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.contents import BodyCollector, Contents
-from nestperf.capture.kinds import Fields, fields_of, kind_of
+from nestperf.capture.kinds import Fields, fields_of, is_poll, kind_of
 from nestperf.capture.model import Client, Exchange, Kind, Outcome, Row
 from nestperf.capture.routes import route_of
 from nestperf.wire import http1
-from proxy_addon.sockets import SocketTrack
+from proxy_addon.sockets import SocketTrack, new_socket
 from proxy_addon.tally import Tally
 from proxy_addon.tap import Record, What
+
+_SID = re.compile(r"[?&]sid=([^&]*)")
+_JSONP = re.compile(r"[?&]j=")
+"""A polling answer that is a script: left as it is."""
 
 
 @dataclass(slots=True)
@@ -84,6 +89,8 @@ class Recorder:
         self._connections: dict[int, _Connection] = {}
         self._open: dict[int, _Open] = {}
         self._clients: dict[tuple[str, str], int] = {}
+        self._polled: dict[tuple[int, str], SocketTrack] = {}
+        """Socket.IO connections that began with long-polling, by upstream and Engine.IO session id."""
         self._last_exchange = 0
 
     def feed(self, record: Record) -> None:
@@ -123,6 +130,8 @@ class Recorder:
         for connection in self._connections.values():
             if connection.socket is not None:
                 connection.socket.finish()
+        for track in self._polled.values():
+            track.finish()
         self._connections.clear()
 
     def _connection_event(self, connection: _Connection, record: Record) -> None:
@@ -162,7 +171,6 @@ class Recorder:
         self._connections.pop(connection.number, None)
         if connection.socket is not None:
             connection.socket.closed(stamp_ns)
-            self.tally.sockets_open -= 1
         for exchange in list(connection.exchanges.values()):
             self._cut_off(exchange)
         if connection.error is not None and not connection.asked:
@@ -173,7 +181,6 @@ class Recorder:
             self._close(exchange, Outcome.UNFINISHED, reason)
         if connection.socket is not None:
             connection.socket.finish()
-            self.tally.sockets_open -= 1
         self._connections.pop(connection.number, None)
 
     def _request_head(self, connection: _Connection, head: http1.RequestHead, cost_ns: int) -> None:
@@ -266,23 +273,44 @@ class Recorder:
         if exchange is None or exchange.response is None:
             return
         if switched.protocol == "websocket":
-            connection.socket = SocketTrack.from_upgrade(
-                exchange.request,
-                exchange.response,
-                contents=self._contents,
-                add=self._add,
-                stamp=self._stamp,
-                tally=self.tally,
-                client_id=exchange.client_id,
-                exchange_id=exchange.id,
-                connection=connection.number,
-                upstream=connection.upstream,
-            )
-            self.tally.sockets_open += 1
+            known = self._polled.get((connection.upstream, _sid(exchange.request.target)))
+            connection.socket = known or self._new_socket(exchange, exchange.response)
+            connection.socket.upgrade(exchange.response)
         self._close(exchange, Outcome.OK, None)
         if connection.socket is not None:
             for sender, data, stamp_ns in switched.leftover:
                 connection.socket.receive(sender, data, stamp_ns)
+
+    def _new_socket(self, exchange: _Open, response: http1.ResponseHead) -> SocketTrack:
+        row = new_socket(
+            exchange.request,
+            response,
+            contents=self._contents,
+            stamp=self._stamp,
+            tally=self.tally,
+            client_id=exchange.client_id,
+            exchange_id=exchange.id,
+            connection=exchange.connection.number,
+            upstream=exchange.connection.upstream,
+        )
+        return SocketTrack(row, contents=self._contents, add=self._add, stamp=self._stamp, tally=self.tally)
+
+    def _poll(self, exchange: _Open) -> None:
+        """A long-polling exchange is complete: its packets belong to a Socket.IO connection."""
+        request_end, response, response_end = exchange.request_end, exchange.response, exchange.response_end
+        if response is None or response_end is None or response.status != 200:
+            return
+        sid = _sid(exchange.request.target)
+        track = self._polled.get((exchange.connection.upstream, sid))
+        if track is None:
+            track = self._new_socket(exchange, response)
+        if exchange.request_body is not None and request_end is not None:
+            asked = exchange.request_body.content()
+            track.receive_poll("client", asked, exchange.id, exchange.request.stamp_ns, request_end.stamp_ns)
+        if exchange.response_body is not None:
+            told = exchange.response_body.content()
+            track.receive_poll("server", told, exchange.id, response.stamp_ns, response_end.stamp_ns)
+        self._polled[exchange.connection.upstream, sid or track.row.sid or ""] = track
 
     def _opaque(self, connection: _Connection, opaque: http1.Opaque, cost_ns: int) -> None:
         self.tally.lose("undecodable")
@@ -291,6 +319,8 @@ class Recorder:
 
     def _answered(self, exchange: _Open) -> None:
         assert exchange.response is not None
+        if _is_decoded_poll(exchange.request.target):
+            self._poll(exchange)
         status = exchange.response.status
         if status == 429:
             outcome = Outcome.LIMITED
@@ -394,6 +424,7 @@ class Recorder:
             chunked=chunked,
             whole=whole,
             body_id=exchange.body_ids[which],
+            omit=_is_decoded_poll(exchange.request.target),
         )
         if not whole:
             exchange.body_ids[which] = stored
@@ -410,6 +441,16 @@ class Recorder:
 def is_browser(sent: Fields) -> bool:
     """Whether a browser sent this: fetch metadata (https://www.w3.org/TR/fetch-metadata/), or its User-Agent."""
     return sent.get("user-agent", "").startswith("Mozilla/") or "sec-fetch-mode" in sent
+
+
+def _is_decoded_poll(target: str) -> bool:
+    """Whether what an exchange carries is stored as packets, and so not once more as a body."""
+    return is_poll(target) and not _JSONP.search(target)
+
+
+def _sid(target: str) -> str:
+    match = _SID.search(target)
+    return match[1] if match else ""
 
 
 def _size(body: BodyCollector | None) -> int:

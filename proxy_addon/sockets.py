@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import field as head_field
 from nestperf.capture.model import Frame, Outcome, Packet, Row, Socket
 from nestperf.wire import http1
-from nestperf.wire.socketio import PacketSeen, SocketIoDecoder, is_socket_io
+from nestperf.wire.socketio import PacketSeen, SocketIoDecoder, decode_payload, is_socket_io
 from nestperf.wire.websocket import FrameSeen, MessageSeen, WebSocketDecoder, negotiated_deflate, parse_close
 from proxy_addon.tally import Tally
 
 _DATA = frozenset({"text", "binary", "continuation"})
+_SENDERS: tuple[http1.Sender, ...] = ("client", "server")
 
 
 class SocketTrack:
@@ -27,7 +28,6 @@ class SocketTrack:
     def __init__(
         self,
         row: Socket,
-        decoders: dict[http1.Sender, WebSocketDecoder],
         *,
         contents: Contents,
         add: Callable[[Row], None],
@@ -35,7 +35,7 @@ class SocketTrack:
         tally: Tally,
     ) -> None:
         self.row = row
-        self._decoders = decoders
+        self._decoders: dict[http1.Sender, WebSocketDecoder] = {}
         self._packets = SocketIoDecoder(row.version) if row.version is not None else None
         self._contents = contents
         self._add = add
@@ -45,54 +45,26 @@ class SocketTrack:
         """The frame that began the packet whose attachments are still coming."""
         self._awaited: dict[tuple[str, str | None, int], int] = {}
         """Emits that asked for an ack: (who will answer, namespace, ack id) to packet id."""
+        self._gone = False
+        tally.sockets_open += 1
         self._add(row)
 
-    @classmethod
-    def from_upgrade(
-        cls,
-        request: http1.RequestHead,
-        response: http1.ResponseHead,
-        *,
-        contents: Contents,
-        add: Callable[[Row], None],
-        stamp: Callable[[int], int],
-        tally: Tally,
-        client_id: int,
-        exchange_id: int,
-        connection: int,
-        upstream: int,
-    ) -> Self:
-        """The connection that an answered upgrade request opened."""
-        version = is_socket_io(request.target)
-        senders: tuple[http1.Sender, ...] = ("client", "server")
-        decoders = {
-            sender: WebSocketDecoder(sender, deflate=negotiated_deflate(sender, response.headers)) for sender in senders
-        }
-        row = Socket(
-            id=tally.next_id("sockets"),
-            session_id=None,
-            client_id=client_id,
-            exchange_id=exchange_id,
-            connection=connection,
-            upstream=upstream,
-            protocol="websocket" if version is None else "socket.io",
-            version=version,
-            authority=head_field(request.headers, "host"),
-            target=contents.redactor.target(request.target),
-            sid=None,
-            transports="websocket",
-            intended_ns=None,
-            opened_ns=stamp(request.stamp_ns),
-            connected_ns=stamp(response.stamp_ns) if version is None else None,
-            closed_ns=None,
-            closed_by=None,
-            close_code=None,
-            close_reason=None,
-            outcome=Outcome.UNFINISHED,
-            detail=None,
-            source_socket=None,
-        )
-        return cls(row, decoders, contents=contents, add=add, stamp=stamp, tally=tally)
+    def upgrade(self, response: http1.ResponseHead) -> None:
+        """The connection speaks WebSocket from here on."""
+        for sender in _SENDERS:
+            self._decoders[sender] = WebSocketDecoder(sender, deflate=negotiated_deflate(sender, response.headers))
+        if self.row.transports == "polling":
+            self._change(transports="polling,websocket")
+
+    def receive_poll(self, sender: http1.Sender, body: bytes, exchange_id: int, stamp_ns: int, done_ns: int) -> None:
+        """What one long-polling request or answer carried."""
+        assert self._packets is not None
+        for content, is_binary in decode_payload(body):
+            for seen in self._packets.receive(sender, content, is_binary, stamp_ns, done_ns):
+                if isinstance(seen, PacketSeen):
+                    self._packet(seen, None, exchange_id)
+                else:
+                    self._tally.lose("undecodable")
 
     def receive(self, sender: http1.Sender, data: bytes, stamp_ns: int) -> None:
         """The next chunk of either side."""
@@ -122,10 +94,12 @@ class SocketTrack:
             self._change(closed_by="cut", closed_ns=self.row.closed_ns or self._stamp(stamp_ns))
         else:
             self._change(closed_ns=self._stamp(stamp_ns), outcome=Outcome.OK)
+        self._leave()
 
     def finish(self) -> None:
         """The recording is over; an open connection stays `unfinished`."""
         self._add(self.row)
+        self._leave()
 
     def _message(self, sender: http1.Sender, last: FrameSeen, message: MessageSeen) -> None:
         connect = self._packets is not None and message.payload[:2] == b"40"
@@ -139,7 +113,7 @@ class SocketTrack:
             # A packet ends the wait for its attachments, if it had any.
             self._first_frame.pop(sender, None)
             if isinstance(seen, PacketSeen):
-                self._packet(seen, first)
+                self._packet(seen, first, None)
             else:
                 self._tally.lose("undecodable")
 
@@ -168,7 +142,7 @@ class SocketTrack:
         self._add(row)
         return frame_id
 
-    def _packet(self, seen: PacketSeen, frame_id: int) -> None:
+    def _packet(self, seen: PacketSeen, frame_id: int | None, exchange_id: int | None) -> None:
         packet_id = self._tally.next_id("packets")
         answers = None
         if seen.ack_id is not None:
@@ -179,13 +153,17 @@ class SocketTrack:
                 answers = self._awaited.pop((seen.sender, seen.namespace, seen.ack_id), None)
         if seen.engine_type == "open" and seen.payload is not None:
             self._opened(seen)
+        elif seen.engine_type == "close" and self.row.closed_by is None:
+            self._change(closed_by=seen.sender, closed_ns=self._stamp(seen.done_ns), outcome=Outcome.OK)
+            if not self._decoders:
+                self._leave()  # with polling there is no connection whose end would say so
         attachments = [self._contents.attachment(content) for content in seen.attachments]
         redact = self._contents.redactor.payload
         row = Packet(
             id=packet_id,
             socket_id=self.row.id,
             frame_id=frame_id,
-            exchange_id=None,
+            exchange_id=exchange_id,
             sender=seen.sender,
             stamp_ns=self._stamp(seen.stamp_ns),
             done_ns=self._stamp(seen.done_ns),
@@ -217,6 +195,52 @@ class SocketTrack:
             reason = self._contents.redactor.text(reason)
             self._change(closed_by=sender, close_code=code, close_reason=reason or None)
 
+    def _leave(self) -> None:
+        if not self._gone:
+            self._gone = True
+            self._tally.sockets_open -= 1
+
     def _change(self, **changes: Any) -> None:
         self.row = self.row._replace(**changes)
         self._add(self.row)
+
+
+def new_socket(
+    request: http1.RequestHead,
+    response: http1.ResponseHead,
+    *,
+    contents: Contents,
+    stamp: Callable[[int], int],
+    tally: Tally,
+    client_id: int,
+    exchange_id: int,
+    connection: int,
+    upstream: int,
+) -> Socket:
+    """The row of a connection that this exchange opened: an upgrade, or the first of the polls."""
+    version = is_socket_io(request.target)
+    websocket = response.status == 101
+    return Socket(
+        id=tally.next_id("sockets"),
+        session_id=None,
+        client_id=client_id,
+        exchange_id=exchange_id,
+        connection=connection if websocket else None,
+        upstream=upstream,
+        protocol="websocket" if version is None else "socket.io",
+        version=version,
+        authority=head_field(request.headers, "host"),
+        target=contents.redactor.target(request.target),
+        sid=None,
+        transports="websocket" if websocket else "polling",
+        intended_ns=None,
+        opened_ns=stamp(request.stamp_ns),
+        connected_ns=stamp(response.stamp_ns) if version is None else None,
+        closed_ns=None,
+        closed_by=None,
+        close_code=None,
+        close_reason=None,
+        outcome=Outcome.UNFINISHED,
+        detail=None,
+        source_socket=None,
+    )

@@ -206,12 +206,19 @@ class Contents:
             body.begin_streaming(self.redactor.vault.keyed_hash())
 
     def store(
-        self, body: BodyCollector, *, media_type: str, chunked: bool, whole: bool = True, body_id: int | None = None
+        self,
+        body: BodyCollector,
+        *,
+        media_type: str,
+        chunked: bool,
+        whole: bool = True,
+        body_id: int | None = None,
+        omit: bool = False,
     ) -> int | None:
         """The `bodies` id of what was collected; None for an empty body.
 
         `whole` False says that the body was cut off or is still growing; such a body always has a row of its own, and
-        `body_id` names the row it had before.
+        `body_id` names the row it had before. `omit` stores everything but the content, which is elsewhere.
         """
         if not body.wire_size:
             return None
@@ -232,7 +239,11 @@ class Contents:
             self._bodies[key] = body_id
         complete = whole and len(content) == body.size
         state = "undecodable" if not body.decodable else "whole" if complete else "cut"
-        redacted = self.redactor.body(content, media_type, cut=not complete)
+        redacted: bytes | None = None
+        if omit:
+            state = "omitted"
+        else:
+            redacted = self.redactor.body(content, media_type, cut=not complete)
         self._add(
             Body(body_id, content_id, media_type, body.coding, chunked, body.size, body.wire_size, state, redacted)
         )

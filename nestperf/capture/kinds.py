@@ -34,13 +34,18 @@ def field(pairs: Pairs, name: str) -> str:
     return ""
 
 
+def is_poll(target: str) -> bool:
+    """Whether a request target is one of Socket.IO's long polls."""
+    return "transport=polling" in target and "EIO=" in target
+
+
 def kind_of(method: str, target: str, request: Fields, status: int | None, response: Fields) -> Kind:
     """Classify an exchange; the answer may still be missing (`status` None, `response` empty)."""
     if status == 101 or ("upgrade" in request and "upgrade" in request.get("connection", "").lower()):
         return Kind.UPGRADE
     if method == "OPTIONS" and "access-control-request-method" in request:
         return Kind.PREFLIGHT
-    if "transport=polling" in target and "EIO=" in target:
+    if is_poll(target):
         return Kind.POLL
     media = response.get("content-type", "").lower()
     if media.startswith(_STREAM_MEDIA):

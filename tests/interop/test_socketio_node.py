@@ -92,6 +92,8 @@ def told(lines: list[dict[str, Any]], what: str) -> list[tuple[str, list[Any]]]:
 
 SETUPS: dict[str, dict[str, Any]] = {
     "websocket": {"transports": ["websocket"]},
+    "polling": {"transports": ["polling"]},
+    "polling, then upgrade": {"transports": ["polling", "websocket"], "settle": 200},
     "deflate": {"transports": ["websocket"]},
     "kicked by the server": {"transports": ["websocket"], "kicked": True},
 }
@@ -115,7 +117,9 @@ def test_capture_holds_what_the_client_sent_and_saw_once_in_order(
         (socket,) = capture.sockets()
         assert socket.protocol == "socket.io"
         assert socket.version == 4
-        assert socket.transports == "websocket"
+        assert socket.transports == {"polling": "polling", "polling, then upgrade": "polling,websocket"}.get(
+            setup, "websocket"
+        )
         assert socket.outcome is Outcome.OK
         assert socket.connected_ns is not None
         packets = list(capture.packets())
