@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,35 @@ def test_capture_holds_what_the_client_sent_and_saw_once_in_order(
     content = recorder.capture.read_bytes()
     assert b"let-me-in-please" not in content
     assert base64.b64encode(b"let-me-in-please") not in content
+
+
+@pytest.mark.parametrize("setup", ["websocket", "polling", "polling, then upgrade"])
+def test_recording_replays_with_three_users_and_every_packet(
+    setup: str, serve: Callable[..., int], record: Callable[..., Recorder]
+) -> None:
+    port = serve()
+    recorder = record(f"http://127.0.0.1:{port}")
+    visit(recorder.urls[0], **SETUPS[setup])
+    assert recorder.stop() == 0, recorder.output
+    replayed = recorder.capture.with_name("replay.db")
+    command = ["replay", str(recorder.capture), "--users", "3", "--start", "together", "-o", str(replayed)]
+    ended = subprocess.run([sys.executable, "-m", "nestperf", *command], capture_output=True, text=True, timeout=60)
+    with Capture.open(recorder.capture) as before, Capture.open(replayed) as after:
+        recorded = said_once(before)
+        sockets = list(after.sockets())
+        assert [socket.outcome for socket in sockets] == [Outcome.OK] * 3, ended.stdout
+        for socket in sockets:
+            assert said_once(after, socket.id) == recorded, ended.stdout
+        assert "Traceback" not in ended.stderr
+
+
+def said_once(capture: Capture, socket_id: int | None = None) -> list[tuple[str, str | None, str | None, str | None]]:
+    """(sender, type, namespace, event) of the packets that mean something, whatever order the two sides' came in."""
+    return sorted(
+        (
+            (packet.sender, packet.type, packet.namespace, packet.event)
+            for packet in capture.packets(socket_id)
+            if packet.type is not None and packet.event != "joined-room"  # which all three hear of each other
+        ),
+        key=str,
+    )
