@@ -105,9 +105,8 @@ def replay(
     with Capture.open(file) as capture:
         path = output or _default_output()
         _check_output(file, path, force=force)
-        vault = Vault.open(file)
         recorded = capture.run
-        plan = build_plan(capture, vault)
+        plan = build_plan(capture, Vault.open(file))
     chosen = choose_targets(recorded.upstreams, targets, allowed, insecure=insecure)
     load = Load(users=users, duration_ns=duration, start=start, think=think, seed=seed)
     settings = Settings(
@@ -117,7 +116,7 @@ def replay(
         forwarded_for=forwarded_for,
         network=1 + secrets.randbelow(253),
     )
-    _announce(file, plan, load, chosen, has_vault=vault is not None)
+    _announce(file, plan, load, chosen)
     ended = _play(path, file, plan, settings, recorded, force=force)
     try:
         return _conclude(path, ended, limits)
@@ -141,17 +140,12 @@ def _check_output(source: Path, path: Path, *, force: bool) -> None:
         )
 
 
-def _announce(file: Path, plan: Plan, load: Load, targets: tuple[Target, ...], *, has_vault: bool) -> None:
+def _announce(file: Path, plan: Plan, load: Load, targets: tuple[Target, ...]) -> None:
     how_long = "every session once" if load.duration_ns is None else f"{load.duration_ns / 1e9:g} s"
     where = ", ".join(dict.fromkeys(target.url for target in targets))
     click.echo(f"Replaying {file} against {where}: {load.users} user{'s' if load.users > 1 else ''}, {how_long}.")
     for line in describe_plan(plan):
         click.echo(line)
-    if not has_vault:
-        click.echo(
-            f"  {secrets_path(file)} is not there: placeholders go out where the recording had secrets that no live "
-            "answer gives anew."
-        )
 
 
 def _play(path: Path, file: Path, plan: Plan, settings: Settings, recorded: Run, *, force: bool) -> Ended:

@@ -37,6 +37,8 @@ NEVER_FILLED = frozenset({
 })  # fmt: skip
 """Request fields that the client makes up itself; `sec-*` likewise."""
 
+_PLACEHOLDER = re.compile(r"nps_[0-9a-f]{6}_\d+_")
+"""What stands for a secret where the vault is missing: short, but no chance."""
 _JSON_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _TOKEN = re.compile(r'[^\s,;"]+')
 _COOKIE = re.compile(r'(?:^|;\s*)[^=;]+="?([^;"]*)')
@@ -87,7 +89,8 @@ def correlate(steps: Sequence[Step], answers: Sequence[Answered | None], start_n
         answer = answers[index]
         assert answer is not None
         for value, take in offers(answer):
-            if value not in invented:
+            # A list that repeats an id may hold another one there next time: its first origin knows better.
+            if value not in invented and not (value in offered and any(isinstance(key, int) for key in take.path)):
                 offered.setdefault(value, []).append((index, take))
     takes: list[list[Take]] = [[] for _ in steps]
     for value, number in numbers.items():
@@ -112,7 +115,7 @@ def _look_for_uses(
 ) -> None:
     taken: dict[tuple[Place, int], int] = {}
     for span in sorted(spans(step), key=lambda span: (span.place, span.field, span.start, -span.end)):
-        if len(span.value) < SHORTEST:
+        if not _is_long(span.value):
             continue
         if span.value not in offered:
             # What the client itself put into the world first is its own, even if an answer repeats it. Fields are
@@ -132,9 +135,9 @@ def offers(answer: Answered) -> Iterator[tuple[str, Take]]:
         if lower == "set-cookie":
             cookie, _, content = value.partition(";")[0].partition("=")
             content = content.strip().strip('"')
-            if len(content) >= SHORTEST:
+            if _is_long(content):
                 yield content, Take("cookie", (cookie.strip(),), 0)
-        elif lower not in NEVER_TAKEN and not lower.startswith("access-control-") and len(value) >= SHORTEST:
+        elif lower not in NEVER_TAKEN and not lower.startswith("access-control-") and _is_long(value):
             yield value, Take("header", (lower,), 0)
     if answer.json is not None:
         try:
@@ -145,13 +148,17 @@ def offers(answer: Answered) -> Iterator[tuple[str, Take]]:
             yield leaf, Take("json", path, 0)
 
 
+def _is_long(value: str) -> bool:
+    return len(value) >= SHORTEST or _PLACEHOLDER.fullmatch(value) is not None
+
+
 def _leaves(document: object) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Paths and values of a JSON document's long strings, in document order."""
     waiting: list[tuple[tuple[str | int, ...], object]] = [((), document)]
     while waiting:
         path, node = waiting.pop()
         if isinstance(node, str):
-            if len(node) >= SHORTEST:
+            if _is_long(node):
                 yield path, node
         elif isinstance(node, dict):
             waiting += [((*path, key), node[key]) for key in reversed(node)]

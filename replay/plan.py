@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from nestperf.capture.kinds import field
 from nestperf.capture.model import Body, Exchange, Kind, Outcome, Packet, Pairs, Socket
 from nestperf.capture.reader import Capture
 from nestperf.capture.routes import route_of
-from nestperf.capture.vault import Vault
+from nestperf.capture.vault import Vault, secrets_path
 from nestperf.errors import CaptureEmpty
 from replay.correlate import Answered, correlate
 from replay.steps import Action, Close, Emit, Http, Join, Leave, Open, Plan, Reply, SessionPlan, Skipped, Step
@@ -27,6 +28,7 @@ BROWSER_CONNECTIONS = 6
 """HTTP/1.1 connections a browser opens to one host."""
 _NOT_OFFERED = frozenset({"sec-websocket-extensions", "content-length", "transfer-encoding"})
 """Fields of a recorded handshake that a new one must not claim: frames go out uncompressed."""
+_PLACEHOLDER = re.compile(r"nps_[0-9a-f]{6}_\d")
 
 
 class Moment(NamedTuple):
@@ -75,7 +77,7 @@ def build_plan(capture: Capture, vault: Vault | None) -> Plan:
         CaptureEmpty: nothing in it can be sent.
         CaptureError: it cannot be read.
     """
-    builder = _Builder(capture, vault or Vault.in_memory())
+    builder = _Builder(capture, vault)
     sessions = tuple(builder.sessions())
     if not sessions:
         reasons = sorted({skipped.reason for skipped in builder.skipped})
@@ -89,7 +91,7 @@ def build_plan(capture: Capture, vault: Vault | None) -> Plan:
 class _Builder:
     """One pass over a capture."""
 
-    def __init__(self, capture: Capture, vault: Vault) -> None:
+    def __init__(self, capture: Capture, vault: Vault | None) -> None:
         self.capture = capture
         self.vault = vault
         self.skipped: list[Skipped] = []
@@ -123,6 +125,19 @@ class _Builder:
                 agent = agents.get(session.client_id or 0, "")
                 yield _session(session.id, session.label, agent, moments[session.id])
 
+    def _reveal(self, text: str) -> str:
+        if self.vault is not None:
+            return self.vault.reveal(text)
+        if _PLACEHOLDER.search(text):
+            self.notes.add(
+                f"{secrets_path(self.capture.path)} is not there: placeholders go out where the recording had secrets "
+                "that no live answer gives anew."
+            )
+        return text
+
+    def _reveal_bytes(self, content: bytes) -> bytes:
+        return content if self.vault is None else self.vault.reveal_bytes(content)
+
     def _owner(self, row: Exchange | Socket) -> int | None:
         return row.session_id if row.session_id is not None else self._by_client.get(row.client_id)
 
@@ -141,14 +156,14 @@ class _Builder:
 
     def _http(self, exchange: Exchange, body: Body | None) -> Http:
         headers = self._head(exchange.request_headers)
-        content = b"" if body is None else self.vault.reveal_bytes(body.content or b"")
+        content = b"" if body is None else self._reveal_bytes(body.content or b"")
         return Http(
             source=exchange.id,
             upstream=exchange.upstream,
             kind=exchange.kind,
             method=exchange.method,
             authority=exchange.authority,
-            target=self.vault.reveal(exchange.target),
+            target=self._reveal(exchange.target),
             route=exchange.route,
             version=exchange.http_version if exchange.http_version.startswith("HTTP/") else "HTTP/1.1",
             headers=headers,
@@ -175,14 +190,14 @@ class _Builder:
         text = None
         body = self.capture.body(exchange.response_body)
         if body is not None and body.state == "whole" and "json" in body.media_type:
-            text = self.vault.reveal_bytes(body.content or b"").decode("utf-8", "replace")
+            text = self._reveal_bytes(body.content or b"").decode("utf-8", "replace")
         return Answered(exchange.done_ns, self._head(exchange.response_headers), text)
 
     def _head(self, header_set: int | None) -> Pairs:
         pairs = self._heads.get(header_set)
         if pairs is None:
             stored = self.capture.headers(header_set)
-            pairs = self._heads[header_set] = tuple((name, self.vault.reveal(value)) for name, value in stored)
+            pairs = self._heads[header_set] = tuple((name, self._reveal(value)) for name, value in stored)
         return pairs
 
     def _packets(self) -> dict[int, list[Packet]]:
@@ -217,7 +232,7 @@ class _Builder:
         return moments
 
     def _open(self, socket: Socket, opener: Exchange, packets: list[Packet]) -> Open:
-        target = _websocket_target(self.vault.reveal(socket.target))
+        target = _websocket_target(self._reveal(socket.target))
         return Open(
             socket=socket.id,
             source=socket.exchange_id,
@@ -237,12 +252,12 @@ class _Builder:
             if packet.type == "event" and packet.sender == "server" and packet.ack_id is not None:
                 asked[key] = packet.event or ""
             elif packet.type == "ack" and packet.sender == "client" and key in asked:
-                payload = self.vault.reveal(packet.payload or "[]")
+                payload = self._reveal(packet.payload or "[]")
                 yield Reply(packet.namespace or "/", asked.pop(key), payload, self._attachments(packet))
 
     def _packet(self, packet: Packet, later: list[Packet]) -> Iterator[Moment]:
         namespace = packet.namespace or "/"
-        payload = None if packet.payload is None else self.vault.reveal(packet.payload)
+        payload = None if packet.payload is None else self._reveal(packet.payload)
         if packet.type == "connect":
             answer = _answer_to_connect(packet, later)
             join = Join(
@@ -275,7 +290,7 @@ class _Builder:
         if not packet.attachments:
             return ()
         bodies = (self.capture.body(body_id) for body_id in json.loads(packet.attachments))
-        return tuple(self.vault.reveal_bytes(body.content or b"") if body is not None else b"" for body in bodies)
+        return tuple(self._reveal_bytes(body.content or b"") if body is not None else b"" for body in bodies)
 
 
 def _session(session_id: int, label: str, user_agent: str, moments: list[Moment]) -> SessionPlan:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from nestperf.capture.contents import BodyCollector
 from nestperf.capture.kinds import field
-from nestperf.capture.model import FAILED, Outcome, Session
+from nestperf.capture.model import FAILED, Kind, Outcome, Session
 from replay.journal import ExchangeRecord
 from replay.live import LiveState
 from replay.outcome import Judged, judge_exchange
@@ -185,14 +185,26 @@ class Visit:
             recorded_connection=action.connection,
             keep=lambda status: self._keeps(step, action, status),
             on_done=lambda answer: self._answered(step, action, sent, intended_ns, answer),
+            patient=action.hold_ns is not None or action.kind is Kind.STREAM,
         )
         if not answer.over:
             self._under_way[step.index] = answer
             if action.hold_ns is not None:
-                self._stage.pacer.at(self._stage.clock.now_ns() + action.hold_ns, self._let_go, step)
+                self._stage.pacer.at(self._stage.clock.now_ns() + action.hold_ns, self._held_long_enough, step)
+
+    def _held_long_enough(self, step: Step) -> None:
+        """Let go of an answer that does not end, as long after its sending as the recorded client did."""
+        answer, action = self._under_way.get(step.index), step.action
+        if answer is None or not isinstance(action, Http):
+            return
+        now_ns, hold_ns = self._stage.clock.now_ns(), action.hold_ns or 0
+        until_ns = (answer.sent_ns if answer.sent_ns is not None else now_ns) + hold_ns
+        if now_ns < until_ns:
+            self._stage.pacer.at(until_ns, self._held_long_enough, step)
+        elif answer.sent_ns is not None or not hold_ns:
+            self._let_go(step)
 
     def _let_go(self, step: Step) -> None:
-        """Leave an answer that does not end, as the recorded client did."""
         answer = self._under_way.get(step.index)
         if answer is not None:
             self._connections.cancel(answer, Outcome.ABORTED, "let go of as in the recording")

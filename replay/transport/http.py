@@ -63,6 +63,8 @@ class Answer:
         "headers",
         "interim",
         "keep",
+        "patient",
+        "progress_ns",
         "queued_ns",
         "reason",
         "request",
@@ -85,6 +87,8 @@ class Answer:
         wanted: int | None,
         keep: Callable[[int], bool],
         on_done: Callable[[Answer], None],
+        *,
+        patient: bool = False,
     ) -> None:
         self.request = request
         self.upstream = upstream
@@ -92,6 +96,10 @@ class Answer:
         """The recorded connection it would like to share."""
         self.keep = keep
         """Asked with the status whether the body is wanted."""
+        self.patient = patient
+        """Once it has begun, it may be silent for as long as it likes: a stream."""
+        self.progress_ns = 0
+        """When something last happened."""
         self.connection: int | None = None
         """Number of the connection it used, counted from 1 in this run."""
         self.queued_ns = 0
@@ -220,6 +228,7 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         answer.response_bytes += len(data)
+        answer.progress_ns = stamp_ns
         for seen in self._reader.receive(data, stamp_ns):
             _SEEN[type(seen)](self, answer, seen)
 
@@ -282,6 +291,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         assert self.answer is not None
         self.answer.request_bytes += len(data)
+        self.answer.progress_ns = self._clock.now_ns()
         self._transport.write(data)
 
     def _send_body(self) -> None:
@@ -380,13 +390,14 @@ class Connections:
         recorded_connection: int | None,
         keep: Callable[[int], bool],
         on_done: Callable[[Answer], None],
+        patient: bool = False,
     ) -> Answer:
         """Send a request now, or as soon as a connection is free; `on_done` gets the answer, maybe before this
-        returns."""
-        answer = Answer(request, upstream, recorded_connection, keep, on_done)
-        answer.queued_ns = -self.clock.now_ns()
-        loop = asyncio.get_running_loop()
-        answer.arm(loop.call_later(self._timeout_s, self._timed_out, answer))
+        returns. It is over when nothing happens for the time limit; a `patient` one may pause once it has begun."""
+        answer = Answer(request, upstream, recorded_connection, keep, on_done, patient=patient)
+        answer.progress_ns = self.clock.now_ns()
+        answer.queued_ns = -answer.progress_ns
+        answer.arm(asyncio.get_running_loop().call_later(self._timeout_s, self._timed_out, answer))
         if not self._place(answer):
             self._queues.setdefault(upstream, deque()).append(answer)
         return answer
@@ -489,13 +500,22 @@ class Connections:
             connection.begin(answer)
 
     def _timed_out(self, answer: Answer) -> None:
-        if answer.carrier is not None and answer.sent_ns is None:
-            self.cancel(answer, Outcome.CONNECT_ERROR, f"no connection within {self._timeout_s:g} s")
+        if answer.patient and answer.status is not None:
+            return
+        idle_s = (self.clock.now_ns() - answer.progress_ns) / 1e9
+        if idle_s < self._timeout_s - 0.001:
+            left_s = self._timeout_s - idle_s
+            answer.arm(asyncio.get_running_loop().call_later(left_s, self._timed_out, answer))
+            return
+        limit = f"{self._timeout_s:g} s"
+        if answer.carrier is None:
+            self.cancel(answer, Outcome.TIMEOUT, f"no connection was free within {limit}")
         elif answer.sent_ns is None:
-            self.cancel(answer, Outcome.TIMEOUT, f"no connection was free within {self._timeout_s:g} s")
+            self.cancel(answer, Outcome.CONNECT_ERROR, f"no connection within {limit}")
+        elif answer.status is None:
+            self.cancel(answer, Outcome.TIMEOUT, f"no answer within {limit}")
         else:
-            missing = "answer" if answer.status is None else "end of the answer"
-            self.cancel(answer, Outcome.TIMEOUT, f"no {missing} within {self._timeout_s:g} s")
+            self.cancel(answer, Outcome.TIMEOUT, f"nothing more of the answer for {limit}")
 
 
 def _chunk(data: bytes) -> bytes:

@@ -20,22 +20,24 @@ def test_nearest_rank_of_a_table_is_exact(numbers: list[int], share: float, expe
 
 
 LAGS = [
-    ("on time", 1, 20, True, False),
-    ("late, but under 5 ms", 4.9, 20, True, False),
-    ("over 5 ms, but under a tenth of the answers", 6, 100, True, False),
-    ("over 5 ms and over a tenth", 6, 50, True, True),
-    ("as late without pace is the generator's limit, not its fault", 60, 50, False, False),
+    ("one late step is no bottleneck", 60, 50, True, False, 1),
+    ("on time", 1, 20, True, False, 2),
+    ("late, but under 5 ms", 4.9, 20, True, False, 2),
+    ("over 5 ms, but under a tenth of the answers", 6, 100, True, False, 2),
+    ("over 5 ms and over a tenth", 6, 50, True, True, 2),
+    ("as late without pace is the generator's limit, not its fault", 60, 50, False, False, 2),
 ]
 
 
 @pytest.mark.parametrize(
-    ("lag", "service", "paced", "invalid"), [case[1:] for case in LAGS], ids=[case[0] for case in LAGS]
+    ("lag", "service", "paced", "invalid", "times"), [case[1:] for case in LAGS], ids=[case[0] for case in LAGS]
 )
 def test_run_is_invalid_when_the_generator_was_the_bottleneck(
-    lag: float, service: float, paced: bool, invalid: bool
+    lag: float, service: float, paced: bool, invalid: bool, times: int
 ) -> None:
     tally = Tally()
-    tally.lags_ns.extend([0] * 98 + [round(lag * MS)] * 2)
+    tally.sent = 100
+    tally.lags_ns.extend([0] * (100 - times) + [round(lag * MS)] * times)
     tally.services_ns.extend([round(service * MS)] * 100)
     sentences = invalid_because(certify(tally, elapsed_ns=60_000 * MS, cpu_ns=1, paced=paced))
     assert bool(sentences) is invalid

@@ -227,16 +227,23 @@ async def test_outcomes_say_what_differs_from_the_recording(
 
 
 async def test_thresholds_decide_the_exit_code(server: CountingServer, recordings: Recordings, tmp_path: Path) -> None:
+    async def fine(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.2)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    server.behaviour = fine
     recording = recordings(server.url)
     recording.exchange("GET", "/a", 0, 1)
+    recording.exchange("GET", "/a", 600, 601)
     path = recording.finish()
     (tmp_path / "limits.toml").write_text(THRESHOLDS)
-    arguments = (str(path), "--users", "40", "--start", "together", "--thresholds", "limits.toml", "-o", "r.db")
+    arguments = (str(path), "--users", "20", "--thresholds", "limits.toml", "-o", "r.db")
     code, printed = await command(tmp_path, *arguments)
     assert "Nothing fails" in printed
     assert code == 0, printed
 
     async def broken(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.2)
         writer.write(b"HTTP/1.1 503 Gone\r\nContent-Length: 0\r\n\r\n")
 
     server.behaviour = broken
@@ -340,7 +347,7 @@ async def test_stream_is_held_as_long_as_recorded_and_no_longer(
     events = (("Content-Type", "text/event-stream"),)
     recording.exchange("GET", "/events", 0, 300, answer_headers=events, outcome=Outcome.ABORTED, connection=1)
     recording.exchange("GET", "/beside", 50, 55, connection=2)
-    result = await replay(recording.finish())
+    result = await replay(recording.finish(), "--timeout", "100ms")
     by_target = {exchange.target: exchange for exchange in result.exchanges}
     stream = by_target["/events"]
     assert (stream.kind, stream.outcome) == (Kind.STREAM, Outcome.OK)

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from nestperf.capture.vault import secrets_path
 from replay.steps import SessionPlan
-from tests.replay.conftest import Recording
+from tests.replay.conftest import Recording, plan_of
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2lnbmF0dXJlLW9mLXRoZS10ZXN0"
 CSRF = "5f2b9d1c8e7a4f60b3d2"
@@ -72,6 +73,25 @@ def test_value_of_several_answers_is_taken_from_each_of_them(recording: Recordin
     recording.exchange("GET", "/a", 40, 50, headers=(("Authorization", f"Bearer {JWT}"),))
     (session,) = recording.plan().sessions
     assert links(session) == [(2, "header", JWT, [(0, "json", "token"), (1, "json", "token")])]
+
+
+def test_list_that_repeats_an_id_does_not_replace_where_it_came_from(recording: Recording) -> None:
+    made = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    recording.exchange("POST", "/things", 0, 10, answer=json.dumps({"id": made}).encode())
+    recording.exchange("GET", "/things", 20, 30, answer=json.dumps([{"id": made}]).encode())
+    recording.exchange("DELETE", f"/things/{made}", 40, 50)
+    (session,) = recording.plan().sessions
+    assert links(session) == [(2, "target", made, [(0, "json", "id")])]
+
+
+def test_secret_is_linked_without_its_vault_and_the_plan_says_what_is_missing(recording: Recording) -> None:
+    recording.exchange("POST", "/login", 0, 10, answer=json.dumps({"token": JWT}).encode())
+    recording.exchange("GET", "/a", 20, 30, headers=(("Authorization", f"Bearer {JWT}"),))
+    path = recording.finish()
+    secrets_path(path).unlink()
+    plan = plan_of(path)
+    assert [(*link[:2], link[3]) for link in links(plan.sessions[0])] == [(1, "header", [(0, "json", "token")])]
+    assert [note for note in plan.notes if "placeholders go out" in note]
 
 
 DECOYS = [

@@ -302,10 +302,16 @@ async def test_target_that_never_answers_is_a_timeout(serve: Callable[[Serve], A
     assert answer.done_ns - answer.sent_ns >= 0.15e9
 
 
+async def test_answer_that_keeps_coming_is_no_timeout(serve: Callable[[Serve], Awaitable[str]]) -> None:
+    slow = replies(LENGTH, b"h", b"e", b"l", b"l", b"o", pause_s=0.1)
+    answer = await Client(await serve(slow), timeout_s=0.3).send(get())
+    assert (answer.failure, body_of(answer)) == (None, b"hello")
+
+
 async def test_answer_that_does_not_end_is_a_timeout(serve: Callable[[Serve], Awaitable[str]]) -> None:
     never = replies(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", then_wait=True)
     answer = await Client(await serve(never), timeout_s=0.2).send(get())
-    assert (answer.failure, answer.detail) == (Outcome.TIMEOUT, "no end of the answer within 0.2 s")
+    assert (answer.failure, answer.detail) == (Outcome.TIMEOUT, "nothing more of the answer for 0.2 s")
     assert answer.status == 200
 
 
