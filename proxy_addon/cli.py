@@ -14,6 +14,7 @@ from nestperf.capture.model import Upstream
 from nestperf.capture.vault import secrets_path
 from nestperf.capture.writer import check_writable, remove_capture
 from nestperf.errors import ExitCode, UsageError
+from proxy_addon.browser import Browser, find_browser
 from proxy_addon.listen import LOOPBACK, Listener, choose_listeners, parse_upstream
 from proxy_addon.spool import recorder_command
 
@@ -33,12 +34,37 @@ _PATIENCE_S = 60
     multiple=True,
     help="Listen on this address instead of 127.0.0.1 and ::1; repeatable. 0.0.0.0 lets other machines in.",
 )
-def record(urls: tuple[str, ...], output: Path | None, force: bool, addresses: tuple[str, ...]) -> int:
+@click.option(
+    "--browser",
+    "browse",
+    is_flag=True,
+    help="Open a throw-away Chromium, Chrome or Edge in which the URLs themselves lead to the recorder; closing it "
+    "ends the recording.",
+)
+@click.option(
+    "--browser-argument",
+    "browser_arguments",
+    metavar="ARGUMENT",
+    multiple=True,
+    help="One more argument for that browser, such as --headless=new; repeatable.",
+)
+def record(
+    urls: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    addresses: tuple[str, ...],
+    browse: bool,
+    browser_arguments: tuple[str, ...],
+) -> int:
     """Record what happens between browser and application.
 
     Starts a relay in front of each URL, an address such as http://127.0.0.1:4000. Open the printed address instead of
-    the application's, test by hand, and end with Ctrl-C. LISTEN_PORT= chooses the relay's port.
+    the application's (or let --browser do it), test by hand, and end with Ctrl-C. LISTEN_PORT= chooses the relay's
+    port.
     """
+    if browser_arguments and not browse:
+        raise UsageError("--browser-argument is for the browser that --browser opens: add --browser.")
+    program = find_browser() if browse else None
     requests = [parse_upstream(url) for url in urls]
     hosts = addresses or LOOPBACK
     listeners = choose_listeners(requests, hosts)
@@ -48,19 +74,29 @@ def record(urls: tuple[str, ...], output: Path | None, force: bool, addresses: t
         remove_capture(path)
     elif secrets_path(path).exists():
         raise UsageError(f"{secrets_path(path)} exists without its capture: move it away, or overwrite with --force.")
-    return _await_recorder(_relay(path, listeners, lambda: choose_listeners(requests, hosts)))
+
+    def open_browser(listening: tuple[Listener, ...]) -> Browser | None:
+        return Browser(program, listening, browser_arguments) if program is not None else None
+
+    return _await_recorder(_relay(path, listeners, lambda: choose_listeners(requests, hosts), open_browser))
 
 
 def _relay(
-    path: Path, listeners: tuple[Listener, ...], choose_again: Callable[[], tuple[Listener, ...]]
+    path: Path,
+    listeners: tuple[Listener, ...],
+    choose_again: Callable[[], tuple[Listener, ...]],
+    open_browser: Callable[[tuple[Listener, ...]], Browser | None],
 ) -> subprocess.Popen[bytes]:
     """Relay until the tester ends it; the recorder process."""
     from proxy_addon.master import CannotListen, run_relay  # mitmproxy: not before everything else is right
 
-    def ready() -> None:
+    def ready() -> Browser | None:
         for listener in listeners:
             click.echo(f"Recording {listener.url}  at  {listener.shown}")
-        click.echo("Test by hand there; Ctrl-C ends the recording.")
+        browser = open_browser(listeners)
+        where = "in the browser that opens now; closing it, or" if browser is not None else "there;"
+        click.echo(f"Test by hand {where} Ctrl-C ends the recording.")
+        return browser
 
     for _ in range(_TRIES):
         try:

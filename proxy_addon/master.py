@@ -24,6 +24,7 @@ from mitmproxy.proxy.context import Context
 
 from nestperf.errors import UsageError
 from proxy_addon.addon import NestperfAddon, Wakeups
+from proxy_addon.browser import Browser
 from proxy_addon.listen import Listener
 
 _CLOSING_S = 2.0
@@ -75,10 +76,13 @@ class CannotListen(UsageError):
 class LeanMaster(Master):
     """Listens, relays, and ends on the first SIGINT or SIGTERM."""
 
-    def __init__(self, listeners: Sequence[Listener], addon: NestperfAddon, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, listeners: Sequence[Listener], addon: NestperfAddon, ready: Callable[[], Browser | None]
+    ) -> None:
         super().__init__(options.Options())
         self.refused: str | None = None
         self._ready = ready
+        self._browsing: asyncio.Task[None] | None = None
         self.addons.add(core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), addon)
         for name in ("mitmproxy", "asyncio"):
             # A log line for every connection would cost more than relaying it.
@@ -101,10 +105,24 @@ class LeanMaster(Master):
             self.should_exit.set()
             return
         await super().running()
-        self._ready()
+        browser = self._ready()
+        if browser is not None:
+            self._browsing = asyncio.create_task(self._end_with(browser))
+
+    async def _end_with(self, browser: Browser) -> None:
+        """The recording ends when the browser is closed, and the browser when the recording ends."""
+        try:
+            while not browser.closed:
+                await asyncio.sleep(0.2)
+            self.should_exit.set()
+        finally:
+            browser.close()
 
     async def done(self) -> None:
         """Stop listening, let the addons finish (what is open now stays `unfinished`), then close what is open."""
+        if self._browsing is not None:
+            self._browsing.cancel()
+            await asyncio.wait([self._browsing])
         if self.refused is None:
             proxy = self.addons.get("proxyserver")
             await proxy.servers.update([])
@@ -122,7 +140,9 @@ async def _close_connections(proxy: proxyserver.Proxyserver) -> None:
         await asyncio.sleep(0.01)
 
 
-def run_relay(listeners: Sequence[Listener], recorder: Sequence[str], ready: Callable[[], None]) -> NestperfAddon:
+def run_relay(
+    listeners: Sequence[Listener], recorder: Sequence[str], ready: Callable[[], Browser | None]
+) -> NestperfAddon:
     """Relay until SIGINT or SIGTERM; gives the addon: what it lost, and its recorder process.
 
     Raises:
@@ -136,7 +156,7 @@ def run_relay(listeners: Sequence[Listener], recorder: Sequence[str], ready: Cal
     return addon
 
 
-async def _relay(listeners: Sequence[Listener], addon: NestperfAddon, ready: Callable[[], None]) -> None:
+async def _relay(listeners: Sequence[Listener], addon: NestperfAddon, ready: Callable[[], Browser | None]) -> None:
     master = LeanMaster(listeners, addon, ready)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -91,6 +91,11 @@ def record(tmp_path: Path) -> Iterator[Callable[..., Recorder]]:
     yield start
     for recorder in started:
         if recorder.process.poll() is None:
-            recorder.process.kill()
+            # Gently first: a recorder that opened a browser closes it.
+            recorder.process.send_signal(signal.SIGINT)
+            try:
+                recorder.process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                recorder.process.kill()
         with contextlib.suppress(ValueError):
             recorder.process.communicate(timeout=10)

@@ -49,7 +49,8 @@ class Capture:
                 raise CaptureNewer(
                     f"{path} has format {version}, this nestperf reads up to {schema.FORMAT}: upgrade nestperf."
                 )
-            rows = connection.execute("select * from run").fetchall()
+            begun = connection.execute("select 1 from sqlite_master where name = 'run'").fetchone()
+            rows = connection.execute("select * from run").fetchall() if begun else []
         except sqlite3.DatabaseError as error:
             raise _truncated(path, error) from error
         if not rows:
