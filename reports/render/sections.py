@@ -12,6 +12,7 @@ from nestperf.capture.model import Kind, Run
 from reports.render.printable import printable
 from reports.render.table import Row, facts, note, render_table
 from reports.render.units import NOTHING, format_count, format_duration, format_rate, format_share
+from reports.statistics import MIN_SAMPLES
 from reports.summary import BothTimes, BroadcastRow, EventRow, Percentiles, RouteRow, SocketRow, Summary
 
 MOST_ROWS = 60
@@ -49,13 +50,16 @@ def _routes(summary: Summary, width: int) -> list[str]:
         )
         for row in shown
     ]
-    lines = render_table(titles, rows, width)
+    lines = render_table(titles, rows, width, give_way=("/min", "open", "aborted", "p99", "p50"))
     if len(summary.routes) > len(shown):
         lines += note(f"{len(summary.routes) - len(shown):,} more routes: see --format json.", width)
     if any(0 < row.latency.n < 100 for row in shown):
-        few = "p95 of fewer than 20 samples, and " if any(0 < row.latency.n < 20 for row in shown) else ""
-        lines += note(f"{few}p99 of fewer than 100 samples is their maximum.", width)
+        few = any(0 < row.latency.n < MIN_SAMPLES for row in shown)
+        lines += note(_FEW if few else "p99 of fewer than 100 samples is their maximum.", width)
     return lines
+
+
+_FEW = f"p95 of fewer than {MIN_SAMPLES} samples, and p99 of fewer than 100, is their maximum."
 
 
 def _route_cells(row: RouteRow, *, interval: bool) -> tuple[str, ...]:
@@ -132,7 +136,7 @@ def _events(summary: Summary, width: int) -> list[str]:
         )
         for row in sorted(shown, key=lambda row: row.namespace)
     ]
-    lines = render_table(titles, rows, width)
+    lines = render_table(titles, rows, width, give_way=("/min", "max", "p95"))
     if len(summary.events) > len(shown):
         lines += note(f"{len(summary.events) - len(shown):,} more events: see --format json.", width)
     return lines
@@ -182,7 +186,7 @@ def _sockets(summary: Summary, width: int) -> list[str]:
         )
         for row in summary.sockets[:MOST_ROWS]
     ]
-    return render_table(titles, rows, width)
+    return render_table(titles, rows, width, give_way=("max", "open", "connected", "connect p50"))
 
 
 def _socket_cells(row: SocketRow) -> tuple[str, ...]:

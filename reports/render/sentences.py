@@ -51,9 +51,9 @@ def _outcome(judgement: Judgement) -> str:
     broken = [judged for judged in required if judged.verdict in (Verdict.FAIL, Verdict.REGRESSION)]
     open_ = [judged for judged in required if judged.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED)]
     if broken:
-        return f"{len(broken)} of {_promises(len(required))} broken: {_names(broken)}."
+        return f"{_of(broken, required)} {'is' if len(broken) == 1 else 'are'} broken: {_names(broken)}."
     if open_:
-        return f"{len(open_)} of {_promises(len(required))} could not be judged: {_names(open_)}."
+        return f"{_of(open_, required)} could not be judged: {_names(open_)}."
     if not required:
         return "No threshold is required of this capture."
     held = "The one required promise holds." if len(required) == 1 else f"All {len(required)} required promises hold."
@@ -61,8 +61,8 @@ def _outcome(judgement: Judgement) -> str:
     return held + (f" Broken, but optional: {_names(missed)}." if missed else "")
 
 
-def _promises(count: int) -> str:
-    return "1 required promise" if count == 1 else f"{count} required promises"
+def _of(some: list[Judged], required: list[Judged]) -> str:
+    return "The one required promise" if len(required) == 1 else f"{len(some)} of {len(required)} required promises"
 
 
 def _names(judged: list[Judged]) -> str:
@@ -101,24 +101,23 @@ def reason(judged: Judged) -> str:
             more = "" if judged.more_samples is None else f"; about {judged.more_samples:,} more samples would tell"
             return f"the limit {limit} lies within what {judged.n:,} samples leave open ({interval_of(judged)}){more}."
         case Why.ONE_SAMPLE:
-            return f"{judged.breaking:,} of {judged.n:,} samples break it, and none may."
+            verb = "breaks" if judged.breaking == 1 else "break"
+            return f"{judged.breaking:,} of {judged.n:,} samples {verb} it, and none may."
         case Why.EVERY_SAMPLE:
             sure = "" if judged.confidence is None else f", which makes it {confidence_of(judged)} sure"
             return f"all {judged.n:,} samples keep it{sure}."
         case Why.EXACT:
-            relation = "keeps" if judged.verdict is Verdict.PASS else "misses"
+            relation = "keeps" if judged.verdict is Verdict.PASS else "was to be"
             return f"{measured_of(judged)} {relation} {expression.comparison} {limit}."
         case Why.INTERVAL:
             return _interval(judged, limit)
 
 
 def _interval(judged: Judged, limit: str) -> str:
-    side = "keeps" if judged.verdict is Verdict.PASS else "misses"
     failed = f", {judged.failed:,} of them failed" if judged.failed else ""
-    return (
-        f"{statistic_of(judged)} is {measured_of(judged)} ({interval_of(judged)}, n {judged.n:,}{failed}) "
-        f"and {side} {judged.threshold.expression.comparison} {limit}."
-    )
+    promised = f"{judged.threshold.expression.comparison} {limit}"
+    end = f"keeps {promised}" if judged.verdict is Verdict.PASS else f"was to be {promised}"
+    return f"{statistic_of(judged)} is {measured_of(judged)} ({interval_of(judged)}, n {judged.n:,}{failed}) and {end}."
 
 
 def _too_few(judged: Judged) -> str:

@@ -36,19 +36,20 @@ class Row(NamedTuple):
 
 
 def render_table(
-    titles: Sequence[str], rows: Sequence[Row], width: int, *, label: str = "", keep_empty: bool = False
+    titles: Sequence[str], rows: Sequence[Row], width: int, *, label: str = "", give_way: Sequence[str] = ()
 ) -> list[str]:
     """The lines of a table.
 
-    Columns of which every cell is empty are left out unless `keep_empty`. A row whose label needs more than the room
-    left by the numbers is shortened in its middle, or stands above them where the room is very small.
+    Columns of which every cell is empty are left out. A row whose label needs more than the room left by the numbers
+    is shortened in its middle, or stands above them where the room is very small. Where even the numbers do not fit,
+    the columns that `give_way` names go, in that order, and a remark says so.
     """
-    places = [place for place in range(len(titles)) if keep_empty or any(row.cells[place] for row in rows)]
+    indent = INDENT * 2 if any(row.group for row in rows) else INDENT
+    places = [place for place in range(len(titles)) if any(row.cells[place] for row in rows)]
+    places, gone = _fitting(titles, rows, places, width - len(indent), give_way)
     titles = [titles[place] for place in places]
     cells = [[row.cells[place] for place in places] for row in rows]
-    indent = INDENT * 2 if any(row.group for row in rows) else INDENT
-    room = width - len(indent) - _taken(titles, cells)
-    names, stacked = _names(rows, label, room)
+    names, stacked = _names(rows, label, width - len(indent) - _taken(titles, cells))
     head = [] if stacked else ["", label][-len(names[0]) :] if names else [label]
     table = [[*head, *titles], *([*name, *numbers] for name, numbers in zip(names, cells, strict=True))]
     rule = ["-" * _widest([line[place] for line in table]) for place in range(len(table[0]))]
@@ -57,7 +58,23 @@ def render_table(
     table.insert(1, rule)
     lines = tabulate(table, tablefmt="plain", colalign=align, disable_numparse=True).splitlines()
     above = [shorten(_joined(row), width - len(indent)) for row in rows] if stacked else None
-    return _with_extra_lines(lines, rows, indent, above)
+    lines = _with_extra_lines(lines, rows, indent, above)
+    return lines + (note(f"Not shown for want of room: {', '.join(gone)}.", width) if gone else [])
+
+
+def _fitting(
+    titles: Sequence[str], rows: Sequence[Row], places: list[int], room: int, give_way: Sequence[str]
+) -> tuple[list[int], list[str]]:
+    """The columns that fit beside nothing but an indent, and the titles of those that had to go."""
+    gone: list[str] = []
+    for title in (title for title in give_way if title in titles):
+        taken = _taken([titles[place] for place in places], [[row.cells[place] for place in places] for row in rows])
+        if taken <= room:
+            break
+        if (place := titles.index(title)) in places:
+            places = [kept for kept in places if kept != place]
+            gone.append(title)
+    return places, gone
 
 
 def _names(rows: Sequence[Row], label: str, room: int) -> tuple[list[list[str]], bool]:
@@ -120,4 +137,5 @@ def wrapped(text: str, width: int, *, hanging: int) -> list[str]:
 def facts(pairs: Sequence[tuple[str, str]], width: int) -> list[str]:
     """Names and values in two columns; empty without any."""
     widest = _widest([name for name, _ in pairs])
-    return [INDENT + shorten(f"{name:{widest}}  {value}", width - len(INDENT)) for name, value in pairs]
+    room = width - len(INDENT) - widest - _GAP
+    return [f"{INDENT}{name:{widest}}{' ' * _GAP}{shorten(value, room)}" for name, value in pairs]

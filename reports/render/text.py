@@ -87,13 +87,14 @@ def _capture_line(judgement: Judgement) -> str:
 def _threshold_row(judged: Judged, width: int, colour: bool) -> Row:
     threshold = judged.threshold
     optional = "" if judged.required else "optional"
-    below = " · ".join(filter(None, (threshold.source, threshold.expression.text, _selected(judged), optional)))
+    expression = "" if threshold.name == threshold.expression.text else threshold.expression.text
+    below = " · ".join(filter(None, (threshold.source, expression, _selected(judged), optional)))
     return Row(
         label=printable(threshold.name, _LABEL),
         cells=(sentences.measured_of(judged), sentences.interval_of(judged), _samples(judged)),
         lead=sentences.verdict_of(judged),
         paint=partial(_paint, verdict=judged.verdict, colour=colour),
-        below=_dim(INDENT * 2 + printable(below, width - 2 * len(INDENT)), colour),
+        below=_dim(INDENT * 2 + printable(below, width - 2 * len(INDENT)), colour) if below else "",
     )
 
 

@@ -1,0 +1,144 @@
+"""One small recording and one small replay, as every rendering shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from nestperf.capture.model import Kind, Outcome, Row, Upstream
+from reports.broadcasts import find_broadcasts
+from reports.samples import Samples
+from reports.summary import Summary, summarize
+from reports.thresholds import parse_thresholds
+from reports.verdict import Judgement, judge_samples
+from tests.reports.conftest import MS, S, Write, exchange, packet, session, socket
+
+THRESHOLDS = """
+[[threshold]]
+name = "API answers within 1 s"
+source = "PRD 4.2"
+expression = "p95(latency) < 1s"
+kind = "call"
+
+[[threshold]]
+name = "Sign-in within 50 ms"
+source = "PRD 4.2"
+expression = "p95(latency) < 50ms"
+route = "/api/v1/auth/*"
+
+[[threshold]]
+name = "Pages within 2 s"
+expression = "p95(latency) < 2s"
+kind = "page"
+required = false
+
+[[threshold]]
+expression = "rate(failed) < 1%"
+
+[[threshold]]
+name = "50 users at once"
+source = "PRD 3.2"
+expression = "count(users) >= 50"
+required_if = "load"
+
+[[threshold]]
+name = "Status reaches everybody"
+source = "test plan"
+expression = "reach(service:status) == 100%"
+required_if = "broadcasts"
+
+[[threshold]]
+name = "Queries within 100 ms"
+expression = "max(query_time) < 100ms"
+required_if = "queries"
+
+[[unchecked]]
+name = "99.9 % uptime"
+reason = "a capture is minutes long"
+"""
+
+
+class Report(NamedTuple):
+    """What renderers get."""
+
+    judgement: Judgement
+    summary: Summary
+
+
+Reported = Callable[..., Report]
+
+
+@pytest.fixture
+def reported(written: Write) -> Reported:
+    """Judges and summarizes rows: `reported(rows, thresholds=..., purpose="replay", ...)`."""
+
+    def report(rows: list[Row], thresholds: str = THRESHOLDS, **run: Any) -> Report:
+        capture = written(rows, **run)
+        samples = Samples.read(capture)
+        broadcasts = find_broadcasts(samples)
+        judgement = judge_samples(samples, broadcasts, parse_thresholds(thresholds, "promises.toml"), capture.path.name)
+        return Report(judgement, summarize(samples, broadcasts))
+
+    return report
+
+
+@pytest.fixture
+def recording(reported: Reported) -> Report:
+    """Somebody signs in and looks around: 24 calls, a page, a 401, a preflight, a socket with an ack."""
+    rows: list[Row] = [
+        exchange(1, 30.4, kind=Kind.PAGE, route="/dashboard", relay_ns=81_000),
+        exchange(2, 4, kind=Kind.PREFLIGHT, method="OPTIONS", route="/api/v1/auth/session"),
+        exchange(3, 21, route="/api/v1/auth/session", outcome=Outcome.REFUSED, status=401),
+        exchange(4, 38.25, route="/api/v1/auth/session", server_call=True),
+        exchange(5, 60_000, kind=Kind.UPGRADE, route="/socket.io/"),
+    ]
+    rows += [
+        exchange(10 + number, 5 + number, sent_ns=number * 250 * MS, route="/api/v1/media/requests/{id}")
+        for number in range(22)
+    ]
+    rows += [
+        socket(1, closed_by="client", closed_ns=9 * S),
+        packet(1, 1, 900, sender="client", event="client:ping", ack_id=0),
+        packet(2, 1, 901.5, type="ack", event=None, answers=1),
+        packet(3, 1, 2000),
+    ]
+    relay = {"added_p50_ns": 80_100, "added_p99_ns": 412_000, "loop_lag_p99_ns": 1_200_000, "samples": 27}
+    return reported(rows, name="recording.db", relay=relay)
+
+
+@pytest.fixture
+def replay(reported: Reported) -> Report:
+    """Three users, of whom one never gets the status; sign-in is slow, a few requests fail."""
+    rows: list[Row] = [session(number, started_ns=number * S, ended_ns=(8 + number) * S) for number in (1, 2, 3)]
+    for number in range(400):
+        sign_in = number % 4 == 0
+        outcome = Outcome.RESET if number in (7, 99) else Outcome.LIMITED if number == 50 else Outcome.OK
+        sent_ns = number * 25 * MS
+        rows.append(
+            exchange(
+                100 + number, 60 + number % 7 if sign_in else 12.5 + number % 5, sent_ns=sent_ns,
+                intended_ns=sent_ns - (number % 3) * MS, outcome=outcome, method="POST" if sign_in else "GET",
+                route="/api/v1/auth/plex/verify" if sign_in else "/api/v1/dashboard/notifications",
+            )
+        )  # fmt: skip
+    for number in (1, 2, 3):
+        rows.append(socket(number, closed_by="client", closed_ns=10 * S))
+        rows.append(packet(number, number, 5, type="connect", event=None))
+    rows += [packet(10, 1, 5000), packet(11, 2, 5012)]
+    certificate = {
+        "planned": 410, "sent": 400, "dropped": 0, "not_reached": 10, "requests_per_minute": 2399.6,
+        "send_lag_p50_ns": 1, "visits": {"finished": 3}, "cpu_share": 0.061,
+        "source_addresses": "127.1.0.1 to 127.1.0.3",
+    }  # fmt: skip
+    return reported(
+        rows,
+        name="replay.db",
+        purpose="replay",
+        vantage="client",
+        settings={"users": 3},
+        certificate=certificate,
+        source_path="recording.db",
+        upstreams=(Upstream("http://127.0.0.1:4000"),),
+    )
