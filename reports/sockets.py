@@ -102,7 +102,8 @@ def busiest_window(stamps: Stamps, window_ns: int) -> int:
     ordered = np.sort(stamps[np.isfinite(stamps)])
     if not len(ordered):
         return 0
-    return int((np.searchsorted(ordered, ordered + window_ns, side="left") - np.arange(len(ordered))).max())
+    counts = np.searchsorted(ordered, ordered + window_ns, side="left") - np.arange(len(ordered))
+    return int(np.max(counts))
 
 
 def session_times(sessions: Iterable[Session]) -> Times:

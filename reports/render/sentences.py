@@ -101,8 +101,7 @@ def reason(judged: Judged) -> str:
             more = "" if judged.more_samples is None else f"; about {judged.more_samples:,} more samples would tell"
             return f"the limit {limit} lies within what {judged.n:,} samples leave open ({interval_of(judged)}){more}."
         case Why.ONE_SAMPLE:
-            verb = "breaks" if judged.breaking == 1 else "break"
-            return f"{judged.breaking:,} of {judged.n:,} samples {verb} it, and none may."
+            return f"{judged.breaking:,} of {judged.n:,} samples {_break(judged)} it, and none may."
         case Why.EVERY_SAMPLE:
             sure = "" if judged.confidence is None else f", which makes it {confidence_of(judged)} sure"
             return f"all {judged.n:,} samples keep it{sure}."
@@ -114,16 +113,23 @@ def reason(judged: Judged) -> str:
 
 
 def _interval(judged: Judged, limit: str) -> str:
+    if judged.measured is None:
+        where = f"among the {judged.failed:,} of {judged.n:,} that failed"
+        return f"{statistic_of(judged)} falls {where} and was to be {judged.threshold.expression.comparison} {limit}."
     failed = f", {judged.failed:,} of them failed" if judged.failed else ""
     promised = f"{judged.threshold.expression.comparison} {limit}"
     end = f"keeps {promised}" if judged.verdict is Verdict.PASS else f"was to be {promised}"
     return f"{statistic_of(judged)} is {measured_of(judged)} ({interval_of(judged)}, n {judged.n:,}{failed}) and {end}."
 
 
+def _break(judged: Judged) -> str:
+    return "breaks" if judged.breaking == 1 else "break"
+
+
 def _too_few(judged: Judged) -> str:
     samples = "1 sample" if judged.n == 1 else f"{judged.n:,} samples"
-    broken = f", {judged.breaking:,} of which break it" if judged.breaking else ", none of which breaks it"
-    return f"{samples}{broken}; a verdict needs {MIN_SAMPLES}. {GET_MORE}."
+    broken = f"{judged.breaking:,} of which {_break(judged)} it" if judged.breaking else "none of which breaks it"
+    return f"{samples}, {broken}; a verdict needs {MIN_SAMPLES}. {GET_MORE}."
 
 
 def _load_not_put_on(judged: Judged) -> str:
@@ -212,6 +218,9 @@ def remarks(judgement: Judgement) -> Iterator[str]:
         yield f"Nothing in this capture to judge it by: {_all_names(nothing)}."
     if any(judged.confidence is not None for judged in shown):
         yield "A percentage beside a pass is how sure it is: few samples, all of which keep the limit."
+    for judged in shown:
+        if judged.threshold.note and judged.verdict is not Verdict.NOT_MEASURED:
+            yield f"{name_of(judged)}: {printable(judged.threshold.note, 200)}."
     yield from _left_out(judgement)
 
 
