@@ -6,75 +6,21 @@ cannot be understood is counted, marked and kept as it came.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from nestperf.capture.clock import Clock
-from nestperf.capture.contents import BodyCollector, Contents
-from nestperf.capture.kinds import Fields, fields_of, is_poll, kind_of
-from nestperf.capture.model import Client, Exchange, Kind, Outcome, Row
-from nestperf.capture.routes import route_of
+from nestperf.capture.contents import Contents
+from nestperf.capture.kinds import Fields, fields_of
+from nestperf.capture.model import Client, Exchange, Outcome, Row
 from nestperf.wire import http1
+from proxy_addon.exchanges import OpenConnection, OpenExchange, exchange_row, is_decoded_poll
 from proxy_addon.sockets import SocketTrack, new_socket
 from proxy_addon.tally import Tally
 from proxy_addon.tap import Record, What
 
 _SID = re.compile(r"[?&]sid=([^&]*)")
-_JSONP = re.compile(r"[?&]j=")
-"""A polling answer that is a script: left as it is."""
-
-
-@dataclass(slots=True)
-class _Open:
-    """An exchange while it goes on; stamps are raw readings."""
-
-    id: int
-    connection: _Connection
-    request: http1.RequestHead
-    sent: Fields
-    """The request's fields."""
-    client_id: int
-    answered: Fields = field(default_factory=dict)
-    """The answer's fields."""
-    request_body: BodyCollector | None = None
-    request_end: http1.RequestEnd | None = None
-    response: http1.ResponseHead | None = None
-    response_body: BodyCollector | None = None
-    response_end: http1.ResponseEnd | None = None
-    interim: list[tuple[int, int, int]] = field(default_factory=list)
-    header_sets: tuple[int, int | None] | None = None
-    body_ids: list[int | None] = field(default_factory=lambda: [None, None])
-    connect_ns: int | None = None
-    request_cost_ns: int = 0
-    response_cost_ns: int = 0
-    cause: int | None = None
-    """The browser's exchange at another upstream during which this one began."""
-    changed: bool = True
-    stored_size: int = 0
-
-
-@dataclass(slots=True)
-class _Connection:
-    """One client connection and its upstream connection."""
-
-    number: int
-    upstream: int
-    address: str
-    http: http1.Http1Connection = field(default_factory=http1.Http1Connection)
-    exchanges: dict[int, _Open] = field(default_factory=dict)
-    """Open exchanges by their number within the connection."""
-    connect_ns: int | None = None
-    """Until the first exchange has taken it over."""
-    opened_ns: int = 0
-    connected_ns: int = 0
-    error: str | None = None
-    ended_first: str | None = None
-    asked: bool = False
-    """A request began."""
-    socket: SocketTrack | None = None
 
 
 class Recorder:
@@ -86,8 +32,8 @@ class Recorder:
         self._contents = contents
         self._add = add
         self._stamp = clock.stamp_ns
-        self._connections: dict[int, _Connection] = {}
-        self._open: dict[int, _Open] = {}
+        self._connections: dict[int, OpenConnection] = {}
+        self._open: dict[int, OpenExchange] = {}
         self._clients: dict[tuple[str, str], int] = {}
         self._polled: dict[tuple[int, str], SocketTrack] = {}
         """Socket.IO connections that began with long-polling, by upstream and Engine.IO session id."""
@@ -102,7 +48,7 @@ class Recorder:
                 self._bytes(connection, "client" if what is What.CLIENT_BYTES else "server", record)
         elif what is What.OPENED:
             who = record.json()
-            self._connections[record.connection] = _Connection(
+            self._connections[record.connection] = OpenConnection(
                 record.connection, int(who["upstream"]), str(who["client"]), opened_ns=record.stamp_ns
             )
         elif what is What.LAG:
@@ -134,7 +80,7 @@ class Recorder:
             track.finish()
         self._connections.clear()
 
-    def _connection_event(self, connection: _Connection, record: Record) -> None:
+    def _connection_event(self, connection: OpenConnection, record: Record) -> None:
         what = record.what
         if what is What.CONNECTED:
             connection.connected_ns = record.stamp_ns
@@ -150,7 +96,7 @@ class Recorder:
             self.tally.lose("connections")
             self._abandon(connection, "the recorder was too slow for this connection and dropped the rest of it")
 
-    def _bytes(self, connection: _Connection, sender: http1.Sender, record: Record) -> None:
+    def _bytes(self, connection: OpenConnection, sender: http1.Sender, record: Record) -> None:
         if connection.socket is not None:
             connection.socket.receive(sender, record.payload, record.stamp_ns)
             return
@@ -158,7 +104,7 @@ class Recorder:
         for observation in observations:
             _SEE[type(observation)](self, connection, observation, record.cost_ns)
 
-    def _end(self, connection: _Connection, sender: http1.Sender, stamp_ns: int) -> None:
+    def _end(self, connection: OpenConnection, sender: http1.Sender, stamp_ns: int) -> None:
         if connection.ended_first is None:
             connection.ended_first = sender
         if connection.socket is not None:
@@ -167,7 +113,7 @@ class Recorder:
         for observation in connection.http.end(sender, stamp_ns):
             _SEE[type(observation)](self, connection, observation, 0)
 
-    def _closed(self, connection: _Connection, stamp_ns: int) -> None:
+    def _closed(self, connection: OpenConnection, stamp_ns: int) -> None:
         self._connections.pop(connection.number, None)
         if connection.socket is not None:
             connection.socket.closed(stamp_ns)
@@ -176,18 +122,18 @@ class Recorder:
         if connection.error is not None and not connection.asked:
             self.tally.unreachable += 1
 
-    def _abandon(self, connection: _Connection, reason: str) -> None:
+    def _abandon(self, connection: OpenConnection, reason: str) -> None:
         for exchange in list(connection.exchanges.values()):
             self._close(exchange, Outcome.UNFINISHED, reason)
         if connection.socket is not None:
             connection.socket.finish()
         self._connections.pop(connection.number, None)
 
-    def _request_head(self, connection: _Connection, head: http1.RequestHead, cost_ns: int) -> None:
+    def _request_head(self, connection: OpenConnection, head: http1.RequestHead, cost_ns: int) -> None:
         self._last_exchange += 1
         sent = fields_of(head.headers)
         client_id = self._client(connection.address, sent.get("user-agent", ""))
-        exchange = _Open(self._last_exchange, connection, head, sent, client_id)
+        exchange = OpenExchange(self._last_exchange, connection, head, sent, client_id)
         exchange.request_cost_ns = cost_ns
         exchange.connect_ns, connection.connect_ns = self._waited_connect(connection, head.stamp_ns), None
         if not is_browser(sent):
@@ -196,7 +142,7 @@ class Recorder:
         connection.exchanges[head.exchange] = exchange
         self._open[exchange.id] = exchange
 
-    def _waited_connect(self, connection: _Connection, sent_ns: int) -> int | None:
+    def _waited_connect(self, connection: OpenConnection, sent_ns: int) -> int | None:
         """How long a request had to wait for the upstream connection; None where it was there already."""
         if connection.connect_ns is None:
             return None
@@ -208,7 +154,7 @@ class Recorder:
                 return exchange.id
         return None
 
-    def _request_body(self, connection: _Connection, piece: http1.RequestBody, cost_ns: int) -> None:
+    def _request_body(self, connection: OpenConnection, piece: http1.RequestBody, cost_ns: int) -> None:
         exchange = connection.exchanges.get(piece.exchange)
         if exchange is None:
             return
@@ -218,7 +164,7 @@ class Recorder:
         exchange.request_cost_ns = cost_ns
         exchange.changed = True
 
-    def _request_end(self, connection: _Connection, end: http1.RequestEnd, cost_ns: int) -> None:
+    def _request_end(self, connection: OpenConnection, end: http1.RequestEnd, cost_ns: int) -> None:
         exchange = connection.exchanges.get(end.exchange)
         if exchange is None:
             return
@@ -227,14 +173,14 @@ class Recorder:
         if exchange.response_end is not None:
             self._answered(exchange)
 
-    def _interim(self, connection: _Connection, interim: http1.Interim, cost_ns: int) -> None:
+    def _interim(self, connection: OpenConnection, interim: http1.Interim, cost_ns: int) -> None:
         exchange = connection.exchanges.get(interim.exchange)
         if exchange is not None:
             headers = self._contents.headers(interim.headers)
             exchange.interim.append((interim.status, headers, self._stamp(interim.stamp_ns)))
             exchange.changed = True
 
-    def _response_head(self, connection: _Connection, head: http1.ResponseHead, cost_ns: int) -> None:
+    def _response_head(self, connection: OpenConnection, head: http1.ResponseHead, cost_ns: int) -> None:
         exchange = connection.exchanges.get(head.exchange)
         if exchange is not None:
             exchange.response = head
@@ -243,7 +189,7 @@ class Recorder:
             exchange.header_sets = None
             exchange.changed = True
 
-    def _response_body(self, connection: _Connection, piece: http1.ResponseBody, cost_ns: int) -> None:
+    def _response_body(self, connection: OpenConnection, piece: http1.ResponseBody, cost_ns: int) -> None:
         exchange = connection.exchanges.get(piece.exchange)
         if exchange is None or exchange.response is None:
             return
@@ -255,7 +201,7 @@ class Recorder:
         exchange.response_cost_ns = cost_ns
         exchange.changed = True
 
-    def _response_end(self, connection: _Connection, end: http1.ResponseEnd, cost_ns: int) -> None:
+    def _response_end(self, connection: OpenConnection, end: http1.ResponseEnd, cost_ns: int) -> None:
         exchange = connection.exchanges.get(end.exchange)
         if exchange is None:
             return
@@ -268,7 +214,7 @@ class Recorder:
         elif exchange.request_end is not None:
             self._answered(exchange)
 
-    def _switched(self, connection: _Connection, switched: http1.Switched, cost_ns: int) -> None:
+    def _switched(self, connection: OpenConnection, switched: http1.Switched, cost_ns: int) -> None:
         exchange = connection.exchanges.get(switched.exchange)
         if exchange is None or exchange.response is None:
             return
@@ -281,7 +227,7 @@ class Recorder:
             for sender, data, stamp_ns in switched.leftover:
                 connection.socket.receive(sender, data, stamp_ns)
 
-    def _new_socket(self, exchange: _Open, response: http1.ResponseHead) -> SocketTrack:
+    def _new_socket(self, exchange: OpenExchange, response: http1.ResponseHead) -> SocketTrack:
         row = new_socket(
             exchange.request,
             response,
@@ -295,7 +241,7 @@ class Recorder:
         )
         return SocketTrack(row, contents=self._contents, add=self._add, stamp=self._stamp, tally=self.tally)
 
-    def _poll(self, exchange: _Open) -> None:
+    def _poll(self, exchange: OpenExchange) -> None:
         """A long-polling exchange is complete: its packets belong to a Socket.IO connection."""
         request_end, response, response_end = exchange.request_end, exchange.response, exchange.response_end
         if response is None or response_end is None or response.status != 200:
@@ -312,14 +258,14 @@ class Recorder:
             track.receive_poll("server", told, exchange.id, response.stamp_ns, response_end.stamp_ns)
         self._polled[exchange.connection.upstream, sid or track.row.sid or ""] = track
 
-    def _opaque(self, connection: _Connection, opaque: http1.Opaque, cost_ns: int) -> None:
+    def _opaque(self, connection: OpenConnection, opaque: http1.Opaque, cost_ns: int) -> None:
         self.tally.lose("undecodable")
         for exchange in list(connection.exchanges.values()):
             self._close(exchange, Outcome.UNFINISHED, f"not understood: {opaque.reason}")
 
-    def _answered(self, exchange: _Open) -> None:
+    def _answered(self, exchange: OpenExchange) -> None:
         assert exchange.response is not None
-        if _is_decoded_poll(exchange.request.target):
+        if is_decoded_poll(exchange.request.target):
             self._poll(exchange)
         status = exchange.response.status
         if status == 429:
@@ -332,7 +278,7 @@ class Recorder:
             outcome = Outcome.OK
         self._close(exchange, outcome, None)
 
-    def _cut_off(self, exchange: _Open) -> None:
+    def _cut_off(self, exchange: OpenExchange) -> None:
         connection = exchange.connection
         if connection.error is not None:
             self._close(exchange, Outcome.CONNECT_ERROR, f"the application refused the connection: {connection.error}")
@@ -343,7 +289,7 @@ class Recorder:
         else:
             self._close(exchange, Outcome.RESET, "the application closed the connection before the answer was complete")
 
-    def _close(self, exchange: _Open, outcome: Outcome, detail: str | None) -> None:
+    def _close(self, exchange: OpenExchange, outcome: Outcome, detail: str | None) -> None:
         self._open.pop(exchange.id, None)
         if exchange.cause not in self._open:
             exchange.cause = None  # not contained in time
@@ -351,84 +297,10 @@ class Recorder:
         row = self._store(exchange, outcome, detail, whole=outcome is not Outcome.UNFINISHED)
         self.tally.exchange(row)
 
-    def _store(self, exchange: _Open, outcome: Outcome, detail: str | None, *, whole: bool) -> Exchange:
-        row = self._row(exchange, outcome, detail, whole=whole)
+    def _store(self, exchange: OpenExchange, outcome: Outcome, detail: str | None, *, whole: bool) -> Exchange:
+        row = exchange_row(exchange, outcome, detail, whole=whole, contents=self._contents, stamp=self._stamp)
         self._add(row)
         return row
-
-    def _row(self, exchange: _Open, outcome: Outcome, detail: str | None, *, whole: bool) -> Exchange:
-        request, response = exchange.request, exchange.response
-        request_end, response_end = exchange.request_end, exchange.response_end
-        stamp = self._stamp
-        if exchange.header_sets is None:
-            exchange.header_sets = (
-                self._contents.headers(request.headers),
-                self._contents.headers(response.headers) if response is not None else None,
-            )
-        status = response.status if response is not None else None
-        kind = kind_of(request.method, request.target, exchange.sent, status, exchange.answered)
-        done = response_end if response_end is not None and response_end.complete else None
-        if kind is Kind.UPGRADE and response is not None:
-            done_ns: int | None = stamp(response.stamp_ns)
-        else:
-            done_ns = stamp(done.stamp_ns) if done is not None else None
-        target = self._contents.redactor.target(request.target)
-        return Exchange(
-            id=exchange.id,
-            session_id=None,
-            client_id=exchange.client_id,
-            connection=exchange.connection.number,
-            upstream=exchange.connection.upstream,
-            kind=kind,
-            server_call=exchange.cause is not None,
-            method=request.method,
-            authority=exchange.sent.get("host", ""),
-            target=target,
-            route=route_of(target),
-            http_version=request.version,
-            request_headers=exchange.header_sets[0],
-            request_trailers=self._trailers(request_end),
-            request_body=self._body(exchange, 0, exchange.sent, whole=request_end is not None),
-            request_bytes=request_end.wire_size if request_end else request.size + _size(exchange.request_body),
-            status=status,
-            reason=response.reason if response is not None else None,
-            response_headers=exchange.header_sets[1],
-            response_trailers=self._trailers(response_end),
-            response_body=self._body(exchange, 1, exchange.answered, whole=whole and done is not None),
-            response_bytes=_response_bytes(response, response_end, exchange.response_body),
-            interim=json.dumps(exchange.interim) if exchange.interim else None,
-            intended_ns=None,
-            sent_ns=stamp(request.stamp_ns),
-            request_done_ns=stamp(request_end.stamp_ns) if request_end is not None and request_end.complete else None,
-            first_byte_ns=stamp(response.stamp_ns) if response is not None else None,
-            done_ns=done_ns,
-            connect_ns=exchange.connect_ns,
-            relay_ns=exchange.request_cost_ns + exchange.response_cost_ns if response is not None else None,
-            outcome=outcome,
-            detail=detail,
-            source_exchange=None,
-        )
-
-    def _trailers(self, end: http1.RequestEnd | http1.ResponseEnd | None) -> int | None:
-        return self._contents.headers(end.trailers) if end is not None and end.trailers else None
-
-    def _body(self, exchange: _Open, which: int, fields: Fields, *, whole: bool) -> int | None:
-        body = exchange.request_body if which == 0 else exchange.response_body
-        if body is None:
-            return None
-        end = exchange.request_end if which == 0 else exchange.response_end
-        chunked = end.chunked if end is not None else "chunked" in fields.get("transfer-encoding", "").lower()
-        stored = self._contents.store(
-            body,
-            media_type=fields.get("content-type", ""),
-            chunked=chunked,
-            whole=whole,
-            body_id=exchange.body_ids[which],
-            omit=_is_decoded_poll(exchange.request.target),
-        )
-        if not whole:
-            exchange.body_ids[which] = stored
-        return stored
 
     def _client(self, address: str, user_agent: str) -> int:
         known = self._clients.get((address, user_agent))
@@ -443,27 +315,12 @@ def is_browser(sent: Fields) -> bool:
     return sent.get("user-agent", "").startswith("Mozilla/") or "sec-fetch-mode" in sent
 
 
-def _is_decoded_poll(target: str) -> bool:
-    """Whether what an exchange carries is stored as packets, and so not once more as a body."""
-    return is_poll(target) and not _JSONP.search(target)
-
-
 def _sid(target: str) -> str:
     match = _SID.search(target)
     return match[1] if match else ""
 
 
-def _size(body: BodyCollector | None) -> int:
-    return body.wire_size if body is not None else 0
-
-
-def _response_bytes(head: http1.ResponseHead | None, end: http1.ResponseEnd | None, body: BodyCollector | None) -> int:
-    if end is not None:
-        return end.wire_size
-    return head.size + _size(body) if head is not None else 0
-
-
-_SEE: dict[type[Any], Callable[[Recorder, _Connection, Any, int], None]] = {
+_SEE: dict[type[Any], Callable[[Recorder, OpenConnection, Any, int], None]] = {
     http1.RequestHead: Recorder._request_head,
     http1.RequestBody: Recorder._request_body,
     http1.RequestEnd: Recorder._request_end,

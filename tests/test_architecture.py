@@ -20,6 +20,7 @@ PURE = (
     "nestperf/capture/routes.py",
     "nestperf/capture/sessions.py",
     "nestperf/capture/redaction.py",
+    "proxy_addon/exchanges.py",
     "proxy_addon/recorder.py",
     "proxy_addon/sockets.py",
     "proxy_addon/tally.py",

@@ -1,0 +1,170 @@
+"""What the recorder holds of connections and exchanges that go on, and the row that an exchange becomes.
+
+Pure. Stamps are raw clock readings until they become a row's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nestperf.capture.contents import BodyCollector, Contents
+from nestperf.capture.kinds import Fields, is_poll, kind_of
+from nestperf.capture.model import Exchange, Kind, Outcome
+from nestperf.capture.routes import route_of
+from nestperf.wire import http1
+from proxy_addon.sockets import SocketTrack
+
+_JSONP = re.compile(r"[?&]j=")
+"""A polling answer that is a script: left as it is."""
+
+
+@dataclass(slots=True)
+class OpenExchange:
+    """An exchange while it goes on; stamps are raw readings."""
+
+    id: int
+    connection: OpenConnection
+    request: http1.RequestHead
+    sent: Fields
+    """The request's fields."""
+    client_id: int
+    answered: Fields = field(default_factory=dict)
+    """The answer's fields."""
+    request_body: BodyCollector | None = None
+    request_end: http1.RequestEnd | None = None
+    response: http1.ResponseHead | None = None
+    response_body: BodyCollector | None = None
+    response_end: http1.ResponseEnd | None = None
+    interim: list[tuple[int, int, int]] = field(default_factory=list)
+    header_sets: tuple[int, int | None] | None = None
+    body_ids: list[int | None] = field(default_factory=lambda: [None, None])
+    connect_ns: int | None = None
+    request_cost_ns: int = 0
+    response_cost_ns: int = 0
+    cause: int | None = None
+    """The browser's exchange at another upstream during which this one began."""
+    changed: bool = True
+
+
+@dataclass(slots=True)
+class OpenConnection:
+    """One client connection and its upstream connection."""
+
+    number: int
+    upstream: int
+    address: str
+    http: http1.Http1Connection = field(default_factory=http1.Http1Connection)
+    exchanges: dict[int, OpenExchange] = field(default_factory=dict)
+    """Open exchanges by their number within the connection."""
+    connect_ns: int | None = None
+    """Until the first exchange has taken it over."""
+    opened_ns: int = 0
+    connected_ns: int = 0
+    error: str | None = None
+    ended_first: str | None = None
+    asked: bool = False
+    """A request began."""
+    socket: SocketTrack | None = None
+
+
+def exchange_row(
+    exchange: OpenExchange,
+    outcome: Outcome,
+    detail: str | None,
+    *,
+    whole: bool,
+    contents: Contents,
+    stamp: Callable[[int], int],
+) -> Exchange:
+    """The row of an exchange as it is now; its heads and bodies are stored on the way. `whole` False: it goes on."""
+    request, response = exchange.request, exchange.response
+    request_end, response_end = exchange.request_end, exchange.response_end
+    if exchange.header_sets is None:
+        exchange.header_sets = (
+            contents.headers(request.headers),
+            contents.headers(response.headers) if response is not None else None,
+        )
+    status = response.status if response is not None else None
+    kind = kind_of(request.method, request.target, exchange.sent, status, exchange.answered)
+    done = response_end if response_end is not None and response_end.complete else None
+    if kind is Kind.UPGRADE and response is not None:
+        done_ns: int | None = stamp(response.stamp_ns)
+    else:
+        done_ns = stamp(done.stamp_ns) if done is not None else None
+    target = contents.redactor.target(request.target)
+    return Exchange(
+        id=exchange.id,
+        session_id=None,
+        client_id=exchange.client_id,
+        connection=exchange.connection.number,
+        upstream=exchange.connection.upstream,
+        kind=kind,
+        server_call=exchange.cause is not None,
+        method=request.method,
+        authority=exchange.sent.get("host", ""),
+        target=target,
+        route=route_of(target),
+        http_version=request.version,
+        request_headers=exchange.header_sets[0],
+        request_trailers=_trailers(contents, request_end),
+        request_body=_body(contents, exchange, 0, exchange.sent, whole=request_end is not None),
+        request_bytes=request_end.wire_size if request_end else request.size + _size(exchange.request_body),
+        status=status,
+        reason=response.reason if response is not None else None,
+        response_headers=exchange.header_sets[1],
+        response_trailers=_trailers(contents, response_end),
+        response_body=_body(contents, exchange, 1, exchange.answered, whole=whole and done is not None),
+        response_bytes=_response_bytes(response, response_end, exchange.response_body),
+        interim=json.dumps(exchange.interim) if exchange.interim else None,
+        intended_ns=None,
+        sent_ns=stamp(request.stamp_ns),
+        request_done_ns=stamp(request_end.stamp_ns) if request_end is not None and request_end.complete else None,
+        first_byte_ns=stamp(response.stamp_ns) if response is not None else None,
+        done_ns=done_ns,
+        connect_ns=exchange.connect_ns,
+        relay_ns=exchange.request_cost_ns + exchange.response_cost_ns if response is not None else None,
+        outcome=outcome,
+        detail=detail,
+        source_exchange=None,
+    )
+
+
+def _trailers(contents: Contents, end: http1.RequestEnd | http1.ResponseEnd | None) -> int | None:
+    return contents.headers(end.trailers) if end is not None and end.trailers else None
+
+
+def _body(contents: Contents, exchange: OpenExchange, which: int, fields: Fields, *, whole: bool) -> int | None:
+    body = exchange.request_body if which == 0 else exchange.response_body
+    if body is None:
+        return None
+    end = exchange.request_end if which == 0 else exchange.response_end
+    chunked = end.chunked if end is not None else "chunked" in fields.get("transfer-encoding", "").lower()
+    stored = contents.store(
+        body,
+        media_type=fields.get("content-type", ""),
+        chunked=chunked,
+        whole=whole,
+        body_id=exchange.body_ids[which],
+        omit=is_decoded_poll(exchange.request.target),
+    )
+    if not whole:
+        exchange.body_ids[which] = stored
+    return stored
+
+
+def is_decoded_poll(target: str) -> bool:
+    """Whether what an exchange carries is stored as packets, and so not once more as a body."""
+    return is_poll(target) and not _JSONP.search(target)
+
+
+def _size(body: BodyCollector | None) -> int:
+    return body.wire_size if body is not None else 0
+
+
+def _response_bytes(head: http1.ResponseHead | None, end: http1.ResponseEnd | None, body: BodyCollector | None) -> int:
+    if end is not None:
+        return end.wire_size
+    return head.size + _size(body) if head is not None else 0
