@@ -1,0 +1,44 @@
+"""The recorder inside stock mitmproxy, beside whatever else runs there:
+`mitmdump -s .../proxy_addon/mitmdump.py --mode reverse:http://127.0.0.1:4000@8400 --set nestperf_output=qa.db`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mitmproxy import ctx
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
+
+from nestperf.capture.clock import Clock
+from nestperf.capture.model import Upstream
+from nestperf.capture.writer import check_writable
+from proxy_addon.addon import NestperfAddon
+from proxy_addon.cli import default_output
+from proxy_addon.spool import recorder_command
+
+
+class StockAddon(NestperfAddon):
+    """The addon, told by mitmproxy's options what to record and where to."""
+
+    def load(self, loader: Loader) -> None:
+        """Declare the option."""
+        loader.add_option("nestperf_output", str, "", "Capture to write; default nestperf-<date>.db.")
+
+    async def running(self) -> None:
+        """The listeners are up: start the recorder."""
+        path = Path(ctx.options.nestperf_output) if ctx.options.nestperf_output else default_output()
+        check_writable(path)
+        upstreams = [
+            Upstream(
+                f"{mode.scheme}://{mode.address[0]}:{mode.address[1]}",
+                listen=f"127.0.0.1:{mode.listen_port(ctx.options.listen_port)}",
+            )._asdict()
+            for mode in map(ProxyMode.parse, ctx.options.mode)
+            if isinstance(mode, ReverseMode)
+        ]
+        self._recorder = recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams})
+        await super().running()
+
+
+addons = [StockAddon(())]
