@@ -1,27 +1,37 @@
-"""How numbers and captured text look on a terminal, where captured text is hostile: none of it goes there as it is."""
+"""How numbers look on a terminal: durations, sizes and counts as people read them. Nanoseconds end here."""
 
 from __future__ import annotations
 
-_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
+_UNITS = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"))
+_MINUTE_NS = 60_000_000_000
+NOTHING = "–"
+"""Stands where there is no value."""
 
 
-def duration(nanoseconds: float | None) -> str:
-    """A duration with the unit that suits it, three significant digits: `83.1 µs`, `12.0 ms`, `1.20 s`.
+def duration(ns: float | None, digits: int = 3) -> str:
+    """Nanoseconds with three significant digits: `83.1 µs`, `412 ms`, `1.05 s`, `12.5 min`.
 
     >>> duration(1_204_000_000), duration(None)
-    ('1.20 s', '-')
+    ('1.20 s', '–')
     """
-    if nanoseconds is None:
-        return "-"
-    value, unit = float(nanoseconds), "ns"
-    for nanoseconds_each, unit in _UNITS:  # noqa: B007 - the last one tried is the one used
-        value = nanoseconds / nanoseconds_each
-        if abs(value) >= 0.9995:
-            break
-    if abs(value) >= 999.5:
-        return f"{value:,.0f} {unit}"
-    decimals = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
-    return f"{value:.{decimals}f} {unit}"
+    if ns is None:
+        return NOTHING
+    if ns < 0:
+        return "-" + duration(-ns, digits)
+    if ns == 0:
+        return "0 ms"
+    if ns >= 10 * _MINUTE_NS:
+        return f"{_significant(ns / _MINUTE_NS, digits)} min"
+    for factor, unit in _UNITS:
+        if unit == "s" or float(f"{ns / factor:.{digits}g}") < 1000:
+            return f"{ns:.0f} ns" if unit == "ns" else f"{_significant(ns / factor, digits)} {unit}"
+    raise AssertionError(ns)
+
+
+def _significant(value: float, digits: int) -> str:
+    rounded = float(f"{value:.{digits}g}")
+    whole = len(str(int(rounded)))
+    return f"{rounded:,.{max(0, digits - whole)}f}"
 
 
 def size(count: float) -> str:
@@ -36,12 +46,3 @@ def size(count: float) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 socket`, `7 sockets`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def printable(text: str, width: int = 80) -> str:
-    """Captured text for a terminal: control characters shown as escapes, cut to `width` with an ellipsis."""
-    cut = text[: width + 1]
-    shown = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in cut
-    )
-    return shown if len(shown) <= width and len(text) <= width else shown[: max(0, width - 1)] + "…"

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nestperf.capture.model import Outcome
-from nestperf.console import duration, plural, printable, size
+from nestperf.console import duration, plural, size
+from nestperf.printable import printable
 from proxy_addon.tally import Tally
 
 _PLAIN_EVERY_NS = 5_000_000_000

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from nestperf.capture.model import FAILED, Outcome, Run
-from nestperf.console import duration, plural, printable
+from nestperf.console import duration, plural
+from nestperf.printable import printable
 from replay.certificate import Tally
 from replay.steps import Http, Plan
 

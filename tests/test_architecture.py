@@ -31,6 +31,9 @@ PURE = (
     "replay/correlate.py",
     "reports/statistics.py",
     "reports/grammar.py",
+    "reports/rules.py",
+    "nestperf/console.py",
+    "nestperf/printable.py",
 )
 """Cold modules: no clock, file, socket, process or environment."""
 IMPURE_MODULES = frozenset(

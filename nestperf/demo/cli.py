@@ -13,6 +13,7 @@ import click
 from nestperf.demo.app import LISTENING
 from nestperf.demo.children import Child, StepFailed, free_port
 from nestperf.demo.session import run_session
+from nestperf.console import size
 from nestperf.errors import ExitCode, UsageError
 
 DEFAULT_OUTPUT = Path("demo-run")
@@ -219,12 +220,8 @@ def _conclude(plan: Demo, code: int) -> None:
     click.echo("\n" + click.style("Done." if code == ExitCode.OK else f"Done, with exit code {code}.", bold=True))
     click.echo("     Files")
     for path in sorted(plan.folder.iterdir()):
-        click.echo(f"       {path}  {_size(path.stat().st_size)}")
+        click.echo(f"       {path}  {size(path.stat().st_size)}")
     click.echo("     Next")
     click.echo(f"       nestperf report {plan.replay} --format json    the same facts for a program")
     click.echo(f"       nestperf demo --users {plan.users * 2} --duration 30s    twice the users")
     click.echo("       nestperf record http://localhost:3000 http://localhost:4000    your own application")
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1_000_000 else f"{count / 1e3:.1f} kB"

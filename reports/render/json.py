@@ -13,9 +13,9 @@ from math import isfinite
 from typing import Any
 
 from nestperf import __version__
+from nestperf.printable import shorten
 from reports.grammar import Dimension
 from reports.render import sentences
-from reports.render.printable import shorten
 from reports.rules import Judged
 from reports.summary import Summary
 from reports.thresholds import Threshold

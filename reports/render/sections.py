@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from nestperf.capture.model import Kind, Run
-from reports.render.printable import printable
+from nestperf.console import NOTHING, duration
+from nestperf.printable import printable
 from reports.render.table import Row, facts, note, render_table
-from reports.render.units import NOTHING, format_count, format_duration, format_rate, format_share
+from reports.render.units import format_count, format_rate, format_share
 from reports.statistics import MIN_SAMPLES
 from reports.summary import BothTimes, BroadcastRow, EventRow, Percentiles, RouteRow, SocketRow, Summary
 
@@ -89,19 +90,19 @@ def _times(times: Percentiles, *, interval: bool = False) -> tuple[str, ...]:
         return ("",) * (5 if interval else 4)
     bounds = (_bounds(times),) if interval else ()
     return (
-        format_duration(times.p50_ns),
-        format_duration(times.p95_ns),
+        duration(times.p50_ns),
+        duration(times.p95_ns),
         *bounds,
-        format_duration(times.p99_ns),
-        format_duration(times.max_ns),
+        duration(times.p99_ns),
+        duration(times.max_ns),
     )
 
 
 def _bounds(times: Percentiles) -> str:
-    low = format_duration(times.p95_low_ns)
+    low = duration(times.p95_low_ns)
     if times.p95_high_ns is None:
         return NOTHING if times.p95_low_ns is None else f"over {low}"
-    high = format_duration(times.p95_high_ns)
+    high = duration(times.p95_high_ns)
     same_unit = low.partition(" ")[2] == high.partition(" ")[2]
     return f"{low.partition(' ')[0] if same_unit else low} … {high}"
 
@@ -172,7 +173,7 @@ def _broadcasts(summary: Summary, width: int) -> list[str]:
 def _broadcast_cells(row: BroadcastRow) -> tuple[str, ...]:
     receivers = _span(row.fewest_receivers, row.most_receivers)
     skew = (row.skew.p50_ns, row.skew.p95_ns, row.skew.max_ns)
-    return (format_count(row.n), receivers, format_share(row.received / row.expected), *map(format_duration, skew))
+    return (format_count(row.n), receivers, format_share(row.received / row.expected), *map(duration, skew))
 
 
 def _sockets(summary: Summary, width: int) -> list[str]:
@@ -192,7 +193,7 @@ def _sockets(summary: Summary, width: int) -> list[str]:
 def _socket_cells(row: SocketRow) -> tuple[str, ...]:
     ends = (row.failed, row.closed_by_client, row.closed_by_server, row.cut, row.still_open)
     connect = (row.connect.p50_ns, row.connect.max_ns)
-    return (format_count(row.opened), format_count(row.connected), *map(_some, ends), *map(format_duration, connect))
+    return (format_count(row.opened), format_count(row.connected), *map(_some, ends), *map(duration, connect))
 
 
 def _load(run: Run, summary: Summary, width: int) -> list[str]:
@@ -200,7 +201,7 @@ def _load(run: Run, summary: Summary, width: int) -> list[str]:
     if run.purpose in ("record", "import"):
         return []
     pairs: list[tuple[str, str]] = [
-        ("lasted", format_duration(summary.span_ns)),
+        ("lasted", duration(summary.span_ns)),
         ("sessions", format_count(summary.sessions)),
         ("most users at once", format_count(summary.users_at_once)),
     ]
@@ -236,21 +237,19 @@ def _added(run: Run, summary: Summary, width: int) -> list[str]:
     """Of recordings: how much later everything was because of the recorder."""
     relay = run.relay
     added = [(name, relay.get(f"added_{name}_ns")) for name in ("p50", "p99")]
-    said = [f"{name} {format_duration(ns)}" for name, ns in added if isinstance(ns, int | float)]
+    said = [f"{name} {duration(ns)}" for name, ns in added if isinstance(ns, int | float)]
     pairs: list[tuple[str, str]] = []
     if said:
         pairs.append(("to an exchange", ", ".join(said)))
     elif summary.added.n:
         pairs.append(("to an exchange", _p50_p99_max(summary.added)))
     if isinstance(lag_ns := relay.get("loop_lag_p99_ns"), int | float):
-        pairs.append(("event loop late", f"p99 {format_duration(lag_ns)}"))
+        pairs.append(("event loop late", f"p99 {duration(lag_ns)}"))
     return facts(pairs, width)
 
 
 def _p50_p99_max(times: Percentiles) -> str:
-    return (
-        f"p50 {format_duration(times.p50_ns)}, p99 {format_duration(times.p99_ns)}, max {format_duration(times.max_ns)}"
-    )
+    return f"p50 {duration(times.p50_ns)}, p99 {duration(times.p99_ns)}, max {duration(times.max_ns)}"
 
 
 def _span(fewest: int, most: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nestperf.errors import ExitCode
+from nestperf.printable import printable
 from reports.grammar import Statistic
-from reports.render.printable import printable
 from reports.render.units import format_count, format_limit, format_measured
 from reports.rules import Judged, Verdict, Why
 from reports.statistics import MIN_SAMPLES

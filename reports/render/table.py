@@ -12,7 +12,7 @@ from typing import NamedTuple
 import click
 from tabulate import tabulate
 
-from reports.render.printable import columns_of, shorten
+from nestperf.printable import columns_of, shorten
 
 INDENT = "  "
 _GAP = 2

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from nestperf.printable import printable
 from reports.grammar import Statistic
 from reports.render import sections, sentences
-from reports.render.printable import printable
 from reports.render.table import INDENT, Row, note, render_table, wrapped
 from reports.render.units import format_count
 from reports.rules import Judged, Verdict

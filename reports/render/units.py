@@ -4,28 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from nestperf.console import NOTHING, duration
 from reports.grammar import Dimension
 
 _UNITS = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"))
-_MINUTE_NS = 60_000_000_000
-NOTHING = "–"
-"""Stands where there is no value."""
-
-
-def format_duration(ns: float | None, digits: int = 3) -> str:
-    """Nanoseconds with three significant digits: `83.1 µs`, `412 ms`, `1.05 s`, `12.5 min`."""
-    if ns is None:
-        return NOTHING
-    if ns < 0:
-        return "-" + format_duration(-ns, digits)
-    if ns == 0:
-        return "0 ms"
-    if ns >= 10 * _MINUTE_NS:
-        return f"{_significant(ns / _MINUTE_NS, digits)} min"
-    for factor, unit in _UNITS:
-        if unit == "s" or float(f"{ns / factor:.{digits}g}") < 1000:
-            return f"{ns:.0f} ns" if unit == "ns" else f"{_significant(ns / factor, digits)} {unit}"
-    raise AssertionError(ns)
 
 
 def format_limit(value: Fraction | int, dimension: Dimension = Dimension.TIME) -> str:
@@ -36,12 +18,6 @@ def format_limit(value: Fraction | int, dimension: Dimension = Dimension.TIME) -
         return f"{float(value * 100):g} %"
     factor, unit = next(((f, u) for f, u in reversed(_UNITS) if value >= f), _UNITS[0])
     return f"{float(value / factor):,.10g} {unit}"
-
-
-def _significant(value: float, digits: int) -> str:
-    rounded = float(f"{value:.{digits}g}")
-    whole = len(str(int(rounded)))
-    return f"{rounded:,.{max(0, digits - whole)}f}"
 
 
 def format_share(share: float | None, digits: int = 3) -> str:
@@ -70,7 +46,7 @@ def format_rate(per_minute: float | None) -> str:
     return f"{per_minute:,.0f}" if per_minute >= 10 or per_minute == 0 else f"{per_minute:.1f}"
 
 
-_FORMATS = {Dimension.TIME: format_duration, Dimension.SHARE: format_share}
+_FORMATS = {Dimension.TIME: duration, Dimension.SHARE: format_share}
 
 
 def format_value(value: float | None, dimension: Dimension) -> str:

@@ -53,7 +53,7 @@ def test_report_of_an_invalid_run_says_so_whatever_else(written: Write, capsys: 
 def test_report_beside_a_nestperf_toml_judges_by_it(written: Write, capsys: Captured) -> None:
     Path("nestperf.toml").write_text(THRESHOLD)
     assert run(["report", good(written)]) == ExitCode.OK
-    assert "nestperf.toml" in capsys.readouterr().out.splitlines()[1]
+    assert "nestperf.toml" in "".join(capsys.readouterr().out.split())  # a long folder wraps
 
 
 def test_report_as_json_holds_the_verdict(written: Write, capsys: Captured) -> None:

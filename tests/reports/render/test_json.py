@@ -7,9 +7,10 @@ from typing import Any
 
 from nestperf import __version__
 from nestperf.capture.model import Row
+from nestperf.console import duration
 from reports.render.json import render_json
 from reports.render.text import render_report
-from reports.render.units import format_count, format_duration, format_share
+from reports.render.units import format_count, format_share
 from tests.reports.conftest import MS, exchange
 from tests.reports.render.conftest import Report, Reported
 
@@ -35,7 +36,7 @@ def test_render_json_of_a_replay_holds_every_fact_of_the_text(replay: Report) ->
     for judged in json_report["thresholds"]["judged"]:
         assert judged["name"] in text
         if judged["unit"] == "ns" and judged["measured"] is not None:
-            assert format_duration(judged["measured"]) in text
+            assert duration(judged["measured"]) in text
         if judged["unit"] == "share" and judged["measured"] is not None:
             assert format_share(judged["measured"]) in text
     for route in json_report["routes"]:
@@ -43,7 +44,7 @@ def test_render_json_of_a_replay_holds_every_fact_of_the_text(replay: Report) ->
                     and route["route"] in line)  # fmt: skip
         assert format_count(route["n"]) in line
         for name in ("p50_ns", "p95_ns", "p99_ns", "max_ns"):
-            assert format_duration(route["latency"][name]) in line
+            assert duration(route["latency"][name]) in line
     for name in ("events", "broadcasts", "sockets", "both_times"):
         assert json_report[name], name
     assert json_report["broadcasts"][0]["event"] in text

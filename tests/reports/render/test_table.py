@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reports.render.printable import columns_of
+from nestperf.printable import columns_of
 from reports.render.table import Row, facts, render_table
 
 LONG = "/api/v1/media/requests/{id}/comments/{id}"

@@ -14,7 +14,7 @@ import click
 import pytest
 
 from nestperf.capture.model import Outcome, Row, Upstream
-from reports.render.printable import columns_of
+from nestperf.printable import columns_of
 from reports.render.text import render_report, render_thresholds
 from tests.reports.conftest import exchange, exchanges, packet, socket
 from tests.reports.render.conftest import Report, Reported

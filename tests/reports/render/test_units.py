@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nestperf.console import duration
 from reports.grammar import Dimension
-from reports.render.units import format_count, format_duration, format_limit, format_measured, format_rate, format_share
+from reports.render.units import format_count, format_limit, format_measured, format_rate, format_share
 
 DURATIONS = [
     (None, "–"), (0, "0 ms"), (7, "7 ns"), (999, "999 ns"), (83_123, "83.1 µs"), (999_600, "1.00 ms"),
@@ -19,13 +20,13 @@ DURATIONS = [
 
 
 @pytest.mark.parametrize(("ns", "shown"), DURATIONS, ids=[shown for _, shown in DURATIONS])
-def test_format_duration_of_a_table_has_three_digits_and_a_unit(ns: int | None, shown: str) -> None:
-    assert format_duration(ns) == shown
+def test_duration_of_a_table_has_three_digits_and_a_unit(ns: int | None, shown: str) -> None:
+    assert duration(ns) == shown
 
 
 @given(st.integers(1, 10**13))
-def test_format_duration_of_any_is_within_half_a_percent(ns: int) -> None:
-    number, unit = format_duration(ns).replace(",", "").split(" ")
+def test_duration_of_any_is_within_half_a_percent(ns: int) -> None:
+    number, unit = duration(ns).replace(",", "").split(" ")
     factor = {"ns": 1, "µs": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9}[unit]
     assert abs(float(number) * factor - ns) <= 0.00501 * ns
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.render.printable import columns_of, printable, shorten
+from nestperf.printable import columns_of, printable, shorten
 
 SHOWN = [
     ("plain text stays", "/api/v1/media?x=1", "/api/v1/media?x=1"),
