@@ -7,6 +7,7 @@ somebody will ask for them; what is not kept is counted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 from collections import Counter
@@ -59,6 +60,7 @@ class PacketRecord(NamedTuple):
     """A packet, sent or received."""
 
     id: int
+    session_id: int
     socket_id: int
     seen: PacketSeen
     answers: int | None
@@ -66,7 +68,16 @@ class PacketRecord(NamedTuple):
     source: int | None
 
 
-Record = ExchangeRecord | PacketRecord | Socket | Session | Client
+class SessionRecord(NamedTuple):
+    """A visit that begins or is over."""
+
+    row: Session
+    secrets: tuple[str, ...]
+    """Originals out of the recording's vault that the visit may send."""
+    over: bool
+
+
+Record = ExchangeRecord | PacketRecord | SessionRecord | Socket | Client
 
 
 class Journal:
@@ -78,8 +89,12 @@ class Journal:
         """Why the last attempt to store failed."""
         self.losses: Counter[str] = Counter()
         """What could not be stored, by kind of record."""
-        self._redactor = Redactor(vault)
-        self._contents = Contents(self._redactor, writer.add)
+        self._vault = vault
+        self._redactors: dict[int | None, Redactor] = {}
+        """By session: what one user was given is looked for in that user's traffic. One for all would have to look
+        for every token of thousands of visits in every field of every answer."""
+        self._contents = Contents(Redactor(vault), writer.add)
+        self._ended = asyncio.Event()
         self._pending: list[Record] = []
         self._kept: Counter[int] = Counter()
         self._failures_kept = 0
@@ -121,11 +136,16 @@ class Journal:
         self._pending.append(record)
 
     async def keep_storing(self) -> None:
-        """Store what was noted, again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(_EVERY_S)
+        """Store what was noted, again and again, until `end_storing`; one thread at a time."""
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _EVERY_S)
             if self._pending:
-                await asyncio.shield(asyncio.to_thread(self.store))
+                await asyncio.to_thread(self.store)
+
+    def end_storing(self) -> None:
+        """Let `keep_storing` come to its end."""
+        self._ended.set()
 
     def store(self) -> None:
         """Store what was noted so far, in small slices. Not on the loop while it runs."""
@@ -172,17 +192,35 @@ class Journal:
 
     def _rows(self, record: Record) -> Iterable[Row]:
         if isinstance(record, ExchangeRecord):
+            self._contents.redactor = self._redactor(record.session_id)
             return (self._exchange(record),)
         if isinstance(record, PacketRecord):
+            self._contents.redactor = self._redactor(record.session_id)
             return (self._packet(record),)
+        if isinstance(record, SessionRecord):
+            return (self._session(record),)
         if isinstance(record, Socket):
-            return (record._replace(target=self._redactor.target(record.target)),)
+            return (record._replace(target=self._redactor(record.session_id).target(record.target)),)
         return (record,)
+
+    def _redactor(self, session_id: int | None) -> Redactor:
+        redactor = self._redactors.get(session_id)
+        if redactor is None:
+            redactor = self._redactors[session_id] = Redactor(self._vault)
+        return redactor
+
+    def _session(self, record: SessionRecord) -> Session:
+        if record.over:
+            self._redactors.pop(record.row.id, None)
+        elif record.secrets:
+            # Every string of a CONNECT's auth is a secret: so these are known before anything is sent.
+            self._redactor(record.row.id).payload("connect", json.dumps(record.secrets, ensure_ascii=False))
+        return record.row
 
     def _exchange(self, record: ExchangeRecord) -> Exchange:
         answer = record.answer
         request = answer.request
-        target = self._redactor.target(record.target)
+        target = self._contents.redactor.target(record.target)
         body_id = self._contents.body(
             record.body,
             media_type=field(record.headers, "content-type"),
@@ -244,7 +282,7 @@ class Journal:
         seen = record.seen
         payload = seen.payload
         if payload is not None:
-            payload = self._redactor.payload(seen.type, payload)
+            payload = self._contents.redactor.payload(seen.type, payload)
         attachments = [self._contents.attachment(content) for content in seen.attachments]
         return Packet(
             id=record.id,

@@ -19,7 +19,7 @@ from nestperf.capture.kinds import field
 from nestperf.capture.model import Body, Exchange, Kind, Outcome, Packet, Pairs, Socket
 from nestperf.capture.reader import Capture
 from nestperf.capture.routes import route_of
-from nestperf.capture.vault import Vault, secrets_path
+from nestperf.capture.vault import RAW, Vault, secrets_path
 from nestperf.errors import CaptureEmpty
 from replay.correlate import Answered, correlate
 from replay.steps import Action, Close, Emit, Http, Join, Leave, Open, Plan, Reply, SessionPlan, Skipped, Step
@@ -28,7 +28,7 @@ BROWSER_CONNECTIONS = 6
 """HTTP/1.1 connections a browser opens to one host."""
 _NOT_OFFERED = frozenset({"sec-websocket-extensions", "content-length", "transfer-encoding"})
 """Fields of a recorded handshake that a new one must not claim: frames go out uncompressed."""
-_PLACEHOLDER = re.compile(r"nps_[0-9a-f]{6}_\d")
+_PLACEHOLDER = re.compile(r"(nps_[0-9a-f]{6}_\d+)[a-z_]")
 
 
 class Moment(NamedTuple):
@@ -96,7 +96,9 @@ class _Builder:
         self.vault = vault
         self.skipped: list[Skipped] = []
         self.notes: set[str] = set()
-        self._heads: dict[int | None, Pairs] = {}
+        self._heads: dict[int | None, tuple[Pairs, frozenset[str]]] = {}
+        self._secrets: set[str] = set()
+        """Originals revealed since a session last claimed them."""
         self._by_client: dict[int | None, int] = {}
         self._end_ns = 0
 
@@ -109,9 +111,11 @@ class _Builder:
         sockets = list(self.capture.sockets())
         self._end_ns = max([e.done_ns or e.sent_ns for e in exchanges] + [self.capture.run.ended_ns or 0])
         moments: dict[int, list[Moment]] = defaultdict(list)
+        secrets: dict[int | None, set[str]] = defaultdict(set)
         for exchange in exchanges:
             owner = self._owner(exchange)
             moment = self._exchange(exchange, owner)
+            self._claim(secrets, owner)
             if moment is not None and owner is not None:
                 moments[owner].append(moment)
         openers = _openers(exchanges, sockets)
@@ -120,15 +124,23 @@ class _Builder:
             owner = self._owner(socket)
             if owner is not None:
                 moments[owner] += self._socket(socket, openers.get(socket.id), packets.get(socket.id, []))
+                self._claim(secrets, owner)
         for session in known:
             if moments.get(session.id):
                 agent = agents.get(session.client_id or 0, "")
-                yield _session(session.id, session.label, agent, moments[session.id])
+                told = tuple(sorted(secrets[session.id]))
+                yield replace(_session(session.id, session.label, agent, moments[session.id]), secrets=told)
+
+    def _claim(self, secrets: dict[int | None, set[str]], owner: int | None) -> None:
+        secrets[owner] |= self._secrets
+        self._secrets = set()
 
     def _reveal(self, text: str) -> str:
+        placeholders = _PLACEHOLDER.findall(text) if "nps_" in text else ()
         if self.vault is not None:
+            self._secrets.update(self.vault.reveal(f"{placeholder}{RAW}") for placeholder in placeholders)
             return self.vault.reveal(text)
-        if _PLACEHOLDER.search(text):
+        if placeholders:
             self.notes.add(
                 f"{secrets_path(self.capture.path)} is not there: placeholders go out where the recording had secrets "
                 "that no live answer gives anew."
@@ -136,6 +148,8 @@ class _Builder:
         return text
 
     def _reveal_bytes(self, content: bytes) -> bytes:
+        if b"nps_" in content:
+            self._reveal(content.decode("utf-8", "surrogateescape"))
         return content if self.vault is None else self.vault.reveal_bytes(content)
 
     def _owner(self, row: Exchange | Socket) -> int | None:
@@ -194,11 +208,14 @@ class _Builder:
         return Answered(exchange.done_ns, self._head(exchange.response_headers), text)
 
     def _head(self, header_set: int | None) -> Pairs:
-        pairs = self._heads.get(header_set)
-        if pairs is None:
-            stored = self.capture.headers(header_set)
-            pairs = self._heads[header_set] = tuple((name, self._reveal(value)) for name, value in stored)
-        return pairs
+        known = self._heads.get(header_set)
+        if known is None:
+            before, self._secrets = self._secrets, set()
+            pairs = tuple((name, self._reveal(value)) for name, value in self.capture.headers(header_set))
+            known = self._heads[header_set] = (pairs, frozenset(self._secrets))
+            self._secrets = before
+        self._secrets |= known[1]
+        return known[0]
 
     def _packets(self) -> dict[int, list[Packet]]:
         by_socket: dict[int, list[Packet]] = defaultdict(list)

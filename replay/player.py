@@ -11,7 +11,7 @@ from collections.abc import Callable
 from nestperf.capture.contents import BodyCollector
 from nestperf.capture.kinds import field
 from nestperf.capture.model import FAILED, Kind, Outcome, Session
-from replay.journal import ExchangeRecord
+from replay.journal import ExchangeRecord, SessionRecord
 from replay.live import LiveState
 from replay.outcome import Judged, judge_exchange
 from replay.request import Sent
@@ -283,18 +283,17 @@ class Visit:
 
     def _note_session(self, state: str, ended_ns: int | None) -> None:
         plan = self._script.plan
-        self._stage.journal.note(
-            Session(
-                id=self._id,
-                client_id=self.user.client_id,
-                label=f"user {self.user.number + 1}, visit {self.iteration + 1}",
-                vu=self.user.number,
-                iteration=self.iteration,
-                source_session=plan.source,
-                identity=None,
-                intended_ns=self._arrival_ns,
-                started_ns=self._arrival_ns,
-                ended_ns=ended_ns,
-                state=state,
-            )
+        row = Session(
+            id=self._id,
+            client_id=self.user.client_id,
+            label=f"user {self.user.number + 1}, visit {self.iteration + 1}",
+            vu=self.user.number,
+            iteration=self.iteration,
+            source_session=plan.source,
+            identity=None,
+            intended_ns=self._arrival_ns,
+            started_ns=self._arrival_ns,
+            ended_ns=ended_ns,
+            state=state,
         )
+        self._stage.journal.note(SessionRecord(row, plan.secrets, over=ended_ns is not None))

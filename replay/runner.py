@@ -91,7 +91,7 @@ class Runner:
         self._run = run
         self._clock = clock
         self._view = view
-        self._users = _users(settings, plan.sessions[0].user_agent)
+        self._users = _users(settings)
         self._visits: set[Visit] = set()
         self._waiting_users = len(self._users)
         """Users that have not arrived yet, or pause."""
@@ -114,20 +114,21 @@ class Runner:
         for user in self._users:
             self._journal.note(Client(user.client_id, _shown_address(user), self._scripts[0].plan.user_agent))
         cpu_ns = _cpu_ns()
-        with _signals(loop, self._interrupt), _undisturbed():
-            begin_ns = self._clock.now_ns() + HEAD_START_NS
-            self._schedule(begin_ns)
-            storing = loop.create_task(self._journal.keep_storing())
-            showing = loop.create_task(self._show(begin_ns))
-            await self._through.wait()
-            elapsed_ns = self._clock.now_ns() - begin_ns
-            cpu_ns = _cpu_ns() - cpu_ns
-            await _end_tasks(showing, storing)
-        stage.pacer.close()
-        # What the last callbacks of closed connections still have to do, before the loop is gone.
-        await asyncio.sleep(0)
-        run = self._certified(elapsed_ns, cpu_ns)
-        await asyncio.to_thread(self._journal.finish, run)
+        with _signals(loop, self._interrupt):
+            with _undisturbed():
+                begin_ns = self._clock.now_ns() + HEAD_START_NS
+                self._schedule(begin_ns)
+                storing = loop.create_task(self._journal.keep_storing())
+                showing = loop.create_task(self._show(begin_ns))
+                await self._through.wait()
+                elapsed_ns = self._clock.now_ns() - begin_ns
+                cpu_ns = _cpu_ns() - cpu_ns
+            showing.cancel()
+            self._journal.end_storing()
+            await asyncio.gather(showing, storing, return_exceptions=True)
+            stage.pacer.close()
+            run = self._certified(elapsed_ns, cpu_ns)
+            await asyncio.to_thread(self._journal.finish, run)
         return Ended(run=run, tally=stage.tally, at_once=self._interrupts > 1)
 
     # arrivals and turns
@@ -196,6 +197,9 @@ class Runner:
 
     def _interrupt(self) -> None:
         self._interrupts += 1
+        if self._through.is_set():
+            # Over already: what is still to be stored is stored, and the second one only changes the exit code.
+            return
         if self._interrupts == 1:
             self._view.say("Stopping: what is in flight gets 2 s; Ctrl-C again ends at once.")
             if self._stopping:
@@ -240,7 +244,7 @@ def _nothing_connected(tally: Tally) -> str:
     return f"Nothing could connect ({why}): start the application, or name where it is with --target."
 
 
-def _users(settings: Settings, user_agent: str) -> tuple[User, ...]:
+def _users(settings: Settings) -> tuple[User, ...]:
     own = can_bind(source_address(0, settings.network))
     return tuple(
         User(
@@ -269,12 +273,6 @@ def _cpu_ns() -> int:
     """CPU time of this process by the operating system's accounting, user and system, nanoseconds."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return round((used.ru_utime + used.ru_stime) * 1e9)
-
-
-async def _end_tasks(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextlib.contextmanager

@@ -222,7 +222,7 @@ class LiveSocket:
             if waiting is not None:
                 ended, answers = waiting
                 ended = ended if ended.index in self._timers else None
-        self._stage.journal.note(PacketRecord(packet_id, self._id, seen, answers, None, None))
+        self._note(packet_id, seen, answers)
         if seen.type in ("connect", "connect_error"):
             ended = self._joining.pop(namespace, None)
             self._compare_join(ended, seen)
@@ -233,10 +233,25 @@ class LiveSocket:
 
     def _note_sent(self, seen: PacketSeen) -> None:
         if seen.type is None:
-            self._stage.journal.note(PacketRecord(self._stage.journal.packet_id(), self._id, seen, None, None, None))
+            self._stage.journal.note(
+                PacketRecord(self._stage.journal.packet_id(), self._session_id, self._id, seen, None, None, None)
+            )
             return
         packet_id, intended_ns, source = self._note_as
-        self._stage.journal.note(PacketRecord(packet_id, self._id, seen, self._replying, intended_ns, source))
+        self._stage.journal.note(
+            PacketRecord(packet_id, self._session_id, self._id, seen, self._replying, intended_ns, source)
+        )
+
+    def _note(
+        self,
+        packet_id: int,
+        seen: PacketSeen,
+        answers: int | None = None,
+        intended_ns: int | None = None,
+        source: int | None = None,
+    ) -> None:
+        record = PacketRecord(packet_id, self._session_id, self._id, seen, answers, intended_ns, source)
+        self._stage.journal.note(record)
 
     def _compare_join(self, step: Step | None, seen: PacketSeen) -> None:
         if step is None or not isinstance(step.action, Join):

@@ -184,6 +184,8 @@ class SessionPlan:
     length_ns: int
     values: tuple[str, ...] = field(repr=False, default=())
     """The recorded originals of the live values, by the number that uses and takes name."""
+    secrets: tuple[str, ...] = field(repr=False, default=())
+    """Originals out of the vault that stand in these steps."""
     connections: dict[int, int] = field(default_factory=dict)
     """Upstream: how many HTTP connections may be open at once."""
 

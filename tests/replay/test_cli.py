@@ -139,6 +139,25 @@ async def test_each_user_carries_the_values_that_it_was_given(
     assert set(given.values()) <= set(vault.values)
 
 
+async def test_recorded_secret_stays_out_of_the_replay_wherever_it_stands(
+    server: CountingServer, recordings: Recordings, replay: Replays
+) -> None:
+    async def echo(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
+        body = json.dumps({"echo": "the-secret-of-the-tester-1"}).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+
+    server.behaviour = echo
+    recording = recordings(server.url)
+    recording.exchange("GET", "/a", 0, 1)
+    recording.exchange("POST", "/b", 5, 6, headers=(JSON,), body=b'{"password": "the-secret-of-the-tester-1"}')
+    result = await replay(recording.finish(), "--users", "2")
+    assert {json.loads(request.body)["password"] for request in server.requests if request.body} == {
+        "the-secret-of-the-tester-1"
+    }
+    assert b"the-secret-of-the-tester-1" not in result.path.read_bytes()
+
+
 async def test_replay_of_a_replay_repeats_each_of_its_sessions(
     server: CountingServer, recordings: Recordings, replay: Replays
 ) -> None:

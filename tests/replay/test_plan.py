@@ -77,7 +77,8 @@ def test_plan_sends_originals_where_the_capture_has_placeholders(recording: Reco
                  ("Content-Type", "application/json")),
         body=b'{"password": "hunter2-hunter2", "n": 1}',
     )  # fmt: skip
-    action = http(recording.plan().sessions[0], 0)
+    (session,) = recording.plan().sessions
+    action = http(session, 0)
     stored = recording.path.read_bytes()
     for secret in (b"topsecretvalue", b"abc.def.ghi-0123456789", b"s3cr3t-cookie-value", b"hunter2-hunter2"):
         assert secret not in stored
@@ -85,6 +86,9 @@ def test_plan_sends_originals_where_the_capture_has_placeholders(recording: Reco
     assert dict(action.headers)["Authorization"] == "Bearer abc.def.ghi-0123456789"
     assert dict(action.headers)["Cookie"] == "a=1; sid=s3cr3t-cookie-value"
     assert action.body == b'{"password": "hunter2-hunter2", "n": 1}'
+    assert {"topsecretvalue", "abc.def.ghi-0123456789", "s3cr3t-cookie-value", "hunter2-hunter2"} <= set(
+        session.secrets
+    )
 
 
 def test_what_is_not_sent_is_listed_with_its_reason(recording: Recording) -> None:

@@ -1,0 +1,74 @@
+"""What a tester reads before, during and after a run."""
+
+from __future__ import annotations
+
+from nestperf.capture.model import Outcome, Run
+from replay.certificate import Tally, certify
+from replay.progress import describe
+from replay.summary import describe_plan, summarize
+from tests.replay.conftest import Recording
+
+SECOND = 1_000_000_000
+
+
+def tally() -> Tally:
+    made = Tally()
+    made.planned, made.sent, made.requests, made.alive = 12, 11, 10, 3
+    made.outcomes.update({Outcome.OK: 7, Outcome.MISMATCH: 2, Outcome.LIMITED: 1})
+    made.lags_ns.extend([100_000] * 11)
+    made.visits.update(finished=2)
+    made.trouble("GET /a: answered 401 where the recording has 200")
+    made.trouble("GET /a: answered 401 where the recording has 200")
+    return made
+
+
+def told(made: Tally) -> str:
+    certificate = certify(made, elapsed_ns=60 * SECOND, cpu_ns=SECOND, paced=True)
+    certificate["source_addresses"] = "127.5.0.1 to 127.5.0.3"
+    run = Run("u", "replay", "client", "finished", "0", 1, certificate=certificate)
+    return "\n".join(summarize(run, made))
+
+
+def test_summary_says_how_much_how_it_ended_and_what_went_wrong() -> None:
+    text = told(tally())
+    assert "10 requests in 60.0 s (10 a minute): 7 ok, 2 mismatch, 1 limited" in text
+    assert "Visits: 2 finished; from 127.5.0.1 to 127.5.0.3" in text
+    assert "12 steps planned, 11 sent, 0 dropped; send lag p50 100 µs" in text
+    assert "2 × GET /a: answered 401 where the recording has 200" in text
+
+
+def test_summary_of_a_run_that_sent_nothing_makes_nothing_up() -> None:
+    assert "0 requests in 60.0 s (0 a minute): none" in told(Tally())
+    assert "send lag p50 -, p99 -, max -" in told(Tally())
+
+
+def test_summary_never_shows_captured_text_raw() -> None:
+    made = tally()
+    made.trouble("GET /\x1b[2Jgone: bad")
+    assert "\x1b" not in told(made)
+
+
+def test_summary_names_the_commonest_troubles_and_counts_the_others() -> None:
+    made = tally()
+    for number in range(9):
+        made.trouble(f"trouble {number}")
+    text = told(made)
+    assert text.count("1 × trouble") == 4
+    assert "and 5 other kinds of trouble" in text
+
+
+def test_progress_shows_failures_limits_and_the_time_left() -> None:
+    line = describe(tally(), 30 * SECOND, 90 * SECOND)
+    assert line == "    30 s  3 users under way, 10 requests (20 a minute), 2 mismatch, 1 limited; 60 s left"
+    assert describe(tally(), 91 * SECOND, 90 * SECOND).endswith("; waiting for what is in flight")
+    assert "left" not in describe(tally(), 91 * SECOND, None)
+
+
+def test_plan_is_described_with_what_is_not_sent(recording: Recording) -> None:
+    recording.exchange("GET", "/a", 0, 1)
+    recording.exchange("GET", "/b", 2, 3, server_call=True)
+    socket = recording.socket(5, 6, 20)
+    recording.packet(socket, "client", "event", 10, "/", "[]", event="x")
+    lines = list(describe_plan(recording.plan()))
+    assert lines[0] == "1 session: 1 request, 3 socket steps"
+    assert "  not sent: 1 × a server-side call: the application makes it itself" in lines
