@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nestperf.capture.model import Outcome, Run
+from nestperf.console import duration
 from replay.certificate import Tally, certify
 from replay.progress import describe
 from replay.summary import describe_plan, summarize
@@ -39,7 +40,8 @@ def test_summary_says_how_much_how_it_ended_and_what_went_wrong() -> None:
 
 def test_summary_of_a_run_that_sent_nothing_makes_nothing_up() -> None:
     assert "0 requests in 60.0 s (0 a minute): none" in told(Tally())
-    assert "send lag p50 -, p99 -, max -" in told(Tally())
+    nothing = duration(None)
+    assert f"send lag p50 {nothing}, p99 {nothing}, max {nothing}" in told(Tally())
 
 
 def test_summary_never_shows_captured_text_raw() -> None:
