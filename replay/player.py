@@ -128,17 +128,15 @@ class Visit:
             self._sockets[action.socket] = socket
             self._sockets_open += 1
             socket.open(step, intended_ns)
-        elif isinstance(action, Close):
-            tally.sent += 1
-            if socket is not None:
-                socket.close(action.code, action.reason, cut=action.cut)
-            self._end(step, self._stage.clock.now_ns())
         elif socket is None or not socket.is_open:
             tally.dropped += 1
             self._end(step, self._stage.clock.now_ns())
         else:
             tally.sent += 1
-            if isinstance(action, Join):
+            if isinstance(action, Close):
+                socket.close(action.code, action.reason, cut=action.cut)
+                self._end(step, self._stage.clock.now_ns())
+            elif isinstance(action, Join):
                 socket.join(step, intended_ns)
             elif isinstance(action, Emit):
                 socket.emit(step, intended_ns)

@@ -294,6 +294,22 @@ async def test_dead_target_is_said_in_one_sentence_and_every_exchange_is_there(
     assert capture.run.certificate["unconnected"] == 4
 
 
+async def test_users_of_a_dead_target_pause_before_they_come_again(recordings: Recordings, replay: Replays) -> None:
+    dead = CountingServer()
+    await dead.start()
+    url = dead.url
+    await dead.stop()
+    recording = recordings(url)
+    recording.exchange("GET", "/a", 0, 1)
+    recording.socket(2, 3, 4)
+    result = await replay(recording.finish(), "--users", "2", "--duration", "1500ms", "--start", "together")
+    assert len(result.sessions) == 4
+    certificate = result.run.certificate
+    # Each visit: a request and a handshake that find no connection, and a close that has nothing to close.
+    assert (certificate["planned"], certificate["sent"]) == (12, 0)
+    assert (certificate["unconnected"], certificate["dropped"]) == (8, 4)
+
+
 async def test_target_that_dies_midway_is_a_visible_gap_and_the_run_goes_on(
     server: CountingServer, recordings: Recordings, tmp_path: Path
 ) -> None:
