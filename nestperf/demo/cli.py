@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
+from nestperf.console import size
 from nestperf.demo.app import LISTENING
 from nestperf.demo.children import Child, StepFailed, free_port
 from nestperf.demo.session import run_session
-from nestperf.console import size
 from nestperf.errors import ExitCode, UsageError
 
 DEFAULT_OUTPUT = Path("demo-run")
