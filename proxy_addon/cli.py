@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import datetime
@@ -78,7 +79,10 @@ def record(
     def open_browser(listening: tuple[Listener, ...]) -> Browser | None:
         return Browser(program, listening, browser_arguments) if program is not None else None
 
-    return _await_recorder(_relay(path, listeners, lambda: choose_listeners(requests, hosts), open_browser))
+    code = _await_recorder(_relay(path, listeners, lambda: choose_listeners(requests, hosts), open_browser))
+    if would_be_committed(secrets_path(path)):
+        click.echo(f"git would commit {secrets_path(path)}: add the line  *.secrets  to .gitignore.")
+    return code
 
 
 def _relay(
@@ -108,6 +112,15 @@ def _relay(
         assert addon.spool.process is not None
         return addon.spool.process
     raise UsageError("Free ports are taken faster than nestperf can listen on them: name one, e.g. 9400=URL.")
+
+
+def would_be_committed(path: Path) -> bool:
+    """Whether a file is there, in a git work tree, and not ignored by it."""
+    git = shutil.which("git")
+    if git is None or not path.exists():
+        return False
+    command = [git, "-C", str(path.parent), "check-ignore", "--quiet", path.name]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 1  # noqa: S603 - 128: no work tree
 
 
 def default_output() -> Path:

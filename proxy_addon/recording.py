@@ -122,8 +122,8 @@ class Recording:
         if relay.get("loop_lag_p99_ns", 0) > _DOUBTFUL_LAG_NS:
             lag = duration(relay["loop_lag_p99_ns"])
             lines.append(f"DOUBTFUL: this machine was so busy that nestperf itself was {lag} late (p99).")
-        secrets = plural(len(self.recorder.vault), "secret")
-        lines.append(f"Capture: {self.path} ({size(self.stored_bytes)})  {secrets} in {self.path.name}.secrets")
+        kept = f", {plural(len(vault), 'secret')} in {self.path.name}.secrets" if (vault := self.recorder.vault) else ""
+        lines.append(f"Capture: {self.path} ({size(self.stored_bytes)}){kept}")
         if tally.exchanges or tally.sockets:
             lines.append(f"Next: nestperf report {self.path}   or play it back: nestperf replay {self.path}")
         else:

@@ -20,6 +20,7 @@ import pytest
 from nestperf.capture.model import Outcome
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault, secrets_path
+from proxy_addon.cli import would_be_committed
 from tests.conftest import Recorder
 
 
@@ -113,6 +114,17 @@ def test_record_secrets_stand_only_in_the_secrets_file(application: int, record:
         assert body is not None
         assert body.content is not None
         assert vault.reveal_bytes(body.content) == b'{"path":"/one","token":"tok-one-abcdefgh"}'
+
+
+def test_secrets_that_git_would_commit_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "qa.db.secrets"
+    assert not would_be_committed(path)
+    path.write_text("")
+    assert not would_be_committed(path)
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    assert would_be_committed(path)
+    (tmp_path / ".gitignore").write_text("*.secrets\n")
+    assert not would_be_committed(path)
 
 
 def test_record_several_upstreams_keeps_them_apart(application: int, record: Callable[..., Recorder]) -> None:
