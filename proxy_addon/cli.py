@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -13,7 +12,7 @@ import click
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Upstream
 from nestperf.capture.vault import secrets_path
-from nestperf.capture.writer import check_writable, remove_capture
+from nestperf.capture.writer import check_writable, default_output, remove_capture
 from nestperf.errors import ExitCode, UsageError
 from proxy_addon.browser import Browser, find_browser
 from proxy_addon.listen import LOOPBACK, Listener, choose_listeners, parse_upstream
@@ -121,11 +120,6 @@ def would_be_committed(path: Path) -> bool:
         return False
     command = [git, "-C", str(path.parent), "check-ignore", "--quiet", path.name]
     return subprocess.run(command, capture_output=True, check=False).returncode == 1  # noqa: S603 - 128: no work tree
-
-
-def default_output() -> Path:
-    """`nestperf-<date>-<time>.db` in the working folder."""
-    return Path(f"nestperf-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db")
 
 
 def _recorder(path: Path, listeners: tuple[Listener, ...]) -> list[str]:

@@ -12,9 +12,8 @@ from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Upstream
-from nestperf.capture.writer import check_writable
+from nestperf.capture.writer import check_writable, default_output
 from proxy_addon.addon import NestperfAddon
-from proxy_addon.cli import default_output
 from proxy_addon.spool import recorder_command
 
 

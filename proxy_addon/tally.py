@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
+from fractions import Fraction
 from typing import NamedTuple
 
 from nestperf.capture.model import FAILED, Exchange, Outcome, Packet
+from nestperf.percentiles import nearest_rank
 
 _SLOWEST = 5
+_P50, _P99 = Fraction(1, 2), Fraction(99, 100)
 _SAMPLES = 200_000
 """Durations kept for percentiles: the newest ones."""
 
@@ -93,10 +96,9 @@ class Tally:
         for name, values in (("added", self._added_ns), ("loop_lag", self._lag_ns)):
             ordered = sorted(values)
             if ordered:
-                figures |= {f"{name}_p50_ns": _nearest_rank(ordered, 50), f"{name}_p99_ns": _nearest_rank(ordered, 99)}
+                figures |= {
+                    f"{name}_p50_ns": nearest_rank(ordered, _P50),
+                    f"{name}_p99_ns": nearest_rank(ordered, _P99),
+                }
                 figures[f"{name}_max_ns"] = ordered[-1]
         return figures
-
-
-def _nearest_rank(ordered: list[int], percent: int) -> int:
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

@@ -6,8 +6,10 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
+from nestperf import percentiles
 from nestperf.capture.model import FAILED, Outcome
 
 LAG_SHARE = 0.10
@@ -20,10 +22,7 @@ TROUBLES = 500
 
 def nearest_rank(ordered: Sequence[int], share: float) -> int | None:
     """The nearest-rank percentile of sorted numbers (ceil(share * n)-th smallest); None for none."""
-    if not ordered:
-        return None
-    rank = -(-len(ordered) * round(share * 10_000) // 10_000)
-    return ordered[max(0, rank - 1)]
+    return percentiles.nearest_rank(ordered, Fraction(round(share * 10_000), 10_000)) if ordered else None
 
 
 class Tally:

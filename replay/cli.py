@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from nestperf.capture.clock import Clock
 from nestperf.capture.model import Run, Upstream
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault, secrets_path
-from nestperf.capture.writer import CaptureWriter, check_writable, remove_capture
+from nestperf.capture.writer import CaptureWriter, check_writable, default_output, remove_capture
 from nestperf.errors import ExitCode, UsageError
 from replay.journal import Journal
 from replay.pacing import Load, Start, Think, parse_duration
@@ -103,7 +102,7 @@ def replay(
 
     limits = load_thresholds(thresholds, Path())
     with Capture.open(file) as capture:
-        path = output or _default_output()
+        path = output or default_output()
         _check_output(file, path, force=force)
         recorded = capture.run
         plan = build_plan(capture, Vault.open(file))
@@ -123,11 +122,6 @@ def replay(
     except KeyboardInterrupt:
         click.echo(f"Interrupted: {path} holds the run; judge it with `nestperf report {path}`.", err=True)
         return ExitCode.INTERRUPTED
-
-
-def _default_output() -> Path:
-    """`nestperf-<date>-<time>.db` in the working folder."""
-    return Path(f"nestperf-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db")
 
 
 def _check_output(source: Path, path: Path, *, force: bool) -> None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
+from nestperf.percentiles import Ordered, rank_of
 from reports import statistics
 from reports.grammar import Comparison, Expression, Statistic
-from reports.statistics import MIN_SAMPLES, Ordered
+from reports.statistics import MIN_SAMPLES
 from reports.thresholds import Threshold
 
 
@@ -114,7 +115,7 @@ def _judge_percentile(threshold: Threshold, ordered: Ordered, failed: int) -> Ju
     assert share is not None
     n = len(ordered) + failed
     ranks = statistics.percentile_ranks(n, share)
-    measured, low, high = (_value(ordered, rank) for rank in (statistics.rank_of(n, share), ranks.low, ranks.high))
+    measured, low, high = (_value(ordered, rank) for rank in (rank_of(n, share), ranks.low, ranks.high))
     keeping = _keeping(expression, ordered)
     sides = [None if rank is None else _keeps(expression, ordered, rank) for rank in ranks]
     near, far = sides if expression.comparison.is_upper else sides[::-1]

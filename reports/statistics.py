@@ -9,23 +9,15 @@ two-sided and cover the truth with at least the stated confidence.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 CONFIDENCE = 0.95
 MIN_SAMPLES = 20
 """With fewer nothing passes: the nearest-rank p95 of fewer than 20 samples is simply their maximum."""
-
-
-class Ordered(Protocol):
-    """Ascending whole numbers: a list or a numpy array."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, place: Any, /) -> Any: ...
-    def __iter__(self) -> Iterator[Any]: ...
 
 
 class Ranks(NamedTuple):
@@ -40,16 +32,6 @@ class Interval(NamedTuple):
 
     low: float | None
     high: float | None
-
-
-def rank_of(n: int, share: Fraction) -> int:
-    """The nearest rank of a percentile among `n` sorted samples, counted from 1."""
-    return max(1, math.ceil(share * n))
-
-
-def nearest_rank(ordered: Ordered, share: Fraction) -> int:
-    """The smallest sample that at least `share` of all samples do not exceed; `ordered` ascends and is not empty."""
-    return int(ordered[rank_of(len(ordered), share) - 1])
 
 
 @lru_cache(maxsize=4096)

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from nestperf.capture.model import FAILED, Kind, Outcome, Socket
 from nestperf.capture.routes import route_of
+from nestperf.percentiles import nearest_rank
 from reports.broadcasts import Broadcast
 from reports.samples import TIMED, Codes, Mask, Samples, Stamps, ordered_ns
 from reports.sockets import Acks, session_times, users_at_once
-from reports.statistics import nearest_rank, percentile_ranks
+from reports.statistics import percentile_ranks
 
 P50, P95, P99 = Fraction(1, 2), Fraction(95, 100), Fraction(99, 100)
 MINUTE_NS = 60_000_000_000

@@ -34,6 +34,7 @@ PURE = (
     "reports/rules.py",
     "nestperf/console.py",
     "nestperf/printable.py",
+    "nestperf/percentiles.py",
 )
 """Cold modules: no clock, file, socket, process or environment."""
 IMPURE_MODULES = frozenset(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -131,6 +132,11 @@ class CaptureWriter:
         self._db.conn.execute("pragma wal_checkpoint(truncate)")
         self._db.conn.execute("pragma journal_mode = delete")
         self._db.conn.close()
+
+
+def default_output() -> Path:
+    """`nestperf-<date>-<time>.db` in the working folder."""
+    return Path(f"nestperf-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db")
 
 
 def check_writable(path: Path, *, force: bool = False) -> None:

@@ -13,13 +13,12 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nestperf.percentiles import nearest_rank, rank_of
 from reports.statistics import (
     binomial_cdf,
     confidence_of_all,
     mean_interval,
-    nearest_rank,
     percentile_ranks,
-    rank_of,
     samples_to_settle,
     share_interval,
 )
