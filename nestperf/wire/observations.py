@@ -184,6 +184,62 @@ class PacketSeen(NamedTuple):
     """Bytes of the packet's own text, attachments apart."""
 
 
+class DatabaseOpened(NamedTuple):
+    """A PostgreSQL client introduced itself."""
+
+    stamp_ns: int
+    database: str
+    user: str
+    application: str
+    """Its `application_name`; empty where it gave none."""
+
+
+class QuerySeen(NamedTuple):
+    """One SQL statement's round trip: a simple query's statement, an Execute with its Parse and Bind, a preparation."""
+
+    sent_ns: int
+    """First byte of the first message that belongs to it."""
+    started_ns: int
+    """Not before the answer to the query ahead of it was complete: a pipelined query waits, the server is not slow."""
+    first_row_ns: int | None
+    """First byte of the first row or of the first COPY data; None where there was none."""
+    done_ns: int | None
+    """The bytes that completed its answer: ReadyForQuery where that follows (the commit is in it), else
+    CommandComplete. None where it never came."""
+    protocol: str
+    """`simple`, `extended` (parsed with it), `prepared` (parsed before), `prepare` (no Execute), `function`."""
+    statement: str
+    """Name of the prepared statement; empty for the unnamed one."""
+    text: str | None
+    """SQL as sent; a simple query's whole text. None where the statement was not parsed on this connection."""
+    part: int
+    """Which statement of a simple query's text, counted from 0."""
+    cut: bool
+    """Only the beginning of the text was kept."""
+    parameters: tuple[tuple[int, bytes | None], ...] | None
+    """Format (0 text, 1 binary) and value, where they were asked for; value None is NULL."""
+    rows: int
+    """Rows returned, COPY lines sent, else the number in the command tag."""
+    request_bytes: int
+    response_bytes: int
+    outcome: str
+    """`ok`, `error`, `skipped` (an earlier one of its pipeline failed), `unfinished`."""
+    sqlstate: str | None
+    transaction: str | None
+    """After it: `idle`, `open`, `failed`; None inside a pipeline."""
+
+
+class ServerSaid(NamedTuple):
+    """Something from PostgreSQL that answers no query."""
+
+    stamp_ns: int
+    kind: str
+    """`notice`, `notification`, `error` (the connection ends), `cancel` (asked by the client)."""
+    severity: str | None
+    sqlstate: str | None
+    channel: str | None
+
+
 HttpObservation: TypeAlias = (
     RequestHead | RequestBody | RequestEnd | Interim | ResponseHead | ResponseBody | ResponseEnd | Switched | Opaque
 )

@@ -1,0 +1,624 @@
+"""Decodes both directions of a PostgreSQL connection (protocol 3) into queries with their stamps.
+
+Answers come in the order of what was asked, so every message of the server belongs to the oldest unanswered one of the
+client. Nothing is ever answered, no credentials are kept, and no bytes raise: what cannot be followed becomes one
+`Opaque`, and the rest of the connection is swallowed. (https://www.postgresql.org/docs/current/protocol-flow.html)
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import TypeAlias
+
+from nestperf.wire.observations import DatabaseOpened, Opaque, QuerySeen, Sender, ServerSaid
+from nestperf.wire.postgres_messages import Message, MessageStream, OutOfStep
+
+__all__ = ["DatabaseOpened", "Opaque", "PostgresDecoder", "PostgresObservation", "QuerySeen", "Sender", "ServerSaid"]
+
+PostgresObservation: TypeAlias = DatabaseOpened | QuerySeen | ServerSaid | Opaque
+
+TLS = "the connection turned to TLS"
+"""Reason of an `Opaque`: the way to see the queries is `sslmode=disable` between application and recorder."""
+GSS = "the connection turned to GSSAPI encryption"
+
+_MAX_STARTUP = 10_000
+"""Bytes; `MAX_STARTUP_PACKET_LENGTH` of the server."""
+_CANCEL, _SSL, _GSS = 80877102, 80877103, 80877104
+_CLIENT = {"known": "BCDEFHPQSXcdfp", "kept": "BCDEPQ", "counted": "d"}
+_SERVER = {"known": "123ACDEGHIKNRSTVWZcdnstv", "kept": "ACENZ", "counted": "Dd"}
+
+
+class _Step(Enum):
+    """What the client asked for that has an answer."""
+
+    PARSE = "parse"
+    BIND = "bind"
+    DESCRIBE = "describe"
+    EXECUTE = "execute"
+    CLOSE = "close"
+    SYNC = "sync"
+    QUERY = "query"
+    FUNCTION = "function"
+
+
+class _Query:
+    """A query under way: the messages of one Execute, one simple query, or a preparation without an Execute."""
+
+    __slots__ = (
+        "cut",
+        "executed",
+        "first_row_ns",
+        "parameters",
+        "parsed",
+        "part",
+        "protocol",
+        "request_bytes",
+        "response_bytes",
+        "rows",
+        "sent_ns",
+        "statement",
+        "text",
+    )
+
+    def __init__(self, sent_ns: int, protocol: str) -> None:
+        self.sent_ns = sent_ns
+        self.protocol = protocol
+        self.text: str | None = None
+        self.statement = ""
+        self.parsed = False
+        self.executed = False
+        self.cut = False
+        self.part = 0
+        self.parameters: tuple[tuple[int, bytes | None], ...] | None = None
+        self.request_bytes = 0
+        self.first_row_ns: int | None = None
+        self.rows = 0
+        self.response_bytes = 0
+
+    def next_part(self) -> None:
+        """A simple query may hold several statements: the next one begins."""
+        self.part += 1
+        self.first_row_ns = None
+        self.rows = self.response_bytes = self.request_bytes = 0
+
+
+class _Asked:
+    """One message of the client that waits for its answer."""
+
+    __slots__ = ("name", "portal", "query", "step", "text")
+
+    def __init__(self, step: _Step, query: _Query | None, name: str = "", portal: str = "", text: str = "") -> None:
+        self.step = step
+        self.query = query
+        self.name = name
+        self.portal = portal
+        self.text = text
+
+
+class PostgresDecoder:
+    """One connection, from its first byte."""
+
+    def __init__(self, *, parameters: bool = False, max_statement: int = 1 << 20) -> None:
+        """`parameters`: keep the values of Bind; `max_statement`: bytes kept of a statement or of a Bind."""
+        self.opaque = False
+        """Something could not be followed: nothing more comes from this connection."""
+        self._parameters = parameters
+        self._client = MessageStream(**_CLIENT, limit=max_statement)
+        self._server = MessageStream(**_SERVER, limit=max_statement)
+        self._max = max_statement
+        self._startup: bytearray | None = bytearray()
+        """The client's messages without a type byte; None once the start-up message came."""
+        self._wish = ""
+        """`ssl` or `gss`: the server's next byte is its answer."""
+        self._asked: deque[_Asked] = deque()
+        self._building: _Query | None = None
+        """The query whose messages are coming in."""
+        self._answered: _Query | None = None
+        """A query that is complete but for the ReadyForQuery, or the next statement of its text, that follows."""
+        self._answered_ns = 0
+        self._statements: dict[str, str] = {}
+        self._portals: dict[str, tuple[str, str | None]] = {}
+        """Portal to statement name and text."""
+        self._copying_in = False
+        self._last_done_ns = 0
+
+    def receive(self, sender: Sender, data: bytes, stamp_ns: int) -> list[PostgresObservation]:
+        """Take bytes as they arrived; what they completed."""
+        out: list[PostgresObservation] = []
+        if self.opaque:
+            return out
+        try:
+            if sender == "client":
+                self._from_client(data, stamp_ns, out)
+            else:
+                self._from_server(data, stamp_ns, out)
+        except OutOfStep as fault:
+            self._give_up(sender, str(fault), stamp_ns, data, out)
+        return out
+
+    def end(self, stamp_ns: int) -> list[PostgresObservation]:
+        """The connection is over: what waited for an answer is `unfinished`."""
+        out: list[PostgresObservation] = []
+        if not self.opaque:
+            if self._answered is not None:
+                self._finish(self._answered, self._answered_ns, None, out)
+            out += self.unfinished()
+            self._asked.clear()
+            self.opaque = True
+        return out
+
+    def unfinished(self) -> list[PostgresObservation]:
+        """The queries that are waiting for their answers, as they would be if it ended now."""
+        statements, portals = dict(self._statements), dict(self._portals)
+        seen: list[PostgresObservation] = []
+        for asked in self._asked:
+            query = asked.query
+            if asked.step is _Step.PARSE:
+                statements[asked.name] = asked.text
+            elif asked.step is _Step.BIND:
+                portals[asked.portal] = (asked.name, statements.get(asked.name))
+            elif query is not None and asked.step in _RUNS:
+                name, text = portals.get(asked.portal, ("", None)) if asked.step is _Step.EXECUTE else ("", query.text)
+                seen.append(self._seen(query, name, text, outcome="unfinished", done_ns=None))
+        return seen
+
+    def _give_up(self, sender: Sender, reason: str, stamp_ns: int, data: bytes, out: list[PostgresObservation]) -> None:
+        out += self.end(stamp_ns)
+        self.opaque = True
+        out.append(Opaque(sender, stamp_ns, reason, b"" if reason in (TLS, GSS) else data))
+
+    # The client's side ------------------------------------------------------------------------------------------
+
+    def _from_client(self, data: bytes, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        if self._startup is not None:
+            self._startup += data
+            data = self._start(self._startup, stamp_ns, out)
+        if not data or self.opaque:
+            return
+        for message in self._client.receive(data, stamp_ns):
+            taken = _ASKS.get(message.kind)
+            if taken is not None:
+                taken(self, message)
+
+    def _start(self, held: bytearray, stamp_ns: int, out: list[PostgresObservation]) -> bytes:
+        """Read messages without a type byte; the bytes after the last of them."""
+        while len(held) >= 8:
+            length, code = struct.unpack_from(">II", held)
+            if held[0] == 0x16:
+                self._give_up("client", TLS, stamp_ns, b"", out)
+                return b""
+            if not 8 <= length <= _MAX_STARTUP:
+                raise OutOfStep("no PostgreSQL start-up message")
+            if len(held) < length:
+                return b""
+            body = bytes(held[8:length])
+            del held[:length]
+            if code in (_SSL, _GSS):
+                self._wish = "ssl" if code == _SSL else "gss"
+            elif code == _CANCEL:
+                out.append(ServerSaid(stamp_ns, "cancel", None, None, None))
+            elif code >> 16 == 3:
+                out.append(_opened(body, stamp_ns))
+                self._startup = None
+                return bytes(held)
+            else:
+                raise OutOfStep("a start-up message of another protocol version")
+        return b""
+
+    def _unit(self, message: Message, protocol: str = "prepared") -> _Query:
+        """The query that this message of the extended protocol belongs to."""
+        if self._building is None:
+            self._building = _Query(message.stamp_ns, protocol)
+        self._building.request_bytes += message.size
+        return self._building
+
+    def _ask_query(self, message: Message) -> None:
+        query = _Query(message.stamp_ns, "simple")
+        query.text, _ = _string(message.payload, 0)
+        query.cut = message.size - 5 > self._max
+        query.request_bytes = message.size
+        self._asked.append(_Asked(_Step.QUERY, query))
+        self._building = None
+
+    def _ask_parse(self, message: Message) -> None:
+        name, after = _string(message.payload, 0)
+        text, _ = _string(message.payload, after)
+        query = self._unit(message)
+        query.protocol, query.parsed = "extended", True
+        query.text, query.statement = text, name
+        query.cut = message.size - 5 > self._max
+        self._asked.append(_Asked(_Step.PARSE, query, name=name, text=text))
+
+    def _ask_bind(self, message: Message) -> None:
+        portal, after = _string(message.payload, 0)
+        name, after = _string(message.payload, after)
+        query = self._unit(message)
+        if self._parameters:
+            query.parameters = _parameters(message.payload, after)
+        self._asked.append(_Asked(_Step.BIND, query, name=name, portal=portal))
+
+    def _ask_describe(self, message: Message) -> None:
+        query = self._unit(message)
+        if message.payload[:1] == b"S" and query.text is None:
+            query.statement, _ = _string(message.payload, 1)
+        self._asked.append(_Asked(_Step.DESCRIBE, query))
+
+    def _ask_execute(self, message: Message) -> None:
+        portal, _ = _string(message.payload, 0)
+        query = self._unit(message)
+        query.executed = True
+        self._asked.append(_Asked(_Step.EXECUTE, query, portal=portal))
+        self._building = None
+
+    def _ask_close(self, message: Message) -> None:
+        name, _ = _string(message.payload, 1)
+        self._asked.append(_Asked(_Step.CLOSE, None, **{"name" if message.payload[:1] == b"S" else "portal": name}))
+
+    def _ask_function(self, message: Message) -> None:
+        query = _Query(message.stamp_ns, "function")
+        query.request_bytes = message.size
+        self._asked.append(_Asked(_Step.FUNCTION, query))
+        self._building = None
+
+    def _ask_flush(self, message: Message) -> None:
+        """What was parsed or described so far is awaited by itself: a preparation."""
+        self._building = None
+
+    def _ask_sync(self, message: Message) -> None:
+        self._building = None
+        if not self._copying_in:  # the server ignores a Sync while it takes COPY data
+            self._asked.append(_Asked(_Step.SYNC, None))
+
+    def _ask_copy(self, message: Message) -> None:
+        query = self._asked[0].query if self._asked else None
+        if query is not None:
+            query.request_bytes += message.size
+        if message.kind in "cf":
+            self._copying_in = False
+
+    # The server's side ------------------------------------------------------------------------------------------
+
+    def _from_server(self, data: bytes, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        if self._wish:
+            answer, wish, self._wish = data[:1], self._wish, ""
+            if answer == b"S" and wish == "ssl":
+                self._give_up("server", TLS, stamp_ns, b"", out)
+            elif answer == b"G" and wish == "gss":
+                self._give_up("server", GSS, stamp_ns, b"", out)
+            elif answer == b"N":
+                data = data[1:]
+            elif answer != b"E":
+                raise OutOfStep("an answer that no server gives to a wish for encryption")
+        if not data or self.opaque:
+            return
+        for message in self._server.receive(data, stamp_ns):
+            tells = _TELLS.get(message.kind)
+            if tells is not None:
+                tells(self, message, stamp_ns, out)
+
+    def _next(self, *steps: _Step) -> _Asked | None:
+        """The oldest unanswered message if it is one of `steps`, forgetting those before it that got no answer."""
+        while self._asked:
+            first = self._asked[0]
+            if first.step in steps:
+                return first
+            if first.step in _BARRIERS:
+                return None
+            self._asked.popleft()
+        return None
+
+    def _tell_prepared(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        """ParseComplete, BindComplete, CloseComplete, NoData, RowDescription."""
+        self._let_go(out)
+        asked = self._next(*_PREPARED_BY[message.kind])
+        if asked is None:
+            return
+        self._asked.popleft()
+        if asked.query is not None:
+            asked.query.response_bytes += message.size
+        if asked.step is _Step.PARSE:
+            self._statements[asked.name] = asked.text
+        elif asked.step is _Step.BIND:
+            self._portals[asked.portal] = (asked.name, self._statements.get(asked.name))
+        elif asked.step is _Step.CLOSE:
+            self._statements.pop(asked.name, None)  # a portal's name is elsewhere: portals end with their transaction
+        self._preparation_may_be_over(asked, stamp_ns, out)
+
+    def _tell_row_description(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        if self._asked and self._asked[0].step in _RUNS:
+            self._let_go(out)
+            self._counted(message)
+        else:
+            self._tell_prepared(message, stamp_ns, out)
+
+    def _preparation_may_be_over(self, asked: _Asked, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        """A preparation without an Execute is over with the answer to its last message."""
+        query = asked.query
+        if query is None or query.executed or query is self._building:
+            return
+        if self._asked and self._asked[0].query is query:
+            return
+        query.protocol = "prepare"
+        text = self._statements.get(query.statement) if query.text is None else query.text
+        self._done(query, query.statement, text, stamp_ns, out)
+
+    def _tell_rows(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        self._let_go(out)
+        query = self._counted(message)
+        if query is not None:
+            query.rows += message.messages
+            if query.first_row_ns is None:
+                query.first_row_ns = message.stamp_ns
+
+    def _counted(self, message: Message) -> _Query | None:
+        asked = self._next(*_RUNS)
+        query = asked.query if asked is not None else None
+        if query is not None:
+            query.response_bytes += message.size
+        return query
+
+    def _tell_complete(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        """CommandComplete, EmptyQueryResponse, PortalSuspended: one statement is over."""
+        self._let_go(out)
+        asked = self._next(*_RUNS)
+        if asked is None or asked.query is None:
+            return
+        query = asked.query
+        query.response_bytes += message.size
+        if message.kind == "C" and not query.rows:
+            query.rows = _affected(message.payload)
+        self._copying_in = False
+        if asked.step is _Step.QUERY:
+            self._answered, self._answered_ns = query, stamp_ns
+            return
+        self._asked.popleft()
+        query.statement, query.text = self._bound(asked.portal, query)
+        if self._asked and self._asked[0].step is _Step.SYNC:
+            self._answered, self._answered_ns = query, stamp_ns
+        else:
+            self._finish(query, stamp_ns, None, out)
+
+    def _bound(self, portal: str, query: _Query) -> tuple[str, str | None]:
+        return self._portals.get(portal, (query.statement, query.text))
+
+    def _let_go(self, out: list[PostgresObservation]) -> None:
+        """Something other than ReadyForQuery follows a complete statement: it was complete then."""
+        query = self._answered
+        if query is not None:
+            self._answered = None
+            self._finish(query, self._answered_ns, None, out)
+            if query.protocol == "simple":
+                query.next_part()
+
+    def _tell_error(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        severity, sqlstate = _error_fields(message.payload)
+        if not self._asked:
+            out.append(ServerSaid(message.stamp_ns, "error", severity, sqlstate, None))
+            return
+        if self._answered is not None and self._answered.protocol != "simple":
+            # A deferred constraint: the statement was complete, and its commit at the Sync failed.
+            late, self._answered = self._answered, None
+            self._done(late, late.statement, late.text, stamp_ns, out, outcome="error", sqlstate=sqlstate)
+            return
+        self._let_go(out)
+        self._copying_in = False
+        first = self._asked[0]
+        if first.step in (_Step.QUERY, _Step.FUNCTION):
+            query = first.query
+            assert query is not None
+            query.response_bytes += message.size
+            self._done(query, "", query.text, stamp_ns, out, outcome="error", sqlstate=sqlstate)
+            return
+        self._fail(sqlstate, message.size, stamp_ns, out)
+
+    def _fail(self, sqlstate: str | None, size: int, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        """An error in the extended protocol: the server skips everything up to the next Sync."""
+        blamed: _Query | None = None
+        while self._asked and self._asked[0].step not in _BARRIERS:
+            asked = self._asked.popleft()
+            query = asked.query
+            if asked.step is _Step.PARSE and query is not None:
+                query.text = asked.text
+            elif asked.step is _Step.BIND and query is not None and query.text is None:
+                query.statement, query.text = asked.name, self._statements.get(asked.name)
+            if query is None or (self._asked and self._asked[0].query is query):
+                continue  # its last message decides
+            if asked.step is _Step.EXECUTE and query.text is None:
+                query.statement, query.text = self._bound(asked.portal, query)
+            if not query.executed:
+                query.protocol = "prepare"
+            if blamed is None:
+                blamed = query
+                query.response_bytes += size
+                self._done(query, query.statement, query.text, stamp_ns, out, outcome="error", sqlstate=sqlstate)
+            elif query.executed:
+                self._done(query, query.statement, query.text, stamp_ns, out, outcome="skipped")
+
+    def _tell_copy(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        """CopyInResponse, CopyOutResponse, CopyBothResponse."""
+        self._let_go(out)
+        asked = self._next(*_RUNS)
+        if asked is None or message.kind == "H":
+            return
+        self._copying_in = True
+        # A Sync that was sent right behind the Execute is ignored by a server that takes COPY data.
+        while len(self._asked) > 1 and self._asked[1].step is _Step.SYNC:
+            del self._asked[1]
+
+    def _tell_ready(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        state = _STATES.get(message.payload[:1])
+        self._copying_in = False
+        asked = self._next(_Step.SYNC, _Step.QUERY, _Step.FUNCTION)
+        if asked is not None:
+            self._asked.popleft()
+        if self._answered is not None:
+            query, self._answered = self._answered, None
+            self._finish(query, stamp_ns, state, out)
+        elif asked is not None and asked.step is _Step.FUNCTION and asked.query is not None:
+            self._done(asked.query, "", None, stamp_ns, out, transaction=state)
+
+    def _tell_notice(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        severity, sqlstate = _error_fields(message.payload)
+        out.append(ServerSaid(message.stamp_ns, "notice", severity, sqlstate, None))
+
+    def _tell_notification(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        channel, _ = _string(message.payload, 4)
+        out.append(ServerSaid(message.stamp_ns, "notification", None, None, channel))
+
+    # Queries that are over --------------------------------------------------------------------------------------
+
+    def _finish(self, query: _Query, done_ns: int, state: str | None, out: list[PostgresObservation]) -> None:
+        self._done(query, query.statement, query.text, done_ns, out, transaction=state)
+
+    def _done(
+        self,
+        query: _Query,
+        statement: str,
+        text: str | None,
+        done_ns: int,
+        out: list[PostgresObservation],
+        *,
+        outcome: str = "ok",
+        sqlstate: str | None = None,
+        transaction: str | None = None,
+    ) -> None:
+        out.append(
+            self._seen(
+                query, statement, text, outcome=outcome, done_ns=done_ns, sqlstate=sqlstate, transaction=transaction
+            )
+        )
+        self._last_done_ns = max(self._last_done_ns, done_ns)
+
+    def _seen(
+        self,
+        query: _Query,
+        statement: str,
+        text: str | None,
+        *,
+        outcome: str,
+        done_ns: int | None,
+        sqlstate: str | None = None,
+        transaction: str | None = None,
+    ) -> QuerySeen:
+        return QuerySeen(
+            sent_ns=query.sent_ns,
+            started_ns=max(query.sent_ns, self._last_done_ns),
+            first_row_ns=query.first_row_ns,
+            done_ns=done_ns,
+            protocol=query.protocol,
+            statement=statement,
+            text=text,
+            part=query.part,
+            cut=query.cut,
+            parameters=query.parameters,
+            rows=query.rows,
+            request_bytes=query.request_bytes,
+            response_bytes=query.response_bytes,
+            outcome=outcome,
+            sqlstate=sqlstate,
+            transaction=transaction,
+        )
+
+
+_RUNS = (_Step.EXECUTE, _Step.QUERY, _Step.FUNCTION)
+_BARRIERS = (_Step.SYNC, _Step.QUERY, _Step.FUNCTION)
+_STATES = {b"I": "idle", b"T": "open", b"E": "failed"}
+_PREPARED_BY = {
+    "1": (_Step.PARSE,),
+    "2": (_Step.BIND,),
+    "3": (_Step.CLOSE,),
+    "n": (_Step.DESCRIBE,),
+    "T": (_Step.DESCRIBE,),
+}
+_ASKS: dict[str, Callable[[PostgresDecoder, Message], None]] = {
+    "Q": PostgresDecoder._ask_query,
+    "P": PostgresDecoder._ask_parse,
+    "B": PostgresDecoder._ask_bind,
+    "D": PostgresDecoder._ask_describe,
+    "E": PostgresDecoder._ask_execute,
+    "C": PostgresDecoder._ask_close,
+    "F": PostgresDecoder._ask_function,
+    "H": PostgresDecoder._ask_flush,
+    "S": PostgresDecoder._ask_sync,
+    "d": PostgresDecoder._ask_copy,
+    "c": PostgresDecoder._ask_copy,
+    "f": PostgresDecoder._ask_copy,
+}
+_Tell = Callable[[PostgresDecoder, Message, int, list[PostgresObservation]], None]
+_TELLS: dict[str, _Tell] = {
+    "1": PostgresDecoder._tell_prepared,
+    "2": PostgresDecoder._tell_prepared,
+    "3": PostgresDecoder._tell_prepared,
+    "n": PostgresDecoder._tell_prepared,
+    "T": PostgresDecoder._tell_row_description,
+    "D": PostgresDecoder._tell_rows,
+    "d": PostgresDecoder._tell_rows,
+    "C": PostgresDecoder._tell_complete,
+    "I": PostgresDecoder._tell_complete,
+    "s": PostgresDecoder._tell_complete,
+    "E": PostgresDecoder._tell_error,
+    "G": PostgresDecoder._tell_copy,
+    "H": PostgresDecoder._tell_copy,
+    "W": PostgresDecoder._tell_copy,
+    "Z": PostgresDecoder._tell_ready,
+    "N": PostgresDecoder._tell_notice,
+    "A": PostgresDecoder._tell_notification,
+}
+
+
+def _string(payload: bytes, start: int) -> tuple[str, int]:
+    """A zero-terminated string, and where it ends; the rest of the payload where the end was cut off."""
+    end = payload.find(b"\0", start)
+    if end < 0:
+        end = len(payload)
+    return payload[start:end].decode(errors="replace"), end + 1
+
+
+def _opened(body: bytes, stamp_ns: int) -> DatabaseOpened:
+    parts = [part.decode(errors="replace") for part in body.split(b"\0")]
+    given = dict(zip(parts[::2], parts[1::2], strict=False))
+    user = given.get("user", "")
+    return DatabaseOpened(stamp_ns, given.get("database") or user, user, given.get("application_name", ""))
+
+
+def _error_fields(payload: bytes) -> tuple[str | None, str | None]:
+    """Severity and SQLSTATE. The texts are not taken: they quote values."""
+    found: dict[bytes, str] = {}
+    for field in payload.split(b"\0"):
+        if field[:1] in (b"V", b"S", b"C"):
+            found.setdefault(field[:1], field[1:].decode(errors="replace"))
+    return found.get(b"V") or found.get(b"S"), found.get(b"C")
+
+
+def _affected(tag: bytes) -> int:
+    """The number in a command tag (`INSERT 0 3`, `COPY 5`, `UPDATE 1`); 0 where there is none."""
+    number = tag.rstrip(b"\0").rpartition(b" ")[2]
+    return int(number) if number.isdigit() and len(number) < 19 else 0
+
+
+def _parameters(payload: bytes, start: int) -> tuple[tuple[int, bytes | None], ...] | None:
+    """The values of a Bind with their formats (0 text, 1 binary); None where they are cut off."""
+    try:
+        (codes,) = struct.unpack_from(">H", payload, start)
+        formats = struct.unpack_from(f">{codes}H", payload, start + 2)
+        position = start + 2 + 2 * codes
+        (count,) = struct.unpack_from(">H", payload, position)
+        position += 2
+        values: list[tuple[int, bytes | None]] = []
+        for index in range(count):
+            (length,) = struct.unpack_from(">i", payload, position)
+            position += 4
+            form = formats[index] if codes > 1 else formats[0] if codes else 0
+            if length < 0:
+                values.append((form, None))
+                continue
+            if position + length > len(payload):
+                return None
+            values.append((form, payload[position : position + length]))
+            position += length
+    except (struct.error, IndexError):
+        return None
+    return tuple(values)
