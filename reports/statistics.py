@@ -3,7 +3,8 @@
 A percentile is nearest rank on the full sorted sample. Its interval runs from one order statistic to another: the
 number of samples below the true percentile is binomial, whatever the distribution (David and Nagaraja, *Order
 Statistics*, 7.1), so nothing is assumed but independence. A share's interval is Clopper and Pearson's. Both are
-two-sided and cover the truth with at least the stated confidence.
+two-sided and cover the truth with at least the stated confidence. Samples that depend on each other count for fewer:
+`inflation` says how many of them are worth one (`reports.dependence` measures it).
 """
 
 from __future__ import annotations
@@ -35,17 +36,48 @@ class Interval(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def percentile_ranks(n: int, share: Fraction, confidence: float = CONFIDENCE) -> Ranks:
+def percentile_ranks(n: int, share: Fraction, confidence: float = CONFIDENCE, inflation: float = 1.0) -> Ranks:
     """The ranks between which the true percentile lies with at least `confidence`, half the rest on each side.
 
     The lower rank r is the largest with P(B < r) <= (1 - confidence) / 2, the upper the smallest with
-    P(B >= r) <= (1 - confidence) / 2, where B is binomial(n, share).
+    P(B >= r) <= (1 - confidence) / 2, where B is binomial(n, share). With an `inflation` above 1 they are those of
+    `n / inflation` samples, at the same places of the ordered sample.
     """
     tail = (1 - confidence) / 2
     p = float(share)
+    if inflation > 1:
+        return _spread_ranks(n, p, tail, inflation)
     low = _first(n, lambda rank: binomial_cdf(rank - 1, n, p) > tail) - 1
     high = _first(n, lambda rank: 1 - binomial_cdf(rank - 1, n, p) <= tail)
     return Ranks(low if low >= 1 else None, high if high <= n else None)
+
+
+def _spread_ranks(n: int, p: float, tail: float, inflation: float) -> Ranks:
+    """As `percentile_ranks`, of an effective sample size that need not be whole.
+
+    The r-th of m uniform samples is beta(r, m + 1 - r), which also makes sense between whole numbers.
+    """
+    effective = n / inflation
+    scale = (n + 1) / (effective + 1)
+
+    def exceeded(rank: float) -> float:
+        """P(the rank's order statistic lies above p)."""
+        return _incomplete_beta(effective + 1 - rank, rank, 1 - p)
+
+    low = _bisect_to(effective, lambda rank: exceeded(rank) > tail)
+    high = _bisect_to(effective, lambda rank: exceeded(rank) >= 1 - tail)
+    low_rank = math.floor(low * scale)
+    bounded = exceeded(effective) >= 1 - tail
+    return Ranks(low_rank if low_rank >= 1 else None, min(n, math.ceil(high * scale)) if bounded else None)
+
+
+def _bisect_to(end: float, holds: Callable[[float], bool]) -> float:
+    """The smallest number in 0..end for which `holds`, which stays true once it is."""
+    low, high = 0.0, end
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
 
 
 def _first(n: int, holds: Callable[[int], bool]) -> int:
@@ -105,18 +137,9 @@ def share_interval(hits: int, n: int, confidence: float = CONFIDENCE) -> tuple[f
     if n == 0:
         return 0.0, 1.0
     tail = (1 - confidence) / 2
-    low = 0.0 if hits == 0 else _bisect(lambda p: 1 - binomial_cdf(hits - 1, n, p) > tail)
-    high = 1.0 if hits == n else _bisect(lambda p: binomial_cdf(hits, n, p) <= tail)
+    low = 0.0 if hits == 0 else _bisect_to(1.0, lambda p: 1 - binomial_cdf(hits - 1, n, p) > tail)
+    high = 1.0 if hits == n else _bisect_to(1.0, lambda p: binomial_cdf(hits, n, p) <= tail)
     return low, high
-
-
-def _bisect(holds: Callable[[float], bool]) -> float:
-    """The smallest p in 0..1 for which `holds`, which stays true once it is."""
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
 
 
 def mean_interval(mean: float, deviation: float, n: int, confidence: float = CONFIDENCE) -> Interval:
@@ -141,13 +164,41 @@ def confidence_of_all(n: int, share: Fraction) -> float:
     return 1 - float(share) ** n
 
 
-def samples_to_settle(share: float, seen: float, confidence: float = CONFIDENCE) -> int | None:
+SETTLES = 0.8
+"""How often so many samples as `samples_to_settle` says are enough, if the share is what was seen."""
+
+
+def samples_to_settle(
+    share: float, seen: float, confidence: float = CONFIDENCE, *, inflation: float = 1.0
+) -> int | None:
     """About how many samples in all would tell `share` from the share `seen` so far; None where the two are equal.
 
-    The normal approximation of the binomial, with the larger of the two spreads.
+    Enough for four in five repetitions (`SETTLES`): the size of a one-sample test of a proportion (Fleiss, Levin and
+    Paik, *Statistical Methods for Rates and Proportions*, 2.6), one side of the interval on the limit.
     """
     if seen == share:
         return None
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    spread = max(share * (1 - share), seen * (1 - seen))
-    return max(MIN_SAMPLES, math.ceil(z * z * spread / (seen - share) ** 2))
+    normal = NormalDist()
+    sure = normal.inv_cdf((1 + confidence) / 2) * math.sqrt(share * (1 - share))
+    found = normal.inv_cdf(SETTLES) * math.sqrt(seen * (1 - seen))
+    return max(MIN_SAMPLES, math.ceil(inflation * ((sure + found) / (seen - share)) ** 2))
+
+
+def student_tail(t: float, freedom: float) -> float:
+    """P(T >= t) of Student's distribution; `freedom` need not be whole and may be infinite.
+
+    An incomplete beta function (Abramowitz and Stegun 26.7.1).
+    """
+    if math.isinf(freedom):
+        return 0.5 * math.erfc(t / math.sqrt(2))
+    both = _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
+    return both / 2 if t >= 0 else 1 - both / 2
+
+
+@lru_cache(maxsize=4096)
+def student_limit(tail: float, freedom: float) -> float:
+    """The t that Student's distribution exceeds with probability `tail`, below one half; the inverse of its tail."""
+    high = 2.0
+    while student_tail(high, freedom) > tail:
+        high *= 2
+    return _bisect_to(high, lambda t: student_tail(t, freedom) <= tail)

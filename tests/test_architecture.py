@@ -30,6 +30,7 @@ PURE = (
     "replay/pacing.py",
     "replay/correlate.py",
     "reports/statistics.py",
+    "reports/dependence.py",
     "reports/grammar.py",
     "reports/rules.py",
     "nestperf/console.py",

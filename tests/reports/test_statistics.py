@@ -21,6 +21,8 @@ from reports.statistics import (
     percentile_ranks,
     samples_to_settle,
     share_interval,
+    student_limit,
+    student_tail,
 )
 
 P50, P95, P99 = Fraction(1, 2), Fraction(95, 100), Fraction(99, 100)
@@ -150,4 +152,47 @@ def test_samples_to_settle_grows_as_what_was_seen_nears_the_limit() -> None:
     far, near = samples_to_settle(0.95, 0.99), samples_to_settle(0.95, 0.955)
     assert far is not None
     assert near is not None
-    assert 20 <= far < 200 < 5_000 < near < 10_000
+    assert 20 <= far < 300 < 10_000 < near < 20_000
+    assert samples_to_settle(0.95, 0.955, inflation=3) == pytest.approx(3 * near, rel=1e-3)
+
+
+@pytest.mark.parametrize("seen", [0.9, 0.93, 0.965, 0.98])
+def test_so_many_samples_settle_it_in_four_of_five_simulations(seen: float) -> None:
+    # Whether p95 is below a limit that `seen` of all samples keep: settled where an end of the interval is beyond it.
+    n = samples_to_settle(0.95, seen)
+    assert n is not None
+    low, high = percentile_ranks(n, P95)
+    assert low is not None
+    assert high is not None
+    below = scipy.stats.binom(n, seen)  # so many samples lie below the limit
+    settled = below.sf(high - 1) if seen > 0.95 else below.cdf(low - 1)
+    assert 0.75 <= settled <= 0.87
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 4.5, 58, 1_000, math.inf])
+def test_student_tail_and_its_inverse_agree_with_scipy(freedom: float) -> None:
+    for t in (-3.0, 0.0, 0.7, 3.7, 30.0):
+        assert student_tail(t, freedom) == pytest.approx(scipy.stats.t.sf(t, freedom), rel=1e-6, abs=1e-14)
+    for tail in (0.4, 0.025, 1e-4, 1e-6):
+        assert student_limit(tail, freedom) == pytest.approx(scipy.stats.t.isf(tail, freedom), rel=1e-6)
+
+
+@pytest.mark.parametrize("inflation", [1.5, 4.0, 10.0])
+def test_percentile_ranks_of_dependent_samples_are_those_of_fewer(inflation: float) -> None:
+    low, high = percentile_ranks(1_000, P95, inflation=inflation)
+    fewer = percentile_ranks(round(1_000 / inflation), P95)
+    assert low is not None
+    assert fewer.low is not None
+    assert low / 1_000 == pytest.approx(fewer.low / round(1_000 / inflation), abs=0.01)
+    assert (high is None) == (fewer.high is None)
+
+
+def test_percentile_ranks_of_dependent_samples_widen_with_the_dependence() -> None:
+    widths = []
+    for inflation in (1.0, 1.01, 2.0, 5.0):
+        low, high = percentile_ranks(5_000, P95, inflation=inflation)
+        assert low is not None
+        assert high is not None
+        widths.append(high - low)
+    assert widths == sorted(widths)
+    assert widths[1] - widths[0] <= 3
