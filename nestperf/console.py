@@ -43,6 +43,6 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 socket`, `7 sockets`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def plural(count: int, noun: str, many: str = "") -> str:
+    """`1 socket`, `7 sockets`; `many` where an s is not enough."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {many or noun + 's'}"

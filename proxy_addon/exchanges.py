@@ -15,6 +15,7 @@ from nestperf.capture.kinds import Fields, is_poll, kind_of
 from nestperf.capture.model import Exchange, Kind, Outcome
 from nestperf.capture.routes import route_of
 from nestperf.wire import http1
+from proxy_addon.databases import DatabaseTrack
 from proxy_addon.sockets import SocketTrack
 
 _JSONP = re.compile(r"[?&]j=")
@@ -68,6 +69,8 @@ class OpenConnection:
     asked: bool = False
     """A request began."""
     socket: SocketTrack | None = None
+    database: DatabaseTrack | None = None
+    """It leads to a database."""
 
 
 def exchange_row(

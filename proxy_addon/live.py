@@ -54,6 +54,9 @@ def counts(tally: Tally) -> str:
     parts += [f"{count:,} {outcome}" for outcome, count in tally.outcomes.items() if outcome is not Outcome.OK]
     parts.append(plural(tally.sockets, "socket"))
     parts.append(plural(sum(tally.events.values()), "event"))
+    if tally.queries:
+        parts.append(plural(tally.queries.total(), "SQL query", "SQL queries"))
+        parts += [f"{count:,} SQL {outcome}" for outcome, count in tally.queries.items() if outcome != "ok"]
     parts += [f"LOST: {count:,} {kind}" for kind, count in tally.losses.items()]
     if tally.unreachable:
         parts.append(f"{plural(tally.unreachable, 'connection')} refused by the application")
@@ -63,12 +66,14 @@ def counts(tally: Tally) -> str:
 def _table(tally: Tally, now_ns: int, stored_bytes: int) -> Group:
     head = Table.grid(padding=(0, 3))
     minutes, seconds = divmod(now_ns // 10**9, 60)
+    queries = [plural(tally.queries.total(), "SQL query", "SQL queries")] if tally.queries else []
     head.add_row(
         Text(f"recording {minutes:02d}:{seconds:02d}", style="bold red"),
         plural(tally.exchanges, "exchange"),
         Text(f"{tally.failed:,} failed", style="bold red" if tally.failed else "dim"),
         f"{tally.sockets_open:,} of {plural(tally.sockets, 'socket')} open",
         plural(sum(tally.events.values()), "event"),
+        *queries,
         Text(size(stored_bytes), style="dim"),
     )
     parts: list[Table | Text] = [head]

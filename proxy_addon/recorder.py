@@ -7,7 +7,7 @@ cannot be understood is counted, marked and kept as it came.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from nestperf.capture.clock import Clock
@@ -15,6 +15,7 @@ from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import Fields, fields_of
 from nestperf.capture.model import Client, Exchange, Outcome, Row
 from nestperf.wire import http1
+from proxy_addon.databases import DatabaseTrack, Statements
 from proxy_addon.exchanges import OpenConnection, OpenExchange, exchange_row, is_decoded_poll
 from proxy_addon.sockets import SocketTrack, new_socket
 from proxy_addon.tally import Tally
@@ -26,8 +27,20 @@ _SID = re.compile(r"[?&]sid=([^&]*)")
 class Recorder:
     """The state of one recording. Feed records; rows come out through `add`."""
 
-    def __init__(self, contents: Contents, add: Callable[[Row], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        contents: Contents,
+        add: Callable[[Row], None],
+        clock: Clock,
+        *,
+        databases: Collection[int] = (),
+        parameters: bool = False,
+    ) -> None:
+        """`databases`: indexes of the upstreams that speak PostgreSQL; `parameters`: store their queries' values."""
         self.tally = Tally()
+        self._databases = frozenset(databases)
+        self._parameters = parameters
+        self._statements = Statements(add, contents.redactor, self.tally)
         self.vault = contents.redactor.vault
         self._contents = contents
         self._add = add
@@ -47,14 +60,29 @@ class Recorder:
             if connection is not None:
                 self._bytes(connection, "client" if what is What.CLIENT_BYTES else "server", record)
         elif what is What.OPENED:
-            who = record.json()
-            self._connections[record.connection] = OpenConnection(
-                record.connection, int(who["upstream"]), str(who["client"]), opened_ns=record.stamp_ns
-            )
+            self._opened(record)
         elif what is What.LAG:
             self.tally.lag(record.cost_ns)
         elif connection is not None:
             self._connection_event(connection, record)
+
+    def _opened(self, record: Record) -> None:
+        who = record.json()
+        connection = OpenConnection(
+            record.connection, int(who["upstream"]), str(who["client"]), opened_ns=record.stamp_ns
+        )
+        if connection.upstream in self._databases:
+            connection.database = DatabaseTrack(
+                connection.number,
+                connection.upstream,
+                statements=self._statements,
+                add=self._add,
+                stamp=self._stamp,
+                tally=self.tally,
+                redactor=self._contents.redactor,
+                parameters=self._parameters,
+            )
+        self._connections[connection.number] = connection
 
     def drop(self, connection: int) -> None:
         """Give up a connection on which the recorder itself failed."""
@@ -64,6 +92,10 @@ class Recorder:
 
     def snapshot(self) -> None:
         """Rows of what is still open and has changed: a killed recording holds them as `unfinished`."""
+        if self._databases:
+            for connection in self._connections.values():
+                if connection.database is not None:
+                    connection.database.snapshot()
         for exchange in self._open.values():
             if exchange.changed:
                 exchange.changed = False
@@ -76,6 +108,8 @@ class Recorder:
         for connection in self._connections.values():
             if connection.socket is not None:
                 connection.socket.finish()
+            if connection.database is not None:
+                connection.database.closed(connection.opened_ns)
         for track in self._polled.values():
             track.finish()
         self._connections.clear()
@@ -100,6 +134,9 @@ class Recorder:
         if connection.socket is not None:
             connection.socket.receive(sender, record.payload, record.stamp_ns)
             return
+        if connection.database is not None:
+            connection.database.receive(sender, record.payload, record.stamp_ns)
+            return
         observations = connection.http.receive(sender, record.payload, record.stamp_ns)
         for observation in observations:
             _SEE[type(observation)](self, connection, observation, record.cost_ns)
@@ -107,6 +144,8 @@ class Recorder:
     def _end(self, connection: OpenConnection, sender: http1.Sender, stamp_ns: int) -> None:
         if connection.ended_first is None:
             connection.ended_first = sender
+        if connection.database is not None:
+            return
         if connection.socket is not None:
             connection.socket.end(sender, stamp_ns)
             return
@@ -117,6 +156,8 @@ class Recorder:
         self._connections.pop(connection.number, None)
         if connection.socket is not None:
             connection.socket.closed(stamp_ns)
+        if connection.database is not None:
+            connection.database.closed(stamp_ns)
         for exchange in list(connection.exchanges.values()):
             self._cut_off(exchange)
         if connection.error is not None and not connection.asked:
@@ -127,6 +168,8 @@ class Recorder:
             self._close(exchange, Outcome.UNFINISHED, reason)
         if connection.socket is not None:
             connection.socket.finish()
+        if connection.database is not None:
+            connection.database.closed(connection.opened_ns)
         self._connections.pop(connection.number, None)
 
     def _request_head(self, connection: OpenConnection, head: http1.RequestHead, cost_ns: int) -> None:

@@ -25,6 +25,7 @@ from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
 from nestperf.console import duration, plural, size
 from nestperf.errors import ExitCode, NestperfError
+from nestperf.wire.postgres import TLS
 from proxy_addon.live import LiveView, counts
 from proxy_addon.recorder import Recorder
 from proxy_addon.tap import Record, TapReader, What
@@ -54,7 +55,13 @@ class Recording:
             upstreams=tuple(Upstream(**upstream) for upstream in settings["upstreams"]),
         )
         self.writer = CaptureWriter.create(path, run, vault=vault)
-        self.recorder = Recorder(Contents(Redactor(vault), self.writer.add), self.writer.add, self.clock)
+        self.recorder = Recorder(
+            Contents(Redactor(vault), self.writer.add),
+            self.writer.add,
+            self.clock,
+            databases=[index for index, upstream in enumerate(run.upstreams) if upstream.is_database],
+            parameters=bool(settings.get("pg_parameters")),
+        )
         self.tally = self.recorder.tally
         self.state = "interrupted"
         self._disk_error = ""
@@ -124,7 +131,10 @@ class Recording:
             lines.append(f"DOUBTFUL: this machine was so busy that nestperf itself was {lag} late (p99).")
         kept = f", {plural(len(vault), 'secret')} in {self.path.name}.secrets" if (vault := self.recorder.vault) else ""
         lines.append(f"Capture: {self.path} ({size(self.stored_bytes)}){kept}")
-        if tally.exchanges or tally.sockets:
+        for reason, count in tally.opaque_databases.items():
+            remedy = " (sslmode=disable in the DATABASE_URL shows them)" if reason == TLS else ""
+            lines.append(f"The queries of {plural(count, 'database connection')} were not seen: {reason}{remedy}.")
+        if tally.exchanges or tally.sockets or tally.queries:
             lines.append(f"Next: nestperf report {self.path}   or play it back: nestperf replay {self.path}")
         else:
             lines.append("Nothing came by: open the address above in the browser instead of the application's own.")

@@ -38,6 +38,10 @@ class Tally:
         self.losses: Counter[str] = Counter()
         self.unreachable = 0
         """Connections to an upstream that refused them before anything was asked."""
+        self.queries: Counter[str] = Counter()
+        """SQL queries that are over, by outcome."""
+        self.opaque_databases: Counter[str] = Counter()
+        """Database connections that could not be read, by the reason."""
         self._ids: Counter[str] = Counter()
         self._slowest: list[Slow] = []
         self._added_ns: deque[int] = deque(maxlen=_SAMPLES)

@@ -20,6 +20,8 @@ PURE = (
     "nestperf/capture/routes.py",
     "nestperf/capture/sessions.py",
     "nestperf/capture/redaction.py",
+    "nestperf/capture/statements.py",
+    "proxy_addon/databases.py",
     "proxy_addon/exchanges.py",
     "proxy_addon/recorder.py",
     "proxy_addon/sockets.py",

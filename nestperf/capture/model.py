@@ -64,6 +64,11 @@ class Upstream(NamedTuple):
     listen: str | None = None
     """`host:port` the recorder listened on; None where nothing listened (a replay)."""
 
+    @property
+    def is_database(self) -> bool:
+        """Speaks PostgreSQL, not HTTP."""
+        return self.url.startswith("postgres://")
+
 
 class Run(NamedTuple):
     """The one row of `run`: what this capture is, and how far its numbers can be trusted."""
@@ -300,4 +305,52 @@ class Packet(NamedTuple):
     source_packet: int | None
 
 
-Row = Client | Session | Exchange | HeaderSet | Body | Socket | Frame | Packet
+class Statement(NamedTuple):
+    """A shape of SQL, stored once: what is left of a text without its values."""
+
+    id: int
+    text: str
+    """Literals and parameters as `?`."""
+    fingerprint: str
+    """16 hexadecimal digits; the same in every capture."""
+
+
+class Query(NamedTuple):
+    """One SQL statement's round trip."""
+
+    id: int
+    source: str
+    """`wire` (its bytes passed by), `server-timing` (a response header told of it), `log` (the server's log did)."""
+    connection: int | None
+    upstream: int | None
+    """Index into `Run.upstreams`."""
+    database: str
+    application: str
+    """The `application_name` of its connection."""
+    exchange_id: int | None
+    """Only where the source names it; else who owns a query is derived: `nestperf.capture.owners`."""
+    statement_id: int | None
+    protocol: str
+    """`simple`, `extended`, `prepared`, `prepare` (no Execute), `function`; empty where the source does not tell."""
+    sent_ns: int
+    """First byte of its first message."""
+    started_ns: int
+    """Not before the query ahead of it on its connection was answered. Query time = done − started."""
+    first_row_ns: int | None
+    done_ns: int | None
+    rows: int
+    """Returned, copied or affected."""
+    request_bytes: int
+    response_bytes: int
+    outcome: str
+    """`ok`, `error`, `skipped` (an earlier one of its pipeline failed), `unfinished`."""
+    sqlstate: str | None
+    transaction_state: str | None
+    """After it: `idle`, `open`, `failed`; None inside a pipeline."""
+    trace: str | None
+    """Trace and parent id of the `traceparent` in its comment."""
+    parameters: str | None
+    """JSON list of the values, redacted; None unless they were asked for."""
+
+
+Row = Client | Session | Exchange | HeaderSet | Body | Socket | Frame | Packet | Statement | Query

@@ -18,8 +18,10 @@ R = TypeVar("R", bound=tuple[Any, ...])
 class Capture:
     """One capture file, opened for reading."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, run: model.Run) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, run: model.Run, version: int) -> None:
         self.path = path
+        self.version = version
+        """Of its format."""
         self.run = run
         self._connection = connection
         self._headers: dict[int, model.Pairs] = {}
@@ -55,7 +57,7 @@ class Capture:
             raise _truncated(path, error) from error
         if not rows:
             raise CaptureEmpty(f"{path} ended before anything was stored: record again.")
-        return cls(path, connection, _run(rows[0]))
+        return cls(path, connection, _run(rows[0]), version)
 
     def close(self) -> None:
         """Close the file."""
@@ -82,22 +84,19 @@ class Capture:
 
     def count(self, row_type: type[Any]) -> int:
         """Rows of a table."""
-        table = schema.TABLES[row_type]
-        return int(self._connection.execute(f"select count(*) from {table}").fetchone()[0])  # noqa: S608
+        return int(self._fetch(f"select count(*) from {self._table(row_type)}").fetchone()[0])  # noqa: S608
 
     def columns(self, row_type: type[Any], *names: str) -> list[tuple[Any, ...]]:
         """All rows of a table by id, only the named columns: what reports turn into arrays."""
         unknown = set(names) - set(row_type._fields)
         assert not unknown, unknown
-        table = schema.TABLES[row_type]
-        return self._fetch(f"select {', '.join(names)} from {table} order by id").fetchall()  # noqa: S608
+        return self._fetch(f"select {', '.join(names)} from {self._table(row_type)} order by id").fetchall()  # noqa: S608
 
     def column_batches(self, row_type: type[Any], *names: str, size: int = 50_000) -> Iterator[list[tuple[Any, ...]]]:
         """As `columns`, `size` rows at a time: a million rows as Python objects would take half a gigabyte."""
         unknown = set(names) - set(row_type._fields)
         assert not unknown, unknown
-        table = schema.TABLES[row_type]
-        cursor = self._fetch(f"select {', '.join(names)} from {table} order by id")  # noqa: S608
+        cursor = self._fetch(f"select {', '.join(names)} from {self._table(row_type)} order by id")  # noqa: S608
         try:
             while rows := cursor.fetchmany(size):
                 yield rows
@@ -154,8 +153,23 @@ class Capture:
             return self._rows(model.Packet)
         return self._rows(model.Packet, "where socket_id = ?", socket_id)
 
-    def _rows(self, row_type: type[R], where: str = "", *values: Any) -> Iterator[R]:
+    def statements(self) -> Iterator[model.Statement]:
+        """All shapes of SQL by id."""
+        return self._rows(model.Statement)
+
+    def queries(self) -> Iterator[model.Query]:
+        """All queries by id."""
+        return self._rows(model.Query)
+
+    def _table(self, row_type: type[Any]) -> str:
+        """Where rows of a type stand: nothing, in a capture whose format did not have them."""
         table = schema.TABLES[row_type]
+        if schema.SINCE.get(table, 1) <= self.version:
+            return table
+        return f"(select {', '.join(f'null as {name}' for name in row_type._fields)} where false)"
+
+    def _rows(self, row_type: type[R], where: str = "", *values: Any) -> Iterator[R]:
+        table = self._table(row_type)
         names = ", ".join(row_type._fields)  # type: ignore[attr-defined]
         cursor = self._fetch(f"select {names} from {table} {where} order by id", *values)  # noqa: S608
         make: Callable[[Any], R] = _MAKE.get(row_type) or row_type._make  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from sqlite_utils.migrations import Migrations
 from nestperf.capture import model
 
 APPLICATION_ID = 0x4E507266  # "NPrf"
-FORMAT = 1
+FORMAT = 2
 
 TABLES: dict[type[Any], str] = {
     model.Client: "clients",
@@ -26,7 +26,11 @@ TABLES: dict[type[Any], str] = {
     model.Socket: "sockets",
     model.Frame: "frames",
     model.Packet: "packets",
+    model.Statement: "statements",
+    model.Query: "queries",
 }
+SINCE: dict[str, int] = {"statements": 2, "queries": 2}
+"""The format that brought a table, where it was not the first: older captures have none of its rows."""
 
 migrations = Migrations("nestperf")
 
@@ -219,6 +223,49 @@ def v1_the_walk(db: Database) -> None:
     )
 
 
+@migrations()
+def v2_queries(db: Database) -> None:
+    """SQL statements and their round trips."""
+    _create(db, "statements", {"id": int, "text": str, "fingerprint": str})
+    _create(
+        db,
+        "queries",
+        {
+            "id": int,
+            "source": str,
+            "connection": int,
+            "upstream": int,
+            "database": str,
+            "application": str,
+            "exchange_id": int,
+            "statement_id": int,
+            "protocol": str,
+            "sent_ns": int,
+            "started_ns": int,
+            "first_row_ns": int,
+            "done_ns": int,
+            "rows": int,
+            "request_bytes": int,
+            "response_bytes": int,
+            "outcome": str,
+            "sqlstate": str,
+            "transaction_state": str,
+            "trace": str,
+            "parameters": str,
+        },
+    )
+    db.create_view(
+        "query_times",
+        """
+        select queries.id, statements.text, fingerprint, queries.protocol, rows, outcome, sqlstate,
+               (done_ns - started_ns) / 1e6 as query_ms,
+               (first_row_ns - started_ns) / 1e6 as first_row_ms,
+               (started_ns - sent_ns) / 1e6 as waited_ms
+        from queries left join statements on statements.id = queries.statement_id
+        """,
+    )
+
+
 def _create(db: Database, name: str, columns: dict[str, type]) -> None:
     table = db[name]
     assert isinstance(table, Table)
@@ -237,6 +284,7 @@ INDEXES = (
     ("exchanges", ("route", "method")),
     ("frames", ("socket_id", "stamp_ns")),
     ("packets", ("socket_id", "stamp_ns")),
+    ("queries", ("statement_id",)),
 )
 """Built when a run ends: on the hot path they would cost more than the rows."""
 

@@ -197,6 +197,8 @@ class DatabaseOpened(NamedTuple):
 class QuerySeen(NamedTuple):
     """One SQL statement's round trip: a simple query's statement, an Execute with its Parse and Bind, a preparation."""
 
+    number: int
+    """Counted from 1 within the connection; statements of one simple query share it and differ in `part`."""
     sent_ns: int
     """First byte of the first message that belongs to it."""
     started_ns: int

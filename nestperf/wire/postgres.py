@@ -51,6 +51,7 @@ class _Query:
         "cut",
         "executed",
         "first_row_ns",
+        "number",
         "parameters",
         "parsed",
         "part",
@@ -63,7 +64,8 @@ class _Query:
         "text",
     )
 
-    def __init__(self, sent_ns: int, protocol: str) -> None:
+    def __init__(self, number: int, sent_ns: int, protocol: str) -> None:
+        self.number = number
         self.sent_ns = sent_ns
         self.protocol = protocol
         self.text: str | None = None
@@ -114,6 +116,7 @@ class PostgresDecoder:
         self._wish = ""
         """`ssl` or `gss`: the server's next byte is its answer."""
         self._asked: deque[_Asked] = deque()
+        self._begun = 0
         self._building: _Query | None = None
         """The query whose messages are coming in."""
         self._answered: _Query | None = None
@@ -149,6 +152,11 @@ class PostgresDecoder:
             self._asked.clear()
             self.opaque = True
         return out
+
+    @property
+    def waiting(self) -> bool:
+        """Some query is not answered."""
+        return bool(self._asked)
 
     def unfinished(self) -> list[PostgresObservation]:
         """The queries that are waiting for their answers, as they would be if it ended now."""
@@ -208,15 +216,19 @@ class PostgresDecoder:
                 raise OutOfStep("a start-up message of another protocol version")
         return b""
 
+    def _begin(self, message: Message, protocol: str) -> _Query:
+        self._begun += 1
+        return _Query(self._begun, message.stamp_ns, protocol)
+
     def _unit(self, message: Message, protocol: str = "prepared") -> _Query:
         """The query that this message of the extended protocol belongs to."""
         if self._building is None:
-            self._building = _Query(message.stamp_ns, protocol)
+            self._building = self._begin(message, protocol)
         self._building.request_bytes += message.size
         return self._building
 
     def _ask_query(self, message: Message) -> None:
-        query = _Query(message.stamp_ns, "simple")
+        query = self._begin(message, "simple")
         query.text, _ = _string(message.payload, 0)
         query.cut = message.size - 5 > self._max
         query.request_bytes = message.size
@@ -258,7 +270,7 @@ class PostgresDecoder:
         self._asked.append(_Asked(_Step.CLOSE, None, **{"name" if message.payload[:1] == b"S" else "portal": name}))
 
     def _ask_function(self, message: Message) -> None:
-        query = _Query(message.stamp_ns, "function")
+        query = self._begin(message, "function")
         query.request_bytes = message.size
         self._asked.append(_Asked(_Step.FUNCTION, query))
         self._building = None
@@ -504,6 +516,7 @@ class PostgresDecoder:
         transaction: str | None = None,
     ) -> QuerySeen:
         return QuerySeen(
+            number=query.number,
             sent_ns=query.sent_ns,
             started_ns=max(query.sent_ns, self._last_done_ns),
             first_row_ns=query.first_row_ns,

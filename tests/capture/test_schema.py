@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from sqlite_utils import Database
 from sqlite_utils.db import Table
 
 from nestperf.capture import model, schema
+from nestperf.capture.reader import Capture
+
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.fixture
@@ -58,3 +62,26 @@ def test_views_give_milliseconds(db: Database) -> None:
 def test_tables_are_strict(db: Database) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         db.conn.execute("insert into exchanges (id, sent_ns) values (1, 'soon')")
+
+
+def test_capture_of_the_first_format_is_read_as_it_was_written() -> None:
+    """`tests/samples/capture-format-1.db`, written by the version that had no queries."""
+    with Capture.open(SAMPLES / "capture-format-1.db") as capture:
+        assert capture.version == 1
+        capture.check()
+        rows = {row_type: capture.count(row_type) for row_type in schema.TABLES}
+        assert rows == {
+            model.Client: 3,
+            model.Session: 0,
+            model.Exchange: 23,
+            model.HeaderSet: 30,
+            model.Body: 18,
+            model.Socket: 1,
+            model.Frame: 7,
+            model.Packet: 5,
+            model.Statement: 0,
+            model.Query: 0,
+        }
+        assert {exchange.status for exchange in capture.exchanges()} == {101, 200, 401}
+        assert list(capture.queries()) == []
+        assert capture.columns(model.Query, "id", "done_ns") == []

@@ -93,6 +93,7 @@ def test_simple_query_has_its_stamps_rows_and_bytes() -> None:
     rest = (pg.done("SELECT 2"), pg.ready("T"))
     (one,) = queries(client(asked), server(*answer), server(*rest))
     assert one == QuerySeen(
+        number=1,
         sent_ns=1_000_000,
         started_ns=1_000_000,
         first_row_ns=2_000_000,

@@ -1,0 +1,162 @@
+"""One PostgreSQL connection of a recording: its queries become rows.
+
+Pure, like the recorder that owns it. Of a statement its shape is stored, once; values only where they were asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from nestperf.capture.model import Query, Row, Statement
+from nestperf.capture.redaction import Redactor
+from nestperf.capture.statements import statement_of
+from nestperf.wire.observations import Sender
+from nestperf.wire.postgres import DatabaseOpened, Opaque, PostgresDecoder, PostgresObservation, QuerySeen
+from proxy_addon.tally import Tally
+
+_BINARY = 1
+_COMPARED = re.compile(r"""(\w{1,80})"?\s*(?:=|<>|!=|[<>]=?|i?like)\s*\$([0-9]{1,5})""", re.IGNORECASE)
+_INSERTED = re.compile(r"""\binsert\s+into\s+[^\s(]+\s*\(([^()]*)\)\s*values""", re.IGNORECASE)
+_PARAMETER = re.compile(r"\$([0-9]{1,5})")
+
+
+class Statements:
+    """The shapes of SQL of one recording, each stored once."""
+
+    def __init__(self, add: Callable[[Row], None], redactor: Redactor, tally: Tally) -> None:
+        self._add = add
+        self._redactor = redactor
+        self._tally = tally
+        self._known: dict[str, int] = {}
+        """By fingerprint."""
+
+    def find(self, text: str, part: int) -> tuple[int, str | None]:
+        """The row of a statement, and the trace that its comment names."""
+        shape = statement_of(text, part)
+        known = self._known.get(shape.fingerprint)
+        if known is None:
+            known = self._known[shape.fingerprint] = self._tally.next_id("statements")
+            self._add(Statement(known, self._redactor.text(shape.text), shape.fingerprint))
+        return known, shape.trace
+
+
+class DatabaseTrack:
+    """The state of one connection to a database."""
+
+    def __init__(
+        self,
+        connection: int,
+        upstream: int,
+        *,
+        statements: Statements,
+        add: Callable[[Row], None],
+        stamp: Callable[[int], int],
+        tally: Tally,
+        redactor: Redactor,
+        parameters: bool,
+    ) -> None:
+        """`parameters`: store the values of queries, redacted."""
+        self._connection = connection
+        self._upstream = upstream
+        self._decoder = PostgresDecoder(parameters=parameters)
+        self._statements = statements
+        self._add = add
+        self._stamp = stamp
+        self._tally = tally
+        self._redactor = redactor
+        self._opened = DatabaseOpened(0, "", "", "")
+        self._open: dict[tuple[int, int], int] = {}
+        """Rows of queries that were stored while they waited for their answer, by number and part."""
+
+    def receive(self, sender: Sender, data: bytes, stamp_ns: int) -> None:
+        """The next chunk of either side."""
+        self._see(self._decoder.receive(sender, data, stamp_ns))
+
+    def closed(self, stamp_ns: int) -> None:
+        """Both sides are done with the connection."""
+        self._see(self._decoder.end(stamp_ns))
+
+    def snapshot(self) -> None:
+        """Rows of the queries that wait for their answers."""
+        if not self._decoder.waiting:
+            return
+        for query in self._decoder.unfinished():
+            if isinstance(query, QuerySeen) and (query.number, query.part) not in self._open:
+                self._open[query.number, query.part] = self._store(query)
+
+    def _see(self, seen: list[PostgresObservation]) -> None:
+        for one in seen:
+            if isinstance(one, QuerySeen):
+                self._store(one)
+                self._tally.queries[one.outcome] += 1
+            elif isinstance(one, DatabaseOpened):
+                text = self._redactor.text
+                self._opened = one._replace(database=text(one.database), application=text(one.application))
+            elif isinstance(one, Opaque):
+                self._tally.opaque_databases[one.reason] += 1
+
+    def _store(self, query: QuerySeen) -> int:
+        row_id = self._open.pop((query.number, query.part), None) or self._tally.next_id("queries")
+        statement, trace = (None, None) if query.text is None else self._statements.find(query.text, query.part)
+        stamp = self._stamp
+        self._add(
+            Query(
+                id=row_id,
+                source="wire",
+                connection=self._connection,
+                upstream=self._upstream,
+                database=self._opened.database,
+                application=self._opened.application,
+                exchange_id=None,
+                statement_id=statement,
+                protocol=query.protocol,
+                sent_ns=stamp(query.sent_ns),
+                started_ns=stamp(query.started_ns),
+                first_row_ns=None if query.first_row_ns is None else stamp(query.first_row_ns),
+                done_ns=None if query.done_ns is None else stamp(query.done_ns),
+                rows=query.rows,
+                request_bytes=query.request_bytes,
+                response_bytes=query.response_bytes,
+                outcome=query.outcome,
+                sqlstate=query.sqlstate,
+                transaction_state=query.transaction,
+                trace=trace,
+                parameters=self._values(query),
+            )
+        )
+        return row_id
+
+    def _values(self, query: QuerySeen) -> str | None:
+        if query.parameters is None:
+            return None
+        names = parameter_names(query.text or "")
+        values = [
+            self._value(names.get(number, ""), form, value)
+            for number, (form, value) in enumerate(query.parameters, start=1)
+        ]
+        return json.dumps(values)
+
+    def _value(self, name: str, form: int, value: bytes | None) -> Any:
+        """A parameter for the capture: text as a string; binary as `{"binary": text}` or `{"hex": digits}`."""
+        if value is None:
+            return None
+        text = value.decode(errors="replace")
+        if form == _BINARY and ("\ufffd" in text or "\0" in text):
+            return {"hex": value.hex()}
+        shown = json.loads(self._redactor.payload(None, json.dumps({name: text})))[name]
+        return {"binary": shown} if form == _BINARY else shown
+
+
+def parameter_names(sql: str) -> dict[int, str]:
+    """The columns that parameters are compared with or written to, as far as the text shows it: what their values may
+    be called."""
+    names = {int(number): name for name, number in _COMPARED.findall(sql)}
+    insert = _INSERTED.search(sql)
+    if insert is not None:
+        columns = [column.strip(' "') for column in insert[1].split(",")]
+        for index, number in enumerate(_PARAMETER.findall(sql, insert.end())):
+            names.setdefault(int(number), columns[index % len(columns)])
+    return names

@@ -1,0 +1,138 @@
+"""Queries of a recording: rows of a real application's connections, what is stored of them and what is not."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+
+from nestperf.capture.clock import Clock
+from nestperf.capture.contents import Contents
+from nestperf.capture.model import Query, Row, Statement
+from nestperf.capture.redaction import Redactor
+from nestperf.capture.vault import Vault
+from proxy_addon.databases import parameter_names
+from proxy_addon.recorder import Recorder
+from proxy_addon.tap import Record, What
+from tests.wire import postgres_bytes as pg
+from tests.wire.test_postgres import LOGIN, SAMPLE, Turn, client, server
+
+R = TypeVar("R", bound=Any)
+WHAT = {"client": What.CLIENT_BYTES, "server": What.SERVER_BYTES}
+
+
+def recorded(records: Iterable[Record], **options: Any) -> tuple[list[Row], Recorder]:
+    """What a recorder makes of records; not finished."""
+    rows: list[Row] = []
+    contents = Contents(Redactor(Vault.in_memory()), rows.append)
+    recorder = Recorder(contents, rows.append, Clock(0, 0), databases=(1,), **options)
+    for record in records:
+        recorder.feed(record)
+    return rows, recorder
+
+
+def connection(*turns: Turn, number: int = 1) -> Iterator[Record]:
+    """A connection to upstream 1, the login first, then a turn a millisecond."""
+    yield Record(What.OPENED, number, 0, 0, json.dumps({"client": "127.0.0.1", "upstream": 1}).encode())
+    yield Record(What.CONNECTED, number, 0, 0, b"")
+    for stamp, (sender, data) in enumerate([*LOGIN, *turns], start=-1):
+        yield Record(WHAT[sender], number, max(0, stamp) * 1_000_000, 0, data)
+
+
+def of_type(rows: Iterable[Row], row_type: type[R]) -> list[R]:
+    """The last row of each id, as the capture would hold them."""
+    last = {row.id: row for row in rows if isinstance(row, row_type)}
+    return [last[key] for key in sorted(last)]
+
+
+def test_a_real_applications_queries_are_rows() -> None:
+    records: list[Record] = []
+    with SAMPLE.open() as lines:
+        for line in map(json.loads, lines):
+            number, stamp = line["c"], round(line["t"] * 1e6)
+            if not any(record.connection == number for record in records):
+                records += list(connection(number=number))[:2]
+            if line["d"].endswith("end"):
+                records.append(Record(What.CLOSED, number, stamp, 0, b""))
+            else:
+                what = What.CLIENT_BYTES if line["d"] == ">" else What.SERVER_BYTES
+                records.append(Record(what, number, stamp, 0, line["b"].encode("latin-1")))
+    rows, recorder = recorded(records)
+    recorder.finish()
+    queries, statements = of_type(rows, Query), of_type(rows, Statement)
+    assert Counter((query.protocol, query.outcome) for query in queries) == {
+        ("extended", "ok"): 66,
+        ("simple", "ok"): 10,
+    }
+    assert {(query.database, query.application, query.upstream, query.source) for query in queries} == {
+        ("medianest", "medianest", 1, "wire")
+    }
+    assert {query.statement_id for query in queries} == {statement.id for statement in statements}
+    assert len({statement.fingerprint for statement in statements}) == len(statements) < len(queries)
+    assert recorder.tally.queries == {"ok": 76}
+    assert recorder.tally.losses == {}
+    assert all(query.parameters is None for query in queries)
+    assert not any(digest in repr(rows) for digest in ("SCRAM", "n,,n=", "a0000000-0000"))
+
+
+def test_query_that_waits_is_stored_once_as_unfinished_and_becomes_what_it_was() -> None:
+    rows, recorder = recorded(connection(client(pg.query("select 'secret' from t"))))
+    recorder.snapshot()
+    recorder.snapshot()
+    (waiting,) = [row for row in rows if isinstance(row, Query)]
+    assert (waiting.outcome, waiting.done_ns) == ("unfinished", None)
+    recorder.feed(Record(What.SERVER_BYTES, 1, 5_000_000, 0, pg.done("SELECT 1") + pg.ready()))
+    (query,) = of_type(rows, Query)
+    assert (query.id, query.outcome, query.done_ns) == (waiting.id, "ok", 5_000_000)
+    (statement,) = of_type(rows, Statement)
+    assert statement.text == "select ? from t"
+    assert recorder.tally.queries == {"ok": 1}
+
+
+def test_connection_that_ends_leaves_its_query_unfinished_and_one_that_turns_to_tls_is_counted() -> None:
+    rows, recorder = recorded(connection(client(pg.query("select 1"))))
+    recorder.feed(Record(What.CLOSED, 1, 9_000_000, 0, b""))
+    assert [query.outcome for query in of_type(rows, Query)] == ["unfinished"]
+    encrypted = list(connection(number=2))[:2]
+    encrypted.append(Record(What.CLIENT_BYTES, 2, 1, 0, pg.SSL_REQUEST))
+    encrypted.append(Record(What.SERVER_BYTES, 2, 2, 0, b"S"))
+    for record in encrypted:
+        recorder.feed(record)
+    assert recorder.tally.opaque_databases == {"the connection turned to TLS": 1}
+    assert recorder.tally.losses == {}
+
+
+def test_parameters_are_stored_only_where_they_were_asked_for_and_never_unredacted() -> None:
+    turns = (
+        client(
+            pg.parse('UPDATE "users" SET "plex_token" = $1, "name" = $2, "n" = $3, "b" = $4 WHERE "id" = $5'),
+            pg.bind(b"canary-4711-token", b"Ann", None, b"\0\1", b"text", formats=(0, 0, 0, 1, 1)),
+            pg.execute(),
+            pg.SYNC,
+        ),
+        server(pg.PARSED, pg.BOUND, pg.done("UPDATE 1"), pg.ready()),
+    )
+    rows, _ = recorded(connection(*turns))
+    assert [query.parameters for query in of_type(rows, Query)] == [None]
+    rows, _ = recorded(connection(*turns), parameters=True)
+    (query,) = of_type(rows, Query)
+    token, *others = json.loads(query.parameters or "")
+    assert token.startswith("nps_")
+    assert others == ["Ann", None, {"hex": "0001"}, {"binary": "text"}]
+    assert "4711" not in repr(rows)
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        ('SET "plex_token" = $1 WHERE ("u"."id" = $2 AND 1=1)', {1: "plex_token", 2: "id"}),
+        ('INSERT INTO "t" ("id", "token") VALUES ($1,$2), ($3,$4)', {1: "id", 2: "token", 3: "id", 4: "token"}),
+        ("select $1 where name like $2 and age >= $3", {2: "name", 3: "age"}),
+        ("select 1", {}),
+    ],
+)
+def test_parameters_are_called_what_the_text_compares_them_with(sql: str, names: dict[int, str]) -> None:
+    assert parameter_names(sql) == names
