@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reports.samples import Codes, Samples
+from reports.columns import Codes
+from reports.samples import Samples
 
 WINDOW_NS = 5_000_000_000
 """How far the last receipt may be behind the first: well over the second that is promised, so that a late one counts

@@ -2,133 +2,49 @@
 
 It knows what can be written, never what was measured. The grammar, spaces between words being free:
 
-    expression = measure comparison limit [ "per" duration ]
-    measure    = times "(" duration-of ")" | "rate" "(" share ")" | "count" "(" counted ")" | "reach" "(" event ")"
-    times      = "p" NUMBER | "max" | "min" | "avg"            ; p95, p99.9: nearest rank
-    duration-of = "latency" | "service_time" | "response_time" | "ttfb" | "send_lag" | "session_time"
-               | "connect_time" | "query_time" | "delivery" "(" event ")" | "gap" "(" event ")"
-    share      = "failed" | "refused" | "limited" | "aborted" | "lost"      ; lost: of sockets, the others of exchanges
-    counted    = "exchanges" | "users" | "sessions" | "sockets" | "events" | share
-    event      = NAME | STRING                                 ; a Socket.IO event, `*` and `?` as in file names
-    comparison = "<" | "<=" | ">" | ">=" | "=="                ; "==" not after a duration
-    limit      = duration | NUMBER "%" | NUMBER                ; of a time, of a share, of a count
-    duration   = NUMBER ( "ns" | "us" | "µs" | "ms" | "s" | "m" )          ; m: minutes
+    expression = times order ( duration | relative )
+               | shares order ( NUMBER "%" | relative ) | shares "==" ( "0%" | "100%" )
+               | "count" "(" counted ")" ( order ( NUMBER | relative ) | "==" NUMBER )
+               | "count" "(" windowed ")" ( order ( NUMBER | relative ) | "==" NUMBER ) "per" WINDOW
+    times      = statistic [ "(" time ")" ]                ; alone: of latency, so p95 means p95(latency)
+    statistic  = PERCENTILE | "max" | "min" | "avg"        ; p50, p95, p99.9: nearest rank
+    time       = "latency" | "service_time" | "response_time" | "ttfb" | "send_lag" | "connect_time"
+               | "session_time" | "query_time" | "delivery" "(" event ")" | "gap" "(" event ")"
+    shares     = "rate" "(" share ")" | "reach" "(" event ")"
+    share      = "failed" | "refused" | "limited" | "aborted" | "lost"
+    counted    = windowed | "users" | share
+    windowed   = "exchanges" | "sessions" | "sockets" | "events"
+    event      = NAME | STRING                             ; a Socket.IO event; * and ? as in file names
+    order      = "<" | "<=" | ">" | ">="
+    relative   = [ NUMBER "*" ] "baseline"                 ; the same measure of the runs given as baseline
+    duration   = NUMBER unit
+    unit       = "ns" | "us" | "µs" | "ms" | "s" | "m"     ; m: minutes. WINDOW: a duration from 1ms on
 """
 
 from __future__ import annotations
 
-import enum
+import difflib
 import json
-import operator
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
 
 from nestperf.errors import UsageError
+from reports.expressions import (
+    COUNTED,
+    DIMENSIONS,
+    DURATIONS,
+    OF_AN_EVENT,
+    PER_WINDOW,
+    SHARES,
+    UNITS_NS,
+    Comparison,
+    Dimension,
+    Expression,
+    Statistic,
+)
 
-
-class Statistic(enum.StrEnum):
-    """What is taken of the samples."""
-
-    PERCENTILE = "percentile"
-    MAX = "max"
-    MIN = "min"
-    AVG = "avg"
-    RATE = "rate"
-    COUNT = "count"
-    REACH = "reach"
-
-
-class Dimension(enum.StrEnum):
-    """What a measured value and its limit are numbers of."""
-
-    TIME = "time"
-    """Nanoseconds."""
-    SHARE = "share"
-    """0 to 1."""
-    NUMBER = "number"
-
-
-class Comparison(enum.StrEnum):
-    """How the measured value must stand to the limit."""
-
-    LESS = "<"
-    AT_MOST = "<="
-    MORE = ">"
-    AT_LEAST = ">="
-    EQUAL = "=="
-
-    def holds(self, value: Fraction | int | float, limit: Fraction) -> bool:
-        """Whether `value` keeps the limit."""
-        return bool(_OPERATORS[self](value, limit))
-
-    @property
-    def is_upper(self) -> bool:
-        """Whether smaller is better."""
-        return self in (Comparison.LESS, Comparison.AT_MOST)
-
-
-_OPERATORS: dict[Comparison, Callable[[Any, Any], bool]] = {
-    Comparison.LESS: operator.lt,
-    Comparison.AT_MOST: operator.le,
-    Comparison.MORE: operator.gt,
-    Comparison.AT_LEAST: operator.ge,
-    Comparison.EQUAL: operator.eq,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expression:
-    """One parsed threshold. Numbers are exact: 1 failure in 100 is not less than `1%`."""
-
-    text: str
-    statistic: Statistic
-    percentile: Fraction | None = None
-    """0 to 1, of a percentile."""
-    quantity: str
-    """`latency`, `failed`, `exchanges`, ...; empty for reach."""
-    event: str | None = None
-    """The event of reach, delivery and gap."""
-    comparison: Comparison
-    limit: Fraction
-    """Nanoseconds, 0 to 1, or a plain number: see `dimension`."""
-    per_ns: int | None = None
-    """The window of a count, nanoseconds."""
-
-    @property
-    def dimension(self) -> Dimension:
-        """What `limit` is a number of."""
-        return _DIMENSIONS[self.statistic]
-
-
-_DIMENSIONS = {
-    Statistic.PERCENTILE: Dimension.TIME,
-    Statistic.MAX: Dimension.TIME,
-    Statistic.MIN: Dimension.TIME,
-    Statistic.AVG: Dimension.TIME,
-    Statistic.RATE: Dimension.SHARE,
-    Statistic.REACH: Dimension.SHARE,
-    Statistic.COUNT: Dimension.NUMBER,
-}
-
-DURATIONS = ("latency", "service_time", "response_time", "ttfb", "send_lag", "session_time", "connect_time",
-             "query_time", "delivery", "gap")  # fmt: skip
-SHARES = ("failed", "refused", "limited", "aborted", "lost")
-COUNTED = ("exchanges", "users", "sessions", "sockets", "events", *SHARES)
-_OF_AN_EVENT = frozenset({"delivery", "gap"})
-_PER_WINDOW = frozenset({"exchanges", "sessions", "sockets", "events"})
-
-UNITS_NS = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,  # the micro sign
-    "μs": 1_000,  # the Greek letter that looks the same
-    "ms": 1_000_000,
-    "s": 1_000_000_000,
-    "m": 60_000_000_000,
-}
+__all__ = ["Comparison", "Dimension", "Expression", "ExpressionRefused", "Statistic", "meant", "parse_expression"]
 
 
 class ExpressionRefused(UsageError):
@@ -152,11 +68,15 @@ _TOKEN = re.compile(
     | (?P<number>[0-9]+(?:\.[0-9]+)?)
     | (?P<word>[^\W\d]\w*)
     | (?P<comparison><=|>=|==|<|>)
-    | (?P<mark>[()%])
+    | (?P<mark>[()%*×])
     )""",
     re.VERBOSE,
 )
+_PERCENTILE = re.compile(r"p[0-9]+(?:\.[0-9]+)?")
 _MAX_DIGITS = 18
+_STATISTICS = ("max", "min", "avg", "rate", "count", "reach")
+_SYNONYMS = {"median": "p50", "med": "p50", "mean": "avg", "average": "avg", "mismatch": "failed", "errors": "failed",
+             "requests": "exchanges", "duration": "service_time"}  # fmt: skip
 _EVENT = re.compile(r'\s*(?P<quoted>"(?:[^"\\]|\\.)*")|\s*(?P<bare>[^\s()"][^()"]*?)(?=\s*(?:\)|$))')
 
 
@@ -167,6 +87,17 @@ def parse_expression(text: str) -> Expression:
         ExpressionRefused: it is not of the grammar; the caret stands under the first place that is wrong.
     """
     return _Parser(text).expression()
+
+
+def meant(word: object, known: Iterable[str]) -> str:
+    """`: did you mean latency?` where one of the known words is near enough; else nothing."""
+    if not isinstance(word, str):
+        return ""
+    known = tuple(known)
+    near = difflib.get_close_matches(_SYNONYMS.get(word.lower(), word), known, 1) or difflib.get_close_matches(
+        word.lower(), known, 1
+    )
+    return f": did you mean {near[0]}?" if near else ""
 
 
 class _Parser:
@@ -192,10 +123,17 @@ class _Parser:
         self.end = match.end()
         return match[match.lastgroup]
 
+    def take_mark(self, mark: str) -> bool:
+        """Whether this mark came next; if not, nothing is taken."""
+        before = self.end
+        if self.take("mark") == mark:
+            return True
+        self.end = before
+        return False
+
     def need_mark(self, mark: str, after: str) -> None:
-        column = self.column
-        if self.take("mark") != mark:
-            raise self.refuse(f"expected `{mark}` after `{after}`", column)
+        if not self.take_mark(mark):
+            raise self.refuse(f"expected `{mark}` after `{after}`")
 
     def number(self, digits: str | None, column: int, expected: str = "a number") -> Fraction:
         if digits is None:
@@ -207,11 +145,15 @@ class _Parser:
     def expression(self) -> Expression:
         begin = self.column
         statistic, percentile = self.statistic()
-        self.need_mark("(", self.text[begin : self.end])
-        quantity, event = self.measured(statistic)
-        self.need_mark(")", self.text[begin : self.end])
-        comparison = self.comparison(_DIMENSIONS[statistic])
-        limit = self.limit(_DIMENSIONS[statistic], comparison)
+        quantity, event = "latency", None
+        dimension = DIMENSIONS[statistic]
+        if self.take_mark("("):
+            quantity, event = self.measured(statistic)
+            self.need_mark(")", self.text[begin : self.end])
+        elif dimension is not Dimension.TIME:
+            raise self.refuse(f"expected `(` after `{self.text[begin : self.end]}`")
+        comparison = self.comparison(dimension)
+        limit, of_baseline = self.limit(dimension, comparison)
         per_ns = self.window(quantity)
         if self.column < len(self.text):
             raise self.refuse("expected nothing more")
@@ -223,19 +165,21 @@ class _Parser:
             event=event,
             comparison=comparison,
             limit=limit,
+            of_baseline=of_baseline,
             per_ns=per_ns,
         )
 
     def statistic(self) -> tuple[Statistic, Fraction | None]:
         column = self.column
         word = self.take("percentile", "word")
-        if word is not None and word[0] == "p" and word[1:2].isdigit():
+        if word is not None and _PERCENTILE.fullmatch(word):
             percent = self.number(word[1:], column)
             if not 0 < percent < 100:
                 raise self.refuse("a percentile lies between p0 and p100, both excluded; use min or max", column)
             return Statistic.PERCENTILE, percent / 100
-        if word not in {"max", "min", "avg", "rate", "count", "reach"}:
-            raise self.refuse("expected p95 (or another percentile), max, min, avg, rate, count or reach", column)
+        if word not in _STATISTICS:
+            expected = "expected p95 (or another percentile), max, min, avg, rate, count or reach"
+            raise self.refuse(expected + meant(word, (*_STATISTICS, "p50", "p95", "p99")), column)
         return Statistic(word), None
 
     def measured(self, statistic: Statistic) -> tuple[str, str | None]:
@@ -246,8 +190,8 @@ class _Parser:
         column = self.column
         word = self.take("word")
         if word not in known:
-            raise self.refuse(f"expected one of {', '.join(known)}", column)
-        if word not in _OF_AN_EVENT:
+            raise self.refuse(f"expected one of {', '.join(known)}{meant(word, known)}", column)
+        if word not in OF_AN_EVENT:
             return word, None
         self.need_mark("(", word)
         event = self.event()
@@ -278,27 +222,49 @@ class _Parser:
             raise self.refuse("two durations are never equal: use <, <=, > or >=", column)
         return Comparison(sign)
 
-    def limit(self, dimension: Dimension, comparison: Comparison) -> Fraction:
+    def limit(self, dimension: Dimension, comparison: Comparison) -> tuple[Fraction, bool]:
+        """The limit, and whether it is a factor of the baseline's."""
         column = self.column
+        if (factor := self.factor()) is not None:
+            if comparison is Comparison.EQUAL:
+                raise self.refuse("nothing equals its baseline: use <, <=, > or >=", column)
+            return factor, True
         if dimension is Dimension.TIME:
-            return self.duration()
-        number = self.number(self.take("number"), column)
-        percent = self.take("mark") == "%"
+            return self.duration(), False
+        number = self.number(self.take("number"), column, "a number, or `1.2 * baseline`")
+        percent = self.take_mark("%")
         if dimension is Dimension.NUMBER:
             if percent:
                 raise self.refuse("a count is compared with a plain number", self.end - 1)
-            return number
+            return number, False
         if not percent:
             raise self.refuse("a share is compared with a percentage, such as 1%", column)
         if number > 100:
             raise self.refuse("a share is at most 100%", column)
         if comparison is Comparison.EQUAL and number not in (0, 100):
             raise self.refuse("a share can only be required to equal 0% or 100%", column)
-        return number / 100
+        return number / 100, False
+
+    def factor(self) -> Fraction | None:
+        """The number before `* baseline`, 1 where there is none; None where the limit is no baseline's."""
+        before, column = self.end, self.column
+        digits = self.take("number")
+        if digits is None or self.take_mark("*") or self.take_mark("×"):
+            word_column = self.column
+            word = self.take("word")
+            if word == "baseline":
+                factor = self.number(digits or "1", column)
+                if factor <= 0:
+                    raise self.refuse("a factor of the baseline is more than 0", column)
+                return factor
+            if digits is not None:
+                raise self.refuse("expected `baseline`", word_column)
+        self.end = before
+        return None
 
     def duration(self) -> Fraction:
         column = self.column
-        number = self.number(self.take("number"), column, "a time, such as 1s or 500ms")
+        number = self.number(self.take("number"), column, "a time, such as 1s or 500ms, or `1.2 * baseline`")
         unit_column = self.column
         unit = self.take("word")
         if unit not in UNITS_NS:
@@ -312,8 +278,8 @@ class _Parser:
             return None
         if word != "per":
             raise self.refuse("expected nothing more, or `per 1m`", column)
-        if quantity not in _PER_WINDOW:
-            raise self.refuse(f"only a count of {', '.join(sorted(_PER_WINDOW))} can be per time", column)
+        if quantity not in PER_WINDOW:
+            raise self.refuse(f"only a count of {', '.join(sorted(PER_WINDOW))} can be per time", column)
         duration_column = self.column
         window = self.duration()
         if window < 1_000_000:

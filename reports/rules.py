@@ -10,11 +10,13 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from math import isinf
+from typing import Any, NamedTuple
 
-from nestperf.percentiles import Ordered, rank_of
+from nestperf.percentiles import Ordered
 from reports import statistics
-from reports.grammar import Comparison, Expression, Statistic
+from reports.estimates import Durations, Estimate, difference, estimate_share, estimate_times
+from reports.expressions import Comparison, Expression, Statistic
 from reports.statistics import MIN_SAMPLES
 from reports.thresholds import Threshold
 
@@ -46,6 +48,12 @@ class Why(enum.StrEnum):
     STRADDLES = "straddles"
     """The limit lies inside the interval."""
     NOTHING_SELECTED = "nothing_selected"
+    NOT_RECORDED = "not_recorded"
+    """It is about something that this capture cannot hold."""
+    NO_BASELINE = "no_baseline"
+    """It is relative to a baseline, and there is none."""
+    NOT_IN_BASELINE = "not_in_baseline"
+    """There is a baseline, and nothing of it is selected."""
     LOAD_NOT_PUT_ON = "load_not_put_on"
     """The run asked for less than the promise is about."""
     RUN_TOO_SHORT = "run_too_short"
@@ -54,6 +62,27 @@ class Why(enum.StrEnum):
     """The threshold does not apply to this kind of run."""
     BY_HAND = "by_hand"
     """A promise about load, and one person recorded."""
+
+
+class Absent(enum.StrEnum):
+    """What a capture does not hold at all."""
+
+    QUERIES = "queries"
+    MARKS = "marks"
+    INTENDED_TIMES = "intended_times"
+    """Recordings have none: nobody knows when a person wanted to click."""
+    SESSIONS = "sessions"
+    SOCKETS = "sockets"
+    BROADCASTS = "broadcasts"
+
+
+class Unmatched(NamedTuple):
+    """A key of a threshold that by itself selects nothing."""
+
+    key: str
+    wanted: tuple[str, ...]
+    nearest: str | None
+    """The captured name that resembles it most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,60 +110,69 @@ class Judged:
     """About how many more would settle an inconclusive one."""
     asked: float | None = None
     """The load that the run asked for, where it was less than the promise is about."""
-
-
-class Durations(Protocol):
-    """What `reports.samples.Times` gives."""
-
-    @property
-    def ordered(self) -> Ordered:
-        """Nanoseconds, ascending."""
-
-    @property
-    def failed(self) -> int:
-        """How many have no duration because they failed."""
+    baseline: float | None = None
+    """What the same measure came to in the baseline; None where it fell among those that failed."""
+    baseline_n: int = 0
+    absent: Absent | None = None
+    """Where nothing was recorded of it."""
+    unmatched: Unmatched | None = None
+    """Where nothing was selected because of one key."""
 
 
 def judge_times(threshold: Threshold, times: Durations) -> Judged:
     """Judge a percentile, maximum, minimum or average of durations."""
     expression = threshold.expression
-    upper = expression.comparison.is_upper
-    failed = times.failed if upper and expression.statistic in (Statistic.PERCENTILE, Statistic.MAX) else 0
-    n = len(times.ordered) + failed
-    if n == 0:
+    estimate = estimate_times(expression, times)
+    if estimate is None:
         return Judged(threshold=threshold, verdict=Verdict.NOT_MEASURED, why=Why.NOTHING_SELECTED)
-    judge = {Statistic.PERCENTILE: _judge_percentile, Statistic.AVG: _judge_average}.get(
-        expression.statistic, _judge_extreme
-    )
-    return judge(threshold, times.ordered, failed)
-
-
-def _judge_percentile(threshold: Threshold, ordered: Ordered, failed: int) -> Judged:
-    expression = threshold.expression
+    keeping = _keeping(expression, times.ordered)
+    if expression.statistic in (Statistic.MAX, Statistic.MIN):
+        return _judge_extreme(threshold, estimate, keeping)
+    n, near, far = estimate.n, *_sides(expression, estimate)
     share = expression.percentile
-    assert share is not None
-    n = len(ordered) + failed
-    ranks = statistics.percentile_ranks(n, share)
-    measured, low, high = (_value(ordered, rank) for rank in (rank_of(n, share), ranks.low, ranks.high))
-    keeping = _keeping(expression, ordered)
-    sides = [None if rank is None else _keeps(expression, ordered, rank) for rank in ranks]
-    near, far = sides if expression.comparison.is_upper else sides[::-1]
+    if share is None:
+        verdict, why = _two_sided(n, near, far, every=False)
+        more = _missing(n) if why is Why.TOO_FEW else None
+        return _judged(threshold, estimate, verdict, why, breaking=n - keeping, more_samples=more)
     verdict, why = _two_sided(n, near, far, every=keeping == n)
     bound = share if expression.comparison.is_upper else 1 - share
     seen = keeping / n if expression.comparison.is_upper else 1 - keeping / n
+    return _judged(
+        threshold,
+        estimate,
+        verdict,
+        why,
+        breaking=n - keeping,
+        confidence=statistics.confidence_of_all(n, bound) if why is Why.EVERY_SAMPLE else None,
+        more_samples=_more(verdict, why, n, float(share), seen),
+    )
+
+
+def _judged(threshold: Threshold, estimate: Estimate, verdict: Verdict, why: Why, **rest: Any) -> Judged:
+    """A verdict with an estimate's numbers; ends among the failed are no bounds."""
+    value, low, high = (
+        None if end is None or isinf(end) else end for end in (estimate.value, estimate.low, estimate.high)
+    )
     return Judged(
         threshold=threshold,
         verdict=verdict,
         why=why,
-        n=n,
-        failed=failed,
-        breaking=n - keeping,
-        measured=measured,
+        n=estimate.n,
+        failed=estimate.failed,
+        measured=value,
         low=low,
         high=high,
-        confidence=statistics.confidence_of_all(n, bound) if why is Why.EVERY_SAMPLE else None,
-        more_samples=_more(verdict, why, n, float(share), seen),
+        **rest,
     )
+
+
+def _sides(expression: Expression, estimate: Estimate) -> tuple[bool | None, bool | None]:
+    """Whether the better and the worse end of the interval keep the limit; None where nothing bounds it there."""
+    low, high = (
+        None if end is None else _holds(expression, int(end) if float(end).is_integer() else end)
+        for end in (estimate.low, estimate.high)
+    )
+    return (low, high) if expression.comparison.is_upper else (high, low)
 
 
 def _two_sided(n: int, near: bool | None, far: bool | None, *, every: bool) -> tuple[Verdict, Why]:
@@ -151,13 +189,10 @@ def _two_sided(n: int, near: bool | None, far: bool | None, *, every: bool) -> t
     return Verdict.INCONCLUSIVE, Why.STRADDLES
 
 
-def _judge_extreme(threshold: Threshold, ordered: Ordered, failed: int) -> Judged:
+def _judge_extreme(threshold: Threshold, estimate: Estimate, keeping: int) -> Judged:
     """A maximum or minimum is a statement about every sample, or about one."""
-    expression = threshold.expression
-    n = len(ordered) + failed
+    expression, n = threshold.expression, estimate.n
     largest = expression.statistic is Statistic.MAX
-    measured = None if largest and failed else int(ordered[-1 if largest else 0])
-    keeping = _keeping(expression, ordered)
     if largest is not expression.comparison.is_upper:  # that some sample is so long, or so short
         verdict, why = (Verdict.PASS if keeping else Verdict.FAIL), Why.EXACT
     elif keeping < n:
@@ -166,69 +201,72 @@ def _judge_extreme(threshold: Threshold, ordered: Ordered, failed: int) -> Judge
         verdict, why = Verdict.INCONCLUSIVE, Why.TOO_FEW
     else:
         verdict, why = Verdict.PASS, Why.EVERY_SAMPLE
-    return Judged(
-        threshold=threshold,
-        verdict=verdict,
-        why=why,
-        n=n,
-        failed=failed,
-        breaking=n - keeping,
-        measured=measured,
-        more_samples=MIN_SAMPLES - n if why is Why.TOO_FEW else None,
-    )
+    more = _missing(n) if why is Why.TOO_FEW else None
+    return _judged(threshold, estimate, verdict, why, breaking=n - keeping, more_samples=more)
 
 
-def _judge_average(threshold: Threshold, ordered: Ordered, failed: int) -> Judged:
-    """An average of those that have a duration."""
-    n = len(ordered)
+def judge_relative(threshold: Threshold, new: Estimate | None, old: Estimate | None) -> Judged:
+    """Judge a measure by the same measure of the baseline: the interval of their difference must lie on one side.
+
+    Extremes and counts have no interval: their numbers are compared as they are.
+    """
+    if new is None:
+        return Judged(threshold=threshold, verdict=Verdict.NOT_MEASURED, why=Why.NOTHING_SELECTED)
+    if old is None:
+        return _judged(threshold, new, Verdict.NOT_MEASURED, Why.NOT_IN_BASELINE)
     expression = threshold.expression
-    values = [int(value) for value in ordered]
-    mean = Fraction(sum(values), n)
-    deviation = (sum((value - float(mean)) ** 2 for value in values) / (n - 1)) ** 0.5 if n > 1 else 0.0
-    low, high = statistics.mean_interval(float(mean), deviation, n)
-    sides = [None if end is None else _holds(expression, end) for end in (low, high)]
-    near, far = sides if expression.comparison.is_upper else sides[::-1]
-    verdict, why = _two_sided(n, near, far, every=False)
-    return Judged(
-        threshold=threshold,
-        verdict=verdict,
-        why=why,
-        n=n,
-        breaking=n - _keeping(expression, ordered),
-        measured=float(mean),
-        low=low,
-        high=high,
-        more_samples=MIN_SAMPLES - n if why is Why.TOO_FEW else None,
+    n = min(new.n, old.n)
+    if expression.statistic in (Statistic.MAX, Statistic.MIN, Statistic.COUNT):
+        verdict, why = (Verdict.PASS if _keeps_factor(new.value, expression, old.value) else Verdict.FAIL), Why.EXACT
+        if expression.statistic is not Statistic.COUNT and n < MIN_SAMPLES:
+            verdict, why = Verdict.INCONCLUSIVE, Why.TOO_FEW
+    else:
+        ends = difference(new, old, float(expression.limit))
+        sides = [None if end is None else expression.comparison.holds(end, Fraction(0)) for end in ends]
+        near, far = sides if expression.comparison.is_upper else sides[::-1]
+        verdict, why = _two_sided(n, near, far, every=False)
+    if verdict is Verdict.FAIL:
+        verdict = Verdict.REGRESSION
+    more = _missing(n) if why is Why.TOO_FEW else None
+    return _judged(
+        threshold,
+        new,
+        verdict,
+        why,
+        more_samples=more,
+        baseline=None if isinf(old.value) else old.value,
+        baseline_n=old.n,
     )
+
+
+def _keeps_factor(value: float, expression: Expression, baseline: float) -> bool:
+    if isinf(baseline):
+        return expression.comparison.is_upper
+    return expression.comparison.holds(value, Fraction(baseline) * expression.limit)
 
 
 def judge_share(threshold: Threshold, hits: int, n: int) -> Judged:
     """Judge a rate or reach: `hits` of `n` samples count."""
-    if n == 0:
+    estimate = estimate_share(hits, n)
+    if estimate is None:
         return Judged(threshold=threshold, verdict=Verdict.NOT_MEASURED, why=Why.NOTHING_SELECTED)
     expression = threshold.expression
     limit = expression.limit
     upper = expression.comparison.is_upper or (expression.comparison is Comparison.EQUAL and limit == 0)
     breaking = hits if upper else n - hits
-    low, high = statistics.share_interval(hits, n)
     confidence = None
     if limit == (0 if upper else 1) or expression.comparison is Comparison.EQUAL:
         verdict, why = _judge_all_or_nothing(expression, hits, n)
     else:
-        sides = [_holds(expression, end) for end in (low, high)]
-        near, far = sides if upper else sides[::-1]
-        verdict, why = _two_sided(n, near, far, every=breaking == 0)
+        verdict, why = _two_sided(n, *_sides(expression, estimate), every=breaking == 0)
         if why is Why.EVERY_SAMPLE:
             confidence = statistics.confidence_of_all(n, 1 - limit if upper else limit)
-    return Judged(
-        threshold=threshold,
-        verdict=verdict,
-        why=why,
-        n=n,
+    return _judged(
+        threshold,
+        estimate,
+        verdict,
+        why,
         breaking=breaking,
-        measured=hits / n,
-        low=low,
-        high=high,
         confidence=confidence,
         more_samples=_more(verdict, why, n, float(limit), hits / n),
     )
@@ -251,11 +289,6 @@ def _holds(expression: Expression, value: float | Fraction) -> bool:
     return expression.comparison.holds(value, expression.limit)
 
 
-def _keeps(expression: Expression, ordered: Ordered, rank: int) -> bool:
-    """Whether the sample of a rank keeps the limit; one that failed is beyond every upper limit."""
-    return rank <= len(ordered) and _holds(expression, int(ordered[rank - 1]))
-
-
 def _keeping(expression: Expression, ordered: Ordered) -> int:
     """How many samples keep the limit; a search, since they are sorted."""
     first, last = 0, len(ordered)
@@ -269,15 +302,14 @@ def _keeping(expression: Expression, ordered: Ordered) -> int:
     return first if upper else len(ordered) - first
 
 
-def _value(ordered: Ordered, rank: int | None) -> float | None:
-    """The sample of a rank; None where there is none because it failed."""
-    return None if rank is None or rank > len(ordered) else int(ordered[rank - 1])
+def _missing(n: int) -> int:
+    return MIN_SAMPLES - n
 
 
 def _more(verdict: Verdict, why: Why, n: int, share: float, seen: float) -> int | None:
     if verdict is not Verdict.INCONCLUSIVE:
         return None
     if why is Why.TOO_FEW:
-        return MIN_SAMPLES - n
+        return _missing(n)
     total = statistics.samples_to_settle(share, seen)
     return None if total is None else max(1, total - n)

@@ -6,7 +6,6 @@ in them. Strings are codes into their distinct values. Nothing here judges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,11 +15,8 @@ from numpy.typing import NDArray
 from nestperf.capture import model
 from nestperf.capture.model import FAILED, Kind, Outcome
 from nestperf.capture.reader import Capture
+from reports.columns import Codes, Labels, Mask, Stamps, read_columns
 from reports.thresholds import Selector, matches_any
-
-Stamps = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Codes = NDArray[np.int64]
 
 ANSWERED = frozenset({Outcome.OK, Outcome.REFUSED})
 """The outcomes whose time is a latency: an error that came fast must not flatter, a 429 measures the limiter."""
@@ -28,27 +24,6 @@ COUNTED = FAILED | ANSWERED | {Outcome.LIMITED}
 """What a share is a share of: neither what the browser gave up, nor what was cut or never sent."""
 TIMED = frozenset({Kind.CALL, Kind.PAGE, Kind.ASSET, Kind.PREFLIGHT, Kind.STREAM})
 """The kinds that have a latency: a poll lasts as long as nothing happens, an upgrade as long as its socket."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Labels:
-    """A column of few distinct strings."""
-
-    codes: Codes
-    names: tuple[str, ...]
-
-    def where(self, holds: Callable[[str], bool]) -> Mask:
-        """The rows whose string `holds`."""
-        kept = np.fromiter(map(holds, self.names), dtype=bool, count=len(self.names))
-        return kept[self.codes] if len(self.names) else np.zeros(len(self.codes), dtype=bool)
-
-    def among(self, *names: str) -> Mask:
-        """The rows whose string is one of `names`."""
-        return self.where(frozenset(names).__contains__)
-
-    def pick(self, rows: Mask | Codes) -> Labels:
-        """Some rows of the column."""
-        return Labels(codes=self.codes[rows], names=self.names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,6 +35,7 @@ class Exchanges:
     client: Stamps
     kind: Labels
     server_call: Mask
+    upstream: Codes
     method: Labels
     route: Labels
     status: Stamps
@@ -183,14 +159,61 @@ class Samples:
             mask &= x.method.where(lambda method: method.upper() in selector.method)
         if selector.status:
             mask &= _has_status(x.status, selector.status)
+        if selector.mark:
+            mask &= False  # no capture holds marks yet
         if selector.identity:
-            mask &= self._has_identity(selector.identity)
+            sessions, clients = self._of_identity(selector.identity)
+            mask &= np.isin(x.session, list(sessions)) | np.isin(x.client, list(clients))
+        if selector.upstream:
+            mask &= np.isin(x.upstream, list(self._upstreams(selector.upstream)))
         return mask
 
-    def _has_identity(self, patterns: tuple[str, ...]) -> Mask:
-        sessions = [i for i, name in self.identities.of_session.items() if matches_any(name, patterns)]
-        clients = [i for i, name in self.identities.of_client.items() if matches_any(name, patterns)]
-        return np.isin(self.exchanges.session, sessions) | np.isin(self.exchanges.client, clients)
+    def select_sockets(self, selector: Selector) -> tuple[model.Socket, ...]:
+        """The sockets of the selected identities and upstreams."""
+        chosen = self.sockets
+        if selector.identity:
+            sessions, clients = self._of_identity(selector.identity)
+            chosen = tuple(s for s in chosen if s.session_id in sessions or s.client_id in clients)
+        if selector.upstream:
+            upstreams = self._upstreams(selector.upstream)
+            chosen = tuple(s for s in chosen if s.upstream in upstreams)
+        return chosen
+
+    def select_packets(self, selector: Selector) -> Mask:
+        """The packets of the selected events and namespaces on the selected sockets."""
+        p = self.packets
+        mask = np.ones(len(p), dtype=bool)
+        if selector.event:
+            mask &= p.event.where(lambda event: matches_any(event, selector.event))
+        if selector.namespace:
+            mask &= p.namespace.where(lambda namespace: matches_any(namespace or "/", selector.namespace))
+        if selector.identity or selector.upstream:
+            mask &= np.isin(p.socket, [s.id for s in self.select_sockets(selector)])
+        return mask
+
+    def select_sessions(self, selector: Selector) -> frozenset[int]:
+        """The ids of the sessions of the selected identities."""
+        chosen = self._of_identity(selector.identity)[0] if selector.identity else self.identities.of_session
+        return frozenset(chosen)
+
+    @property
+    def upstream_names(self) -> list[tuple[str, ...]]:
+        """What each upstream can be called: its URL, and host and port alone."""
+        return [(upstream.url, upstream.url.partition("://")[2]) for upstream in self.run.upstreams]
+
+    def _upstreams(self, patterns: tuple[str, ...]) -> frozenset[int]:
+        return frozenset(
+            place
+            for place, names in enumerate(self.upstream_names)
+            if any(matches_any(name, patterns) for name in names)
+        )
+
+    def _of_identity(self, patterns: tuple[str, ...]) -> tuple[frozenset[int], frozenset[int]]:
+        """Sessions and clients of the identities that match."""
+        of_session, of_client = (
+            frozenset(i for i, name in names.items() if matches_any(name, patterns)) for names in self.identities
+        )
+        return of_session, of_client
 
     def durations(self, quantity: str) -> Stamps:
         """One duration an exchange, NaN where it has none: `latency`, `service_time`, `ttfb`, `send_lag`, ...
@@ -235,50 +258,16 @@ def _has_status(status: Stamps, wanted: tuple[str, ...]) -> Mask:
     return mask
 
 
-class _Labelling:
-    """Gives equal strings equal codes, over many batches."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, int] = {}
-        self.codes: list[Codes] = []
-
-    def extend(self, values: tuple[str | None, ...]) -> None:
-        known = self.known
-        codes = [known.setdefault(value or "", len(known)) for value in values]
-        self.codes.append(np.array(codes, dtype=np.int64))
-
-    def labels(self) -> Labels:
-        return Labels(codes=_joined(self.codes, np.int64), names=tuple(self.known))
-
-
-def _joined(parts: list[Any], dtype: Any) -> Any:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)
-
-
-def _columns(batches: Iterator[list[tuple[Any, ...]]], texts: frozenset[int], width: int) -> list[Any]:
-    """Each column as `Labels` where it is one of `texts`, else as float64 with NaN for NULL."""
-    labelled = {place: _Labelling() for place in texts}
-    numbers: dict[int, list[Any]] = {place: [] for place in range(width) if place not in texts}
-    for rows in batches:
-        for place, values in enumerate(zip(*rows, strict=True)):
-            if place in labelled:
-                labelled[place].extend(values)
-            else:
-                numbers[place].append(np.array(values, dtype=np.float64))  # None becomes NaN
-    return [
-        labelled[place].labels() if place in labelled else _joined(numbers[place], np.float64) for place in range(width)
-    ]
-
-
-_EXCHANGE_COLUMNS = ("id", "session_id", "client_id", "kind", "server_call", "method", "route", "status", "outcome",
-                     "intended_ns", "sent_ns", "first_byte_ns", "done_ns", "connect_ns", "relay_ns")  # fmt: skip
-_EXCHANGE_TEXTS = frozenset({3, 5, 6, 8})
+_EXCHANGE_COLUMNS = ("id", "session_id", "client_id", "kind", "server_call", "upstream", "method", "route", "status",
+                     "outcome", "intended_ns", "sent_ns", "first_byte_ns", "done_ns", "connect_ns",
+                     "relay_ns")  # fmt: skip
+_EXCHANGE_TEXTS = frozenset({3, 6, 7, 9})
 
 
 def _read_exchanges(capture: Capture) -> Exchanges:
     batches = capture.column_batches(model.Exchange, *_EXCHANGE_COLUMNS)
-    columns = _columns(batches, _EXCHANGE_TEXTS, len(_EXCHANGE_COLUMNS))
-    ids, session, client, kind, server_call, method, route, status, outcome, *stamps = columns
+    columns = read_columns(batches, _EXCHANGE_TEXTS, len(_EXCHANGE_COLUMNS))
+    ids, session, client, kind, server_call, upstream, method, route, status, outcome, *stamps = columns
     intended, sent, first_byte, done, connect, relay = stamps
     return Exchanges(
         id=ids.astype(np.int64),
@@ -286,6 +275,7 @@ def _read_exchanges(capture: Capture) -> Exchanges:
         client=client,
         kind=kind,
         server_call=server_call == 1,
+        upstream=upstream.astype(np.int64),
         method=method,
         route=route,
         status=status,
@@ -306,7 +296,7 @@ _PACKET_TEXTS = frozenset({2, 5, 6, 7})
 
 def _read_packets(capture: Capture) -> Packets:
     batches = map(_without_payloads, capture.column_batches(model.Packet, *_PACKET_COLUMNS, size=10_000))
-    columns = _columns((rows for rows in batches if rows), _PACKET_TEXTS, len(_PACKET_COLUMNS))
+    columns = read_columns((rows for rows in batches if rows), _PACKET_TEXTS, len(_PACKET_COLUMNS))
     ids, socket, sender, stamp, done, type_, namespace, event, content, ack_id, answers, intended = columns
     return Packets(
         id=ids.astype(np.int64),

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from nestperf.capture.model import FAILED, Outcome, Session, Socket
-from reports.samples import Codes, Labels, Mask, Samples, Stamps, Times, ordered_ns
+from reports.columns import Codes, Labels, Mask, Stamps
+from reports.samples import Samples, Times, ordered_ns
 from reports.thresholds import matches_any
 
 LATE_NS = 1_000_000_000
@@ -44,10 +45,9 @@ class Acks:
         end = np.array([ends.get(socket, np.inf) for socket in p.socket[self.asked].tolist()], dtype=float)
         return p.stamp[self.asked] > end - LATE_NS
 
-    def times(self, samples: Samples, events: tuple[str, ...]) -> Times:
-        """The latencies of the events that match one of `events`."""
-        labels = samples.packets.event.pick(self.asked)
-        mask = labels.where(lambda event: matches_any(event, events))
+    def times(self, selected: Mask) -> Times:
+        """The latencies of those of `selected` packets that asked."""
+        mask = selected[self.asked]
         return Times(ordered_ns(self.latency[mask]), int(self.missing[mask].sum()))
 
 
@@ -58,14 +58,15 @@ def socket_ends(samples: Samples) -> dict[int, float]:
     return {s.id: last if s.closed_ns is None else float(s.closed_ns) for s in samples.sockets}
 
 
-def gaps(samples: Samples, event: str) -> Times:
-    """The times between one receipt of the event and the next on the same socket.
+def gaps(samples: Samples, event: str, selected: Mask) -> Times:
+    """The times between one receipt of the event, of `selected` packets, and the next on the same socket.
 
     What passed since a socket's last receipt counts where it is longer than every gap before it: so long at least did
     the next one take. Sockets that never received the event are not about it.
     """
     p = samples.packets
-    rows = np.flatnonzero(p.from_server & p.type.among("event") & p.event.where(lambda e: matches_any(e, (event,))))
+    received = p.from_server & p.type.among("event") & selected
+    rows = np.flatnonzero(received & p.event.where(lambda name: matches_any(name, (event,))))
     rows = rows[np.lexsort((p.stamp[rows], p.socket[rows]))]
     if not len(rows):
         return Times(np.zeros(0, dtype=np.int64), 0)

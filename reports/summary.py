@@ -17,7 +17,8 @@ from nestperf.capture.model import FAILED, Kind, Outcome, Socket
 from nestperf.capture.routes import route_of
 from nestperf.percentiles import nearest_rank
 from reports.broadcasts import Broadcast
-from reports.samples import TIMED, Codes, Mask, Samples, Stamps, ordered_ns
+from reports.columns import Codes, Mask, Stamps
+from reports.samples import TIMED, Samples, ordered_ns
 from reports.sockets import Acks, session_times, users_at_once
 from reports.statistics import percentile_ranks
 

@@ -7,13 +7,13 @@ looks at a capture. Keys of a threshold:
     name          what people call it; the expression where there is none
     source        where it was promised
     note          what the number leaves out
-    kind, route, method, status, event, identity
-                  what it is judged on: a value or a list; routes, events and identities as file names are matched
-                  (`/api/v1/auth/*`), a status as 404 or "4xx". Preflights only where `kind` names them
+    kind, route, method, status, mark, identity, upstream, event, namespace
+                  what it is judged on: a value or a list; texts as file names are matched (`/api/v1/auth/*`), a
+                  status as 404 or "4xx". Preflights only where `kind` names them
     applies       the runs it makes sense for: any of "record", "replay", "check"; all by default
     required      whether the exit code hangs on it: true (the default), false, or a list of runs as in `applies`
-    required_if   "pages", "sockets", "broadcasts", "queries": only where the capture has any; "load": only where the
-                  run put that much load on
+    required_if   any of "pages", "sockets", "broadcasts", "queries", "baseline": only where there are such; "load":
+                  only where the run put that much load on
     users         judged only on runs with at least so many users
 """
 
@@ -30,14 +30,19 @@ from typing import Any, TypeVar
 
 from nestperf.capture.model import Kind
 from nestperf.errors import UsageError
-from reports.grammar import Expression, ExpressionRefused, Statistic, parse_expression
+from nestperf.printable import printable
+from reports.expressions import Expression, Statistic
+from reports.grammar import ExpressionRefused, meant, parse_expression
+from reports.toml_table import Table
 
 T = TypeVar("T")
 
 PURPOSES = ("record", "replay", "check")
-CONDITIONS = ("pages", "sockets", "broadcasts", "queries", "load")
-SELECTING = ("kind", "route", "method", "status", "event", "identity")
-_NOT_OF_EXCHANGES = frozenset({"users", "sessions", "sockets", "lost", "session_time", "query_time"})
+CONDITIONS = ("pages", "sockets", "broadcasts", "queries", "baseline", "load")
+_OF_EXCHANGES = ("kind", "route", "method", "status", "mark", "identity", "upstream")
+_OF_EVENTS = ("event", "namespace", "identity", "upstream")
+SELECTING = tuple(dict.fromkeys((*_OF_EXCHANGES, *_OF_EVENTS)))
+_KEYS = ("expression", "name", "source", "note", *SELECTING, "applies", "required", "required_if", "users")
 WORKING_FILE = "nestperf.toml"
 BUILT_IN = "medianest.toml"
 
@@ -51,13 +56,22 @@ class Selector:
     method: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
     """`404`, `4xx`."""
-    event: tuple[str, ...] = ()
+    mark: tuple[str, ...] = ()
     identity: tuple[str, ...] = ()
+    upstream: tuple[str, ...] = ()
+    """`http://localhost:4000`, or `localhost:4000`."""
+    event: tuple[str, ...] = ()
+    namespace: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether it selects everything."""
-        return not any((self.kind, self.route, self.method, self.status, self.event, self.identity))
+        return not any(getattr(self, key) for key in SELECTING)
+
+    @property
+    def is_of_events(self) -> bool:
+        """Whether a latency is that of acks."""
+        return bool(self.event or self.namespace)
 
 
 def matches_any(text: str, patterns: tuple[str, ...]) -> bool:
@@ -77,7 +91,8 @@ class Threshold:
     applies: tuple[str, ...] = PURPOSES
     required: tuple[str, ...] = PURPOSES
     """The runs it is required on; empty where it is optional."""
-    required_if: str | None = None
+    required_if: tuple[str, ...] = ()
+    """It is required only where all of these are so."""
     users: int | None = None
 
 
@@ -139,14 +154,32 @@ def parse_thresholds(text: str, origin: str) -> Thresholds:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{origin} is not TOML: {error}.") from error
+    for key in document:
+        if key not in _TABLES and (near := meant(key, _TABLES)):
+            raise UsageError(f"{origin}: there is no [[{printable(key, 40)}]]{near}")
     return Thresholds(
         origin=origin,
-        thresholds=tuple(_each(document, "threshold", origin, _threshold)),
+        thresholds=_named_once(_each(document, "threshold", origin, _threshold), origin),
         unchecked=tuple(_each(document, "unchecked", origin, _unchecked)),
     )
 
 
-def _each(document: Mapping[str, Any], key: str, origin: str, read: Callable[[_Table], T]) -> list[T]:
+_TABLES = ("threshold", "unchecked")
+
+
+def _named_once(thresholds: list[Threshold], origin: str) -> tuple[Threshold, ...]:
+    """Refuse two of one name: nobody could tell their verdicts apart."""
+    first: dict[str, int] = {}
+    for number, threshold in enumerate(thresholds, 1):
+        if threshold.name == threshold.expression.text:
+            continue  # has no name of its own; what it selects tells it apart
+        if (other := first.setdefault(threshold.name, number)) != number:
+            name = printable(threshold.name, 60)
+            raise UsageError(f"{origin}: thresholds {other} and {number} are both called {name!r}: give each a `name`.")
+    return tuple(thresholds)
+
+
+def _each(document: Mapping[str, Any], key: str, origin: str, read: Callable[[Table], T]) -> list[T]:
     tables = document.get(key, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UsageError(f"{origin}: write [[{key}]] in double brackets, once for each.")
@@ -154,129 +187,103 @@ def _each(document: Mapping[str, Any], key: str, origin: str, read: Callable[[_T
     for number, values in enumerate(tables, 1):
         title = values.get("name") or values.get("expression") or ""
         where = f"{origin}, {key} {number}" + (f" ({title!r})" if isinstance(title, str) and title else "")
-        result.append(read(_Table(where, values)))
+        result.append(read(Table(where, values)))
     return result
 
 
-def _threshold(table: _Table) -> Threshold:
-    table.only("expression", "name", "source", "note", "kind", "route", "method", "status", "event", "identity",
-               "applies", "required", "required_if", "users")  # fmt: skip
-    expression = table.expression()
-    applies = table.choices("applies", PURPOSES) or PURPOSES
+def _threshold(table: Table) -> Threshold:
+    table.only(*_KEYS)
+    expression = _expression(table)
     selector = Selector(
         kind=tuple(Kind(kind) for kind in table.choices("kind", tuple(Kind))),
         route=table.texts("route"),
         method=tuple(method.upper() for method in table.texts("method")),
-        status=table.statuses(),
-        event=table.texts("event"),
+        status=_statuses(table),
+        mark=table.texts("mark"),
         identity=table.texts("identity"),
+        upstream=table.texts("upstream"),
+        event=table.texts("event"),
+        namespace=table.texts("namespace"),
     )
-    table.check_selected(expression)
+    _check_selected(table, expression)
     return Threshold(
         name=table.text("name") or expression.text,
         expression=expression,
         selector=selector,
         source=table.text("source"),
         note=table.text("note"),
-        applies=applies,
-        required=table.required(),
-        required_if=table.condition(),
-        users=table.users(),
+        applies=_applies(table),
+        required=_required(table),
+        required_if=table.choices("required_if", CONDITIONS),
+        users=_users(table),
     )
 
 
-def _unchecked(table: _Table) -> Unchecked:
+def _unchecked(table: Table) -> Unchecked:
     table.only("name", "source", "reason")
     return Unchecked(name=table.need("name"), source=table.text("source"), reason=table.need("reason"))
 
 
-def _selecting(expression: Expression) -> tuple[str, ...]:
+def _selecting(expression: Expression, *, of_events: bool) -> tuple[str, ...]:
     """The keys that select among what an expression is about."""
-    if expression.statistic is Statistic.COUNT and expression.quantity == "events":
-        return ("event",)
-    if expression.quantity in _NOT_OF_EXCHANGES or expression.event is not None:
-        return ()
-    return ("kind", "route", "method", "status", "identity", *(("event",) if expression.quantity == "latency" else ()))
+    if expression.event is not None:  # which event it is, the expression says
+        return ("namespace", "identity", "upstream") if expression.quantity == "gap" else ("namespace",)
+    match expression.quantity:
+        case "events" if expression.statistic is Statistic.COUNT:
+            return _OF_EVENTS
+        case "latency" if of_events:  # of acks, which have nothing of the rest
+            return _OF_EVENTS
+        case "latency":
+            return (*_OF_EXCHANGES, "event", "namespace")
+        case "sockets" | "lost":
+            return ("identity", "upstream")
+        case "users" | "sessions" | "session_time":
+            return ("identity",)
+        case "query_time":
+            return ()
+    return _OF_EXCHANGES
 
 
-class _Table:
-    """One TOML table with its place in the file; every getter says what is wrong with a value."""
+def _expression(table: Table) -> Expression:
+    text = table.need("expression")
+    try:
+        return parse_expression(text)
+    except ExpressionRefused as error:
+        raise ExpressionRefused(error.sentence, error.text, error.column, table.where) from error
 
-    def __init__(self, where: str, values: Mapping[str, Any]) -> None:
-        self.where = where
-        self.values = values
 
-    def refuse(self, key: str, expected: str) -> UsageError:
-        return UsageError(f"{self.where}: `{key}` is {self.values[key]!r}, expected {expected}.")
+def _check_selected(table: Table, expression: Expression) -> None:
+    """Refuse a selecting key that the expression would pass over in silence."""
+    possible = _selecting(expression, of_events="event" in table.values or "namespace" in table.values)
+    for key in SELECTING:
+        if key in table.values and key not in possible:
+            rest = f"can be selected by {', '.join(possible)}" if possible else "cannot be selected"
+            raise UsageError(f"{table.where}: what {expression.text} is about {rest}, not by `{key}`.")
 
-    def only(self, *known: str) -> None:
-        for key in self.values:
-            if key not in known:
-                raise UsageError(f"{self.where}: there is no key `{key}`; the keys are {', '.join(known)}.")
 
-    def text(self, key: str) -> str:
-        value = self.values.get(key, "")
-        if not isinstance(value, str):
-            raise self.refuse(key, "a text")
-        return value
+def _statuses(table: Table) -> tuple[str, ...]:
+    value = table.values.get("status", [])
+    values = [str(item).lower() for item in (value if isinstance(value, list) else [value])]
+    if not all(re.fullmatch(r"[1-5](?:[0-9]{2}|xx)", item) for item in values):
+        raise table.refuse("status", 'a status such as 404, or "4xx"')
+    return tuple(values)
 
-    def need(self, key: str) -> str:
-        value = self.text(key)
-        if not value:
-            raise UsageError(f"{self.where}: `{key}` is missing.")
-        return value
 
-    def expression(self) -> Expression:
-        text = self.need("expression")
-        try:
-            return parse_expression(text)
-        except ExpressionRefused as error:
-            raise ExpressionRefused(error.sentence, error.text, error.column, self.where) from error
+def _applies(table: Table) -> tuple[str, ...]:
+    if table.values.get("applies") == []:
+        raise table.refuse("applies", "one or more of " + ", ".join(PURPOSES))
+    return table.choices("applies", PURPOSES) or PURPOSES
 
-    def check_selected(self, expression: Expression) -> None:
-        """Refuse a selecting key that the expression would pass over in silence."""
-        possible = _selecting(expression)
-        if expression.quantity == "latency" and "event" in self.values:
-            possible = ("event",)  # the latency of acks, which have none of the rest
-        for key in SELECTING:
-            if key in self.values and key not in possible:
-                rest = f"can be selected by {', '.join(possible)}" if possible else "cannot be selected"
-                raise UsageError(f"{self.where}: what {expression.text} is about {rest}, not by `{key}`.")
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.values.get(key, [])
-        values = value if isinstance(value, list) else [value]
-        if not all(isinstance(item, str) and item for item in values):
-            raise self.refuse(key, "a text or a list of texts")
-        return tuple(values)
+def _required(table: Table) -> tuple[str, ...]:
+    value = table.values.get("required", True)
+    if isinstance(value, bool):
+        return PURPOSES if value else ()
+    return table.choices("required", PURPOSES)
 
-    def choices(self, key: str, known: tuple[str, ...]) -> tuple[str, ...]:
-        values = self.texts(key)
-        if not set(values) <= set(known):
-            raise self.refuse(key, "one or more of " + ", ".join(known))
-        return values
 
-    def statuses(self) -> tuple[str, ...]:
-        value = self.values.get("status", [])
-        values = [str(item).lower() for item in (value if isinstance(value, list) else [value])]
-        if not all(re.fullmatch(r"[1-5](?:[0-9]{2}|xx)", item) for item in values):
-            raise self.refuse("status", 'a status such as 404, or "4xx"')
-        return tuple(values)
-
-    def required(self) -> tuple[str, ...]:
-        value = self.values.get("required", True)
-        if isinstance(value, bool):
-            return PURPOSES if value else ()
-        return self.choices("required", PURPOSES)
-
-    def condition(self) -> str | None:
-        value = self.text("required_if")
-        if value and value not in CONDITIONS:
-            raise self.refuse("required_if", "one of " + ", ".join(CONDITIONS))
-        return value or None
-
-    def users(self) -> int | None:
-        value = self.values.get("users")
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise self.refuse("users", "a number of users, at least 1")
-        return value
+def _users(table: Table) -> int | None:
+    value = table.values.get("users")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise table.refuse("users", "a number of users, at least 1")
+    return value

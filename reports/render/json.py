@@ -14,7 +14,7 @@ from typing import Any
 
 from nestperf import __version__
 from nestperf.printable import shorten
-from reports.grammar import Dimension
+from reports.expressions import Dimension
 from reports.render import sentences
 from reports.rules import Judged
 from reports.summary import Summary
@@ -81,6 +81,8 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "confidence": judged.confidence,
         "more_samples": judged.more_samples,
         "asked": judged.asked,
+        "baseline": judged.baseline,
+        "baseline_n": judged.baseline_n,
     }
 
 
@@ -93,6 +95,7 @@ def _threshold(threshold: Threshold) -> dict[str, Any]:
         "expression": expression.text,
         "select": {key: value for key, value in _plain(threshold.selector).items() if value},
         "limit": expression.limit,
+        "of_baseline": expression.of_baseline,
         "unit": _UNITS[expression.dimension],
     }
 

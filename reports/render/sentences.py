@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from nestperf.errors import ExitCode
 from nestperf.printable import printable
-from reports.grammar import Statistic
-from reports.render.units import format_count, format_limit, format_measured
-from reports.rules import Judged, Verdict, Why
+from reports.expressions import Expression, Statistic
+from reports.render.units import format_count, format_limit, format_measured, format_value
+from reports.rules import Absent, Judged, Verdict, Why
 from reports.statistics import MIN_SAMPLES
 from reports.verdict import Judgement
 
@@ -82,6 +82,8 @@ def state_sentence(state: str) -> str:
 def reason(judged: Judged) -> str:
     """One sentence that says what a verdict rests on, and where it is none, what would give one."""
     expression = judged.threshold.expression
+    if expression.of_baseline and judged.baseline_n:
+        return _relative(judged)
     limit = format_limit(expression.limit, expression.dimension)
     match judged.why:
         case Why.OTHER_RUN:
@@ -89,7 +91,14 @@ def reason(judged: Judged) -> str:
         case Why.BY_HAND:
             return "is about load, and this was recorded by hand: replay it with many users."
         case Why.NOTHING_SELECTED:
-            return "nothing in this capture is selected by it."
+            return _nothing_selected(judged)
+        case Why.NOT_RECORDED:
+            assert judged.absent is not None
+            return f"{_ABSENT[judged.absent]}."
+        case Why.NO_BASELINE:
+            return "is relative to a baseline, and none was given: --baseline OLD.db."
+        case Why.NOT_IN_BASELINE:
+            return "nothing in the baseline is selected by it: give a baseline of the same recording."
         case Why.LOAD_NOT_PUT_ON:
             return _load_not_put_on(judged)
         case Why.RUN_TOO_SHORT:
@@ -110,6 +119,51 @@ def reason(judged: Judged) -> str:
             return f"{measured_of(judged)} {relation} {expression.comparison} {limit}."
         case Why.INTERVAL:
             return _interval(judged, limit)
+
+
+_ABSENT = {
+    Absent.QUERIES: "captures hold no database queries yet",
+    Absent.MARKS: "captures hold no marks yet: select by route or identity",
+    Absent.INTENDED_TIMES: "only a replay knows when a request was due: nestperf replay this capture",
+    Absent.SESSIONS: "only a replay stores sessions: nestperf replay this capture",
+    Absent.SOCKETS: "no WebSocket or Socket.IO connection was opened",
+    Absent.BROADCASTS: "no event reached two sockets: replay with --users 2 or more",
+}
+"""What is missing of a capture, and how to get it."""
+
+
+def _nothing_selected(judged: Judged) -> str:
+    if judged.unmatched is None:
+        return "nothing in this capture is all of that at once."
+    key, wanted, nearest = judged.unmatched
+    what = " or ".join(printable(name, 60) for name in wanted)
+    near = "" if nearest is None else f"; the nearest is {printable(nearest, 60)}"
+    return f"no {key} in this capture is {what}{near}."
+
+
+def _relative(judged: Judged) -> str:
+    expression = judged.threshold.expression
+    baseline = "failed" if judged.baseline is None else format_value(judged.baseline, expression.dimension)
+    of_samples = "" if expression.statistic is Statistic.COUNT else f" (n {judged.baseline_n:,})"
+    own = f" ({interval_of(judged)}, n {judged.n:,})" if interval_of(judged) else ""
+    text = f"{statistic_of(judged)} is {measured_of(judged)}{own}, in the baseline {baseline}{of_samples}"
+    promised = f"{expression.comparison} {_factor(expression)}"
+    match judged.why:
+        case Why.TOO_FEW:
+            return f"{text}; a verdict needs {MIN_SAMPLES} samples of both. {GET_MORE}."
+        case Why.STRADDLES:
+            return f"{text}: too near {_factor(expression)} to tell. {GET_MORE}."
+    return f"{text}, and {'keeps' if judged.verdict is Verdict.PASS else 'was to be'} {promised}."
+
+
+def _factor(expression: Expression) -> str:
+    """`the baseline`, `1.2 times the baseline`."""
+    return "the baseline" if expression.limit == 1 else f"{float(expression.limit):g} times the baseline"
+
+
+def limit_text(expression: Expression) -> str:
+    """The limit as people write it."""
+    return _factor(expression) if expression.of_baseline else format_limit(expression.limit, expression.dimension)
 
 
 def _interval(judged: Judged, limit: str) -> str:
@@ -163,7 +217,13 @@ def measured_of(judged: Judged) -> str:
     expression = judged.threshold.expression
     if judged.measured is None and judged.failed:
         return "failed"
-    return format_measured(judged.measured, expression.limit, expression.dimension)
+    return _number(judged.measured, expression)
+
+
+def _number(value: float | None, expression: Expression) -> str:
+    if expression.of_baseline:
+        return format_value(value, expression.dimension)
+    return format_measured(value, expression.limit, expression.dimension)
 
 
 def interval_of(judged: Judged) -> str:
@@ -171,10 +231,7 @@ def interval_of(judged: Judged) -> str:
     expression = judged.threshold.expression
     if expression.statistic in (Statistic.COUNT, Statistic.MAX, Statistic.MIN):
         return ""
-    low, high = (
-        None if end is None else format_measured(end, expression.limit, expression.dimension)
-        for end in (judged.low, judged.high)
-    )
+    low, high = (None if end is None else _number(end, expression) for end in (judged.low, judged.high))
     if low is None or high is None:
         return f"over {low}" if low is not None else f"under {high}" if high is not None else ""
     if low.partition(" ")[2] == high.partition(" ")[2]:
@@ -195,27 +252,29 @@ def verdict_of(judged: Judged) -> str:
     return str(judged.verdict)
 
 
+_UNSEEN = frozenset({Why.NOTHING_SELECTED, Why.NOT_RECORDED, Why.NO_BASELINE, Why.NOT_IN_BASELINE})
+
+
 def is_left_out(judged: Judged) -> bool:
-    """Whether a table need not show it: it does not apply, or is optional and there is nothing of it."""
-    unseen = judged.why is Why.NOTHING_SELECTED and not judged.required
+    """Whether a table need not show it: it does not apply, or is optional and nothing of it was measured."""
+    unloaded = judged.why is Why.LOAD_NOT_PUT_ON and judged.measured is None
+    unseen = (judged.why in _UNSEEN or unloaded) and not judged.required
     return judged.verdict is Verdict.NOT_APPLICABLE or unseen
 
 
 def remarks(judgement: Judgement) -> Iterator[str]:
     """What to say about everything that is no plain pass, about what was left out and what is not checked."""
     shown = [judged for judged in judgement.judged if not is_left_out(judged)]
-    alike: dict[Why, list[Judged]] = {Why.TOO_FEW: [], Why.NOTHING_SELECTED: []}
+    alike: dict[Why, list[Judged]] = {Why.TOO_FEW: []}
     for verdict in (Verdict.FAIL, Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED):
         for judged in (judged for judged in shown if judged.verdict is verdict):
-            if judged.why in alike and not judged.breaking:
+            if judged.why in alike and not judged.breaking and not judged.baseline_n:
                 alike[judged.why].append(judged)
             else:
                 yield f"{name_of(judged)}: {reason(judged)}"
     if few := alike[Why.TOO_FEW]:
         counted = "; ".join(f"{name_of(judged)} ({judged.n})" for judged in few)
         yield f"Too few samples (a verdict needs {MIN_SAMPLES}), none of which breaks a limit: {counted}. {GET_MORE}."
-    if nothing := alike[Why.NOTHING_SELECTED]:
-        yield f"Nothing in this capture to judge it by: {_all_names(nothing)}."
     if any(judged.confidence is not None for judged in shown):
         yield "A percentage beside a pass is how sure it is: few samples, all of which keep the limit."
     for judged in shown:
@@ -228,12 +287,18 @@ def _left_out(judgement: Judgement) -> Iterator[str]:
     left_out = [judged for judged in judgement.judged if is_left_out(judged)]
     if unseen := [judged for judged in left_out if judged.why is Why.NOTHING_SELECTED]:
         yield f"Not in this capture, and not required of it: {_all_names(unseen)}."
+    if absent := [f"{name_of(judged)} ({_ABSENT[judged.absent]})" for judged in left_out if judged.absent]:
+        yield f"Not recorded here, and not required of it: {'; '.join(absent)}."
+    loads = sorted({j.threshold.users or 0 for j in left_out if j.why is Why.LOAD_NOT_PUT_ON})
+    for users in loads:
+        missed = [j for j in left_out if j.why is Why.LOAD_NOT_PUT_ON and j.threshold.users == users]
+        had = format_count(missed[0].asked)
+        yield f"About {users} users, and this run had {had}: {_all_names(missed)}. Replay with --users {users}."
+    if without := [judged for judged in left_out if judged.why in (Why.NO_BASELINE, Why.NOT_IN_BASELINE)]:
+        yield f"Optional, and without a baseline to compare with: {_all_names(without)}."
     if others := [judged for judged in left_out if judged.verdict is Verdict.NOT_APPLICABLE]:
         run = {"record": "recording", "import": "recording"}.get(judgement.run.purpose, judgement.run.purpose)
         yield f"Not applicable to a {run}: {_all_names(others)}."
-    if judgement.unchecked:
-        names = "; ".join(f"{printable(item.name, 80)} ({printable(item.reason, 120)})" for item in judgement.unchecked)
-        yield f"Not checked here: {names}."
 
 
 def _all_names(judged: list[Judged]) -> str:

@@ -11,12 +11,13 @@ from typing import Any
 import click
 
 from nestperf.printable import printable
-from reports.grammar import Statistic
+from reports.expressions import Statistic
 from reports.render import sections, sentences
 from reports.render.table import INDENT, Row, note, render_table, wrapped
 from reports.render.units import format_count
 from reports.rules import Judged, Verdict
 from reports.summary import Summary
+from reports.thresholds import SELECTING, Unchecked
 from reports.verdict import Judgement
 
 NARROWEST = 60
@@ -44,6 +45,8 @@ def render_report(judgement: Judgement, summary: Summary, width: int, *, colour:
     for title, lines in sections.sections(judgement.run, summary, width):
         if lines:
             parts.append([_bold(title, colour), *lines])
+    if judgement.unchecked:
+        parts.append([_bold("Promises that no capture shows", colour), *_unchecked(judgement.unchecked, width)])
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 
@@ -107,8 +110,7 @@ def _samples(judged: Judged) -> str:
 def _selected(judged: Judged) -> str:
     """What the threshold is about, shortly."""
     selector = judged.threshold.selector
-    parts = (selector.kind, selector.method, selector.route, selector.status, selector.event, selector.identity)
-    return " ".join("|".join(part) for part in parts if part)
+    return " ".join("|".join(getattr(selector, key)) for key in SELECTING if getattr(selector, key))
 
 
 def _remarks(judgement: Judgement, width: int) -> list[str]:
@@ -116,7 +118,19 @@ def _remarks(judgement: Judgement, width: int) -> list[str]:
     lines: list[str] = []
     for text in sentences.remarks(judgement):
         lines += note(text, width)
+    if judgement.unchecked:
+        count = len(judgement.unchecked)
+        which = "1 promise that no capture shows" if count == 1 else f"{count} promises that no capture shows"
+        lines += note(f"Not checked here: {which}; `nestperf report` ends with a list of them.", width)
     return ["", *lines] if lines else []
+
+
+def _unchecked(unchecked: tuple[Unchecked, ...], width: int) -> list[str]:
+    lines: list[str] = []
+    for item in unchecked:
+        source = f" ({printable(item.source, 40)})" if item.source else ""
+        lines += note(f"{printable(item.name, 80)}{source}: {printable(item.reason, 120)}.", width)
+    return lines
 
 
 def _paint(text: str, verdict: str, colour: bool) -> str:

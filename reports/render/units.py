@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from nestperf.console import NOTHING, duration
-from reports.grammar import Dimension
+from reports.expressions import Dimension
 
 _UNITS = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"))
 

@@ -30,6 +30,11 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("max(delivery(request:{id}:status)) < 1s", {"quantity": "delivery", "event": "request:{id}:status"}),
     ('max(gap("two words (and) more")) <= 60s', {"quantity": "gap", "event": "two words (and) more"}),
     ("max(gap(service:status*)) <= 60s", {"event": "service:status*"}),
+    ("p95 < 1s", {"quantity": "latency", "limit": 10**9}),
+    ("p95 <= 1.2 * baseline", {"quantity": "latency", "limit": Fraction(6, 5), "of_baseline": True}),
+    ("avg(ttfb) < baseline", {"limit": 1, "of_baseline": True}),
+    ("rate(failed) <= 2 × baseline", {"statistic": Statistic.RATE, "limit": 2, "of_baseline": True}),
+    ("count(exchanges) >= 0.9*baseline per 1m", {"of_baseline": True, "per_ns": 60 * 10**9}),
 ]
 
 
@@ -47,8 +52,9 @@ BAD = [
     ("median(latency) < 1s", 0, "expected p95"),
     ("p100(latency) < 1s", 0, "between p0 and p100"),
     ("p0(latency) < 1s", 0, "between p0 and p100"),
-    ("p95", 3, "expected `(` after `p95`"),
-    ("p95 latency < 1s", 4, "expected `(`"),
+    ("p95", 3, "expected <, <="),
+    ("p95 latency < 1s", 4, "expected <, <="),
+    ("rate < 1%", 5, "expected `(` after `rate`"),
     ("p95(latency < 1s", 12, "expected `)` after `p95(latency`"),
     ("p95(latencies) < 1s", 4, "expected one of latency, service_time"),
     ("p95(failed) < 1%", 4, "expected one of latency, service_time"),
@@ -80,6 +86,15 @@ BAD = [
     ("p95(latency) < 1s )", 18, "expected nothing more"),
     ("p95(latency) < 1s, p99(latency) < 2s", 17, "expected nothing more"),
     ("count(exchanges) > " + "9" * 19, 19, "at most 18 digits"),
+    ("p95(latncy) < 1s", 4, "did you mean latency?"),
+    ("median(latency) < 1s", 0, "did you mean p50?"),
+    ("mean(latency) < 1s", 0, "did you mean avg?"),
+    ("count(requests) > 1", 6, "did you mean exchanges?"),
+    ("p95 <= 1.2 * basline", 13, "expected `baseline`"),
+    ("p5a(latency) < 1s", 0, "expected p95"),
+    ("p95 <= 0 * baseline", 7, "more than 0"),
+    ("count(users) == baseline", 16, "nothing equals its baseline"),
+    ("p95 <= baseline * 1.2", 16, "expected nothing more"),
 ]
 
 

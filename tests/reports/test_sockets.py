@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nestperf.capture.model import Outcome
-from reports.samples import Samples
+from reports.samples import Samples, Times
 from reports.sockets import Acks, busiest_window, gaps, is_lost, session_times, users_at_once
+from reports.thresholds import Selector
 from tests.reports.conftest import MS, S, Write, packet, session, socket
 
 
@@ -27,8 +30,8 @@ def test_acks_in_any_order_are_measured_from_their_question(written: Write) -> N
     acks = Acks(samples)
     assert (acks.latency / MS).tolist() == [50, 15]
     assert not acks.missing.any()
-    assert acks.times(samples, ("client:*",)).ordered.tolist() == [15 * MS, 50 * MS]
-    assert acks.times(samples, ("other",)).ordered.tolist() == []
+    assert acks.times(samples.select_packets(Selector(event=("client:*",)))).ordered.tolist() == [15 * MS, 50 * MS]
+    assert acks.times(samples.select_packets(Selector(event=("other",)))).ordered.tolist() == []
 
 
 def test_acks_with_an_intended_time_are_measured_from_it(written: Write) -> None:
@@ -46,22 +49,27 @@ def test_acks_that_never_came_are_missing_unless_the_socket_ended(written: Write
 def test_acks_of_no_packets_are_none(written: Write) -> None:
     samples = Samples.read(written([]))
     assert len(Acks(samples).asked) == 0
-    assert Acks(samples).times(samples, ("*",)).failed == 0
+    assert Acks(samples).times(samples.select_packets(Selector())).failed == 0
+
+
+def gaps_of(written: Write, rows: list[Any], event: str) -> Times:
+    samples = Samples.read(written(rows))
+    return gaps(samples, event, samples.select_packets(Selector()))
 
 
 def test_gaps_are_counted_per_socket(written: Write) -> None:
     rows = [socket(1, closed_ns=4 * S), socket(2, closed_ns=4 * S),
             packet(1, 1, 0), packet(2, 2, 500), packet(3, 1, 2000), packet(4, 2, 3500)]  # fmt: skip
-    assert gaps(Samples.read(written(rows)), "service:status").ordered.tolist() == [2 * S, 3 * S]
+    assert gaps_of(written, rows, "service:status").ordered.tolist() == [2 * S, 3 * S]
 
 
 def test_gaps_include_the_silence_at_the_end_where_it_is_the_longest(written: Write) -> None:
     rows = [socket(1, closed_ns=90 * S), packet(1, 1, 0), packet(2, 1, 1000)]
-    assert gaps(Samples.read(written(rows)), "service:*").ordered.tolist() == [1 * S, 89 * S]
+    assert gaps_of(written, rows, "service:*").ordered.tolist() == [1 * S, 89 * S]
 
 
 def test_gaps_of_an_event_that_never_came_are_none(written: Write) -> None:
-    assert gaps(Samples.read(written([socket(1, closed_ns=90 * S)])), "service:status").ordered.tolist() == []
+    assert gaps_of(written, [socket(1, closed_ns=90 * S)], "service:status").ordered.tolist() == []
 
 
 LOST = [

@@ -25,6 +25,8 @@ route = ["/api/v1/auth/*", "/login"]
 method = "post"
 status = [200, "4xx"]
 identity = "admin*"
+mark = "request"
+upstream = "localhost:4000"
 applies = ["replay", "check"]
 required = ["check"]
 required_if = "sockets"
@@ -50,11 +52,13 @@ def test_parse_thresholds_of_every_key_gives_data() -> None:
         method=("POST",),
         status=("200", "4xx"),
         identity=("admin*",),
+        mark=("request",),
+        upstream=("localhost:4000",),
     )
     assert (first.applies, first.required, first.required_if, first.users) == (
         ("replay", "check"),
         ("check",),
-        "sockets",
+        ("sockets",),
         20,
     )
     assert (second.name, second.required, second.applies) == ("rate(failed) < 1%", (), ("record", "replay", "check"))
@@ -69,20 +73,35 @@ BAD = [
     ("a list of texts", 'threshold = ["p95(latency) < 1s"]', "double brackets"),
     ("no expression", '[[threshold]]\nname = "x"', "my.toml, threshold 1 ('x'): `expression` is missing"),
     ("expression is no text", "[[threshold]]\nexpression = 5", "`expression` is 5, expected a text"),
-    ("a key too many", f'[[threshold]]\n{E}rout = "/x"', "there is no key `rout`; the keys are expression, name"),
+    ("a key too many", f'[[threshold]]\n{E}rout = "/x"', "there is no key `rout`: did you mean route?"),
+    ("a key like none", f"[[threshold]]\n{E}zzz = 1", "there is no key `zzz`; the keys are expression, name"),
+    ("a table too many", f"[[thresholds]]\n{E}", "there is no [[thresholds]]: did you mean threshold?"),
+    ("a kind misspelt", f'[[threshold]]\n{E}kind = "calls"', "upgrade: did you mean call?"),
+    ("applies to nothing", f"[[threshold]]\n{E}applies = []", "`applies` is [], expected one or more of record"),
+    ("one name twice", f'[[threshold]]\nname = "A"\n{E}' * 2, "thresholds 1 and 2 are both called 'A': give each a"),
+    ("a long value", f'[[threshold]]\n{E}kind = "{"x" * 999}"', "…"),
+    ("a hostile value", f'[[threshold]]\n{E}kind = "\\u001b[2J"', "\\x1b[2J"),
     ("unknown kind", f'[[threshold]]\n{E}kind = "api"', "`kind` is 'api', expected one or more of call, page"),
     ("empty route", f'[[threshold]]\n{E}route = ""', "`route` is '', expected a text or a list"),
     ("status as a word", f'[[threshold]]\n{E}status = "ok"', "`status` is 'ok', expected a status such as 404"),
     ("status out of range", f"[[threshold]]\n{E}status = 999", "`status` is 999"),
     ("required as a word", f'[[threshold]]\n{E}required = "sometimes"', "expected one or more of record, replay"),
     ("applies to nothing known", f'[[threshold]]\n{E}applies = "production"', "expected one or more of record"),
-    ("unknown condition", f'[[threshold]]\n{E}required_if = "sunny"', "expected one of pages, sockets"),
+    ("unknown condition", f'[[threshold]]\n{E}required_if = "sunny"', "expected one or more of pages, sockets"),
     ("no users", f"[[threshold]]\n{E}users = 0", "`users` is 0, expected a number of users"),
     ("users as a truth", f"[[threshold]]\n{E}users = true", "`users` is True"),
     ("unchecked without a reason", '[[unchecked]]\nname = "uptime"', "unchecked 1 ('uptime'): `reason` is missing"),
-    ("a route for sockets", '[[threshold]]\nexpression = "rate(lost) < 1%"\nroute = "/x"', "cannot be selected"),
-    ("a kind for a broadcast", '[[threshold]]\nexpression = "reach(e) == 100%"\nkind = "call"', "not by `kind`"),
-    ("route and event", f'[[threshold]]\n{E}event = "e"\nroute = "/x"', "can be selected by event, not by `route`"),
+    ("a route for queries", '[[threshold]]\nexpression = "max(query_time) < 1s"\nroute = "/x"', "cannot be selected"),
+    (
+        "a kind for a broadcast",
+        '[[threshold]]\nexpression = "reach(e) == 100%"\nkind = "call"',
+        "by namespace, not by `kind`",
+    ),
+    (
+        "route and event",
+        f'[[threshold]]\n{E}event = "e"\nroute = "/x"',
+        "can be selected by event, namespace, identity, upstream, not by `route`",
+    ),
     ("an event of exchanges", '[[threshold]]\nexpression = "rate(failed) < 1%"\nevent = "e"', "not by `event`"),
 ]
 
@@ -101,7 +120,7 @@ def test_parse_thresholds_of_a_wrong_expression_names_the_threshold_and_keeps_th
     with pytest.raises(ExpressionRefused) as refusal:
         parse_thresholds(text, "my.toml")
     assert str(refusal.value).splitlines() == [
-        "my.toml, threshold 2 ('API'): expected a time, such as 1s or 500ms",
+        "my.toml, threshold 2 ('API'): expected a time, such as 1s or 500ms, or `1.2 * baseline`",
         "    p95(latency) < fast",
         "                   ^",
     ]

@@ -72,7 +72,7 @@ def test_judge_of_a_rate_leaves_out_what_never_was_to_be_answered(written: Write
 def test_judge_of_lost_sockets_counts_sockets(written: Write) -> None:
     rows: list[Row] = [socket(number, closed_by="cut" if number < 15 else "client") for number in range(30)]
     assert verdict(written, rows, "rate(lost) < 10%") == (FAIL, Why.INTERVAL, 30)
-    assert verdict(written, [], "rate(lost) < 10%", name="other.db") == (NONE, Why.NOTHING_SELECTED, 0)
+    assert verdict(written, [], "rate(lost) < 10%", name="other.db") == (NONE, Why.NOT_RECORDED, 0)
 
 
 def test_judge_of_reach_counts_receipts(written: Write) -> None:
@@ -106,7 +106,7 @@ def test_judge_of_gaps_and_sessions_measures_them(written: Write) -> None:
 
 
 def test_judge_of_queries_finds_none_yet(written: Write) -> None:
-    assert verdict(written, list(exchanges([1])), "max(query_time) < 100ms")[:2] == (NONE, Why.NOTHING_SELECTED)
+    assert verdict(written, list(exchanges([1])), "max(query_time) < 100ms")[:2] == (NONE, Why.NOT_RECORDED)
 
 
 def test_judge_of_intended_times_in_a_recording_is_not_measured(written: Write) -> None:

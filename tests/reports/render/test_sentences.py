@@ -9,7 +9,10 @@ import pytest
 from nestperf.capture.model import Outcome, Row
 from reports.render import sentences
 from reports.rules import Why
-from tests.reports.conftest import S, exchange, exchanges, session
+from reports.samples import Samples
+from reports.thresholds import parse_thresholds
+from reports.verdict import judge_samples
+from tests.reports.conftest import S, Write, exchange, exchanges, packet, session, socket
 from tests.reports.render.conftest import Reported
 
 HUNDRED: list[Row] = list(exchanges([400] * 100))
@@ -36,7 +39,20 @@ REASONS: list[tuple[Why, list[Row], str, str, dict[str, Any], str]] = [
     (Why.STRADDLES, SLOW[:84], "p95(latency) < 1s", "", {},
      "the limit 1 s lies within what 84 samples leave open (400 ms … 2.00 s); about"),
     (Why.NOTHING_SELECTED, HUNDRED, "p95(latency) < 1s", "route = '/none'", {},
-     "nothing in this capture is selected by it."),
+     "no route in this capture is /none."),
+    (Why.NOTHING_SELECTED, HUNDRED, "p95(latency) < 1s", "route = '/api/helth'", {},
+     "no route in this capture is /api/helth; the nearest is /api/health."),
+    (Why.NOTHING_SELECTED, [exchange(1, 5, method="POST"), exchange(2, 5, route="/b")], "p95(latency) < 1s",
+     "route = '/b'\nmethod = 'POST'", {}, "nothing in this capture is all of that at once."),
+    (Why.NOT_RECORDED, HUNDRED, "max(query_time) < 100ms", "", {}, "captures hold no database queries yet."),
+    (Why.NOT_RECORDED, HUNDRED, "p95(latency) < 1s", "mark = 'request'", {}, "captures hold no marks yet"),
+    (Why.NOT_RECORDED, HUNDRED, "max(send_lag) < 1s", "", {}, "only a replay knows when a request was due"),
+    (Why.NOT_RECORDED, HUNDRED, "max(session_time) < 1s", "", {}, "only a replay stores sessions"),
+    (Why.NOT_RECORDED, HUNDRED, "rate(lost) < 1%", "", {}, "no WebSocket or Socket.IO connection was opened."),
+    (Why.NOT_RECORDED, [socket(1), packet(1, 1, 5)], "reach(service:status) == 100%", "", {},
+     "no event reached two sockets: replay with --users 2 or more."),
+    (Why.NO_BASELINE, HUNDRED, "p95 <= 1.2 * baseline", "", {},
+     "is relative to a baseline, and none was given: --baseline OLD.db."),
     (Why.OTHER_RUN, HUNDRED, "p95(latency) < 1s", "applies = ['replay', 'check']", {},
      "applies to replay and check only."),
     (Why.BY_HAND, HUNDRED, "count(users) >= 50", "", {}, "is about load, and this was recorded by hand"),
@@ -67,8 +83,36 @@ def test_reason_of_a_verdict_is_a_sentence(
     assert sentences.reason(judged).startswith(sentence)
 
 
+RELATIVE: list[tuple[Why, list[Row], list[Row], str, str]] = [
+    (Why.INTERVAL, SLOW, HUNDRED, "p95 <= 1.2 * baseline",
+     "p95 is 2.00 s (2.00 … 2.00 s, n 100), in the baseline 400 ms (n 100), and was to be <= 1.2 times the baseline."),
+    (Why.INTERVAL, HUNDRED, HUNDRED, "p95 <= baseline",
+     "p95 is 400 ms (400 … 400 ms, n 100), in the baseline 400 ms (n 100), and keeps <= the baseline."),
+    (Why.EXACT, HUNDRED, SLOW, "count(exchanges) >= 0.9 * baseline",
+     "it is 100, in the baseline 100, and keeps >= 0.9 times the baseline."),
+    (Why.TOO_FEW, HUNDRED[:3], SLOW, "p95 <= baseline", "p95 is 400 ms (over 400 ms, n 3), in the baseline 2"),
+    (Why.STRADDLES, SLOW, SLOW, "p80 <= baseline", "p80 is 400 ms (400 ms … 2.00 s, n 100), in the basel"),
+    (Why.NOT_IN_BASELINE, HUNDRED, [exchange(1, 5, route="/b")], "p95 <= baseline", "nothing in the baseline is sel"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("why", "rows", "old", "expression", "sentence"),
+    RELATIVE,
+    ids=[f"{case[0]}-{place}" for place, case in enumerate(RELATIVE)],
+)
+def test_reason_of_a_relative_verdict_names_both_sides(
+    written: Write, why: Why, rows: list[Row], old: list[Row], expression: str, sentence: str
+) -> None:
+    samples, baseline = Samples.read(written(rows)), Samples.read(written(old, name="old.db"))
+    thresholds = parse_thresholds(f"[[threshold]]\nexpression = '{expression}'\nroute = '/api/health'", "t.toml")
+    (judged,) = judge_samples(samples, (), thresholds, "run.db", [baseline]).judged
+    assert judged.why is why
+    assert sentences.reason(judged).startswith(sentence)
+
+
 def test_reasons_cover_every_why() -> None:
-    assert {case[0] for case in REASONS} == set(Why)
+    assert {case[0] for case in REASONS} | {case[0] for case in RELATIVE} == set(Why)
 
 
 def test_remarks_say_alike_things_together(reported: Reported) -> None:

@@ -1,0 +1,70 @@
+"""Columns of a table as numpy arrays: numbers as they are, strings as codes into their few distinct values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Stamps = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Labels:
+    """A column of few distinct strings."""
+
+    codes: Codes
+    names: tuple[str, ...]
+
+    def where(self, holds: Callable[[str], bool]) -> Mask:
+        """The rows whose string `holds`."""
+        kept = np.fromiter(map(holds, self.names), dtype=bool, count=len(self.names))
+        return kept[self.codes] if len(self.names) else np.zeros(len(self.codes), dtype=bool)
+
+    def among(self, *names: str) -> Mask:
+        """The rows whose string is one of `names`."""
+        return self.where(frozenset(names).__contains__)
+
+    def pick(self, rows: Mask | Codes) -> Labels:
+        """Some rows of the column."""
+        return Labels(codes=self.codes[rows], names=self.names)
+
+
+class _Labelling:
+    """Gives equal strings equal codes, over many batches."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+        self.codes: list[Codes] = []
+
+    def extend(self, values: tuple[str | None, ...]) -> None:
+        known = self.known
+        codes = [known.setdefault(value or "", len(known)) for value in values]
+        self.codes.append(np.array(codes, dtype=np.int64))
+
+    def labels(self) -> Labels:
+        return Labels(codes=_joined(self.codes, np.int64), names=tuple(self.known))
+
+
+def _joined(parts: list[Any], dtype: Any) -> Any:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)
+
+
+def read_columns(batches: Iterator[list[tuple[Any, ...]]], texts: frozenset[int], width: int) -> list[Any]:
+    """Each column as `Labels` where it is one of `texts`, else as float64 with NaN for NULL."""
+    labelled = {place: _Labelling() for place in texts}
+    numbers: dict[int, list[Any]] = {place: [] for place in range(width) if place not in texts}
+    for rows in batches:
+        for place, values in enumerate(zip(*rows, strict=True)):
+            if place in labelled:
+                labelled[place].extend(values)
+            else:
+                numbers[place].append(np.array(values, dtype=np.float64))  # None becomes NaN
+    return [
+        labelled[place].labels() if place in labelled else _joined(numbers[place], np.float64) for place in range(width)
+    ]

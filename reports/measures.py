@@ -1,0 +1,228 @@
+"""What expressions measure in one capture: durations, shares and counts of what a threshold selects. Never judges."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from nestperf.capture.model import Kind
+from reports import sockets
+from reports.broadcasts import Broadcast, find_broadcasts
+from reports.columns import Labels, Stamps
+from reports.estimates import Estimate, estimate_numbers, estimate_share, estimate_times
+from reports.expressions import Statistic
+from reports.rules import Absent, Unmatched
+from reports.samples import ANSWERED, COUNTED, Samples, Times
+from reports.thresholds import SELECTING, Threshold, matches_any
+
+
+class Share(NamedTuple):
+    """Of `n` samples, `hits` count."""
+
+    hits: int
+    n: int
+
+
+class Counted(NamedTuple):
+    """A count, and what the run asked for."""
+
+    number: int
+    asked: int
+
+
+class Measures:
+    """One capture, ready to be measured."""
+
+    def __init__(self, samples: Samples, broadcasts: tuple[Broadcast, ...] | None = None) -> None:
+        self.samples = samples
+        if broadcasts is not None:
+            self.broadcasts = broadcasts
+
+    @cached_property
+    def broadcasts(self) -> tuple[Broadcast, ...]:
+        """All broadcasts."""
+        return find_broadcasts(self.samples)
+
+    @property
+    def users(self) -> int:
+        """How many users the run had."""
+        asked = self.samples.run.settings.get("users")
+        return asked if isinstance(asked, int) else len({s.vu for s in self.samples.sessions})
+
+    def times(self, threshold: Threshold) -> Times:
+        """The durations that a percentile, maximum, minimum or average is taken of."""
+        quantity, event = threshold.expression.quantity, threshold.expression.event
+        selector = threshold.selector
+        if quantity == "delivery":
+            found = self._broadcasts_of(threshold)
+            times = np.sort(np.array([ns for b in found for ns in b.deliveries_ns], dtype=np.int64))
+            return Times(times, sum(b.expected - len(b.deliveries_ns) for b in found))
+        if quantity == "gap" and event is not None:
+            return sockets.gaps(self.samples, event, self.samples.select_packets(selector))
+        if quantity == "session_time":
+            chosen = self.samples.select_sessions(selector)
+            return sockets.session_times(s for s in self.samples.sessions if s.id in chosen)
+        if quantity == "query_time":
+            return Times(np.zeros(0, dtype=np.int64), 0)
+        if selector.is_of_events:
+            return sockets.Acks(self.samples).times(self.samples.select_packets(selector))
+        return self.samples.times(quantity, selector)
+
+    def share(self, threshold: Threshold) -> Share:
+        """Hits and samples of a rate or of reach."""
+        share = threshold.expression.quantity
+        if threshold.expression.statistic is Statistic.REACH:
+            found = self._broadcasts_of(threshold)
+            return Share(sum(len(b.deliveries_ns) for b in found), sum(b.expected for b in found))
+        if share == "lost":
+            chosen = self.samples.select_sockets(threshold.selector)
+            return Share(sum(map(sockets.is_lost, chosen)), len(chosen))
+        outcome = self.samples.exchanges.outcome
+        hits = sockets.with_outcome(outcome, share)
+        mask = self.samples.select(threshold.selector) & (hits | outcome.among(*COUNTED))
+        return Share(int((mask & hits).sum()), int(mask.sum()))
+
+    def count(self, threshold: Threshold) -> Counted:
+        """A count over the run, or over the busiest window of it."""
+        happened, asked = self._moments(threshold)
+        window_ns = threshold.expression.per_ns
+        if window_ns is None:
+            return Counted(len(happened), len(asked))
+        return Counted(sockets.busiest_window(happened, window_ns), sockets.busiest_window(asked, window_ns))
+
+    def _moments(self, threshold: Threshold) -> tuple[Stamps, Stamps]:
+        """When what is counted happened, and when it was asked for."""
+        samples, selector = self.samples, threshold.selector
+        x = samples.exchanges
+        match threshold.expression.quantity:
+            case "users":
+                raise AssertionError("users at once are not moments")
+            case "sessions":
+                chosen = samples.select_sessions(selector)
+                begun = _as_stamps(s.started_ns for s in samples.sessions if s.id in chosen)
+                return begun, begun
+            case "sockets":
+                opened = _as_stamps(s.opened_ns for s in samples.select_sockets(selector))
+                return opened, opened
+            case "lost":
+                lost = _as_stamps(s.opened_ns for s in samples.select_sockets(selector) if sockets.is_lost(s))
+                return lost, lost
+            case "events":
+                stamps = samples.packets.stamp[samples.packets.type.among("event") & samples.select_packets(selector)]
+                return stamps, stamps
+            case "exchanges":
+                mask = samples.select(selector)
+                asked = x.intended if samples.has_intended else x.sent
+                return x.done[mask & x.outcome.among(*ANSWERED)], asked[mask]
+            case share:
+                hits = x.sent[samples.select(selector) & sockets.with_outcome(x.outcome, share)]
+                return hits, hits
+
+    def users_at_once(self, threshold: Threshold) -> int:
+        """The most sessions under way at one moment."""
+        chosen = self.samples.select_sessions(threshold.selector)
+        return sockets.users_at_once(s for s in self.samples.sessions if s.id in chosen)
+
+    def has(self, condition: str, threshold: Threshold) -> bool:
+        """Whether the capture holds any of what `required_if` names."""
+        match condition:
+            case "pages":
+                return bool(self.samples.exchanges.kind.among(Kind.PAGE).any())
+            case "sockets":
+                return bool(self.samples.sockets)
+            case "broadcasts":
+                return bool(self._broadcasts_of(threshold) if threshold.expression.event else self.broadcasts)
+        return False  # queries: no capture holds any yet
+
+    def absent(self, threshold: Threshold) -> Absent | None:
+        """What the threshold is about and no part of this capture is."""
+        quantity, selector = threshold.expression.quantity, threshold.selector
+        of_events = quantity in {"gap", "events"} or (selector.is_of_events and threshold.expression.event is None)
+        if quantity == "query_time":
+            return Absent.QUERIES
+        if selector.mark:
+            return Absent.MARKS
+        if quantity in {"response_time", "send_lag"} and not self.samples.has_intended:
+            return Absent.INTENDED_TIMES
+        if quantity in {"session_time", "sessions", "users"} and not self.samples.sessions:
+            return Absent.SESSIONS
+        of_broadcasts = threshold.expression.statistic is Statistic.REACH or quantity == "delivery"
+        if (of_events or of_broadcasts or quantity in {"lost", "sockets"}) and not self.samples.sockets:
+            return Absent.SOCKETS
+        if of_broadcasts and not self.broadcasts:
+            return Absent.BROADCASTS
+        return None
+
+    def unmatched(self, threshold: Threshold) -> Unmatched | None:
+        """The first key of a threshold that nothing in the capture matches."""
+        event = threshold.expression.event
+        wanted = {key: getattr(threshold.selector, key) for key in SELECTING}
+        if event is not None:
+            wanted["event"] = (event,)
+        for key, patterns in wanted.items():
+            names = self._names(key)
+            if patterns and not any(map(_matcher(key, patterns), names)):
+                near = difflib.get_close_matches(str(patterns[0]), names, 1)
+                return Unmatched(key, tuple(map(str, patterns)), near[0] if near else None)
+        return None
+
+    def _names(self, key: str) -> list[str]:
+        """Everything that a key could select by."""
+        x, p = self.samples.exchanges, self.samples.packets
+        match key:
+            case "status":
+                return [f"{status:.0f}" for status in np.unique(x.status[np.isfinite(x.status)])]
+            case "identity":
+                return sorted(
+                    {*self.samples.identities.of_session.values(), *self.samples.identities.of_client.values()}
+                )
+            case "upstream":
+                return [name for names in self.samples.upstream_names for name in names]
+            case "namespace":
+                return [name or "/" for name in p.namespace.names]
+            case "event":
+                return list(p.event.names)
+            case "mark":
+                return []
+        labels: Labels = getattr(x, key)
+        return list(labels.names)
+
+    def _broadcasts_of(self, threshold: Threshold) -> list[Broadcast]:
+        event, namespaces = threshold.expression.event or "*", threshold.selector.namespace or ("*",)
+        return [
+            b for b in self.broadcasts if matches_any(b.event, (event,)) and matches_any(b.namespace or "/", namespaces)
+        ]
+
+
+def estimate_of(all_measures: Iterable[Measures], threshold: Threshold) -> Estimate | None:
+    """The measure of a threshold over one capture, or over several baselines together; None of no sample."""
+    measures = tuple(all_measures)
+    match threshold.expression.statistic:
+        case Statistic.COUNT if threshold.expression.quantity == "users":
+            return estimate_numbers(m.users_at_once(threshold) for m in measures)
+        case Statistic.COUNT:
+            return estimate_numbers(m.count(threshold).number for m in measures)
+        case Statistic.RATE | Statistic.REACH:
+            shares = [m.share(threshold) for m in measures]
+            return estimate_share(sum(s.hits for s in shares), sum(s.n for s in shares))
+    times = [m.times(threshold) for m in measures]
+    if not times:
+        return None
+    ordered = np.sort(np.concatenate([t.ordered for t in times])) if len(times) > 1 else times[0].ordered
+    return estimate_times(threshold.expression, Times(ordered, sum(t.failed for t in times)))
+
+
+def _matcher(key: str, patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    if key == "status":
+        return lambda name: any(name == p or (p.endswith("xx") and name[:1] == p[0]) for p in patterns)
+    if key == "method":
+        return lambda name: name.upper() in patterns
+    return lambda name: matches_any(name, patterns)
+
+
+def _as_stamps(stamps: Iterable[int | None]) -> Stamps:
+    return np.array(list(stamps), dtype=np.float64)
