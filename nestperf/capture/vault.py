@@ -2,14 +2,12 @@
 
 One line of JSON a secret, readable by its owner alone, and always written before the capture refers to it. A
 placeholder is safe in URLs, headers, cookies and JSON: `nps_<tag>_<number><form>`, where the tag belongs to the file
-and the form says how the original was written at that place (`_` as it is, `u` URL-encoded, `j` JSON-escaped, `a` the
-same in ASCII, `b`, `c`, `d` inside base64 at byte offset 0, 1, 2 modulo 3). A JSON number becomes a number of twelve
-digits.
+and the form (`nestperf.capture.forms`) says how the original was written at that place. A JSON number becomes a
+number of twelve digits.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -17,35 +15,17 @@ import re
 import secrets
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
 
+from nestperf.capture.forms import ALL, encode_form
+from nestperf.capture.forms import RAW as RAW
 from nestperf.errors import CaptureTruncated, UsageError
 
 FORMAT = 1
-RAW, URL, JSON, ASCII = "_", "u", "j", "a"
-BASE64 = ("b", "c", "d")
 
 
 def secrets_path(capture: Path) -> Path:
     """Where a capture's secrets stand."""
     return capture.with_name(capture.name + ".secrets")
-
-
-def encode_form(value: str, form: str) -> str:
-    """How `value` is written in that form; for base64 the characters that depend on nothing but `value`."""
-    if form == URL:
-        return quote(value, safe="")
-    if form == JSON:
-        return json.dumps(value, ensure_ascii=False)[1:-1]
-    if form == ASCII:
-        return json.dumps(value)[1:-1]
-    if form in BASE64:
-        offset = BASE64.index(form)
-        content = value.encode()
-        whole = (len(content) + offset) // 3 * 3 - offset
-        text = base64.b64encode(b"\0" * offset + content[:whole]).decode()
-        return text[(0, 2, 3)[offset] :]
-    return value
 
 
 class Vault:
@@ -59,9 +39,9 @@ class Vault:
         self._numbers: dict[str, int] = {}
         self._unwritten: list[str] = []
         self._begun = False
-        self._number_tag = f"8{int(self.tag, 16) % 100_000:05d}"
+        self.number_tag = f"8{int(self.tag, 16) % 100_000:05d}"
         self._pattern = re.compile(
-            rf"nps_{self.tag}_(\d+)([{RAW}{URL}{JSON}{ASCII}{''.join(BASE64)}])|(?<![\d.]){self._number_tag}(\d{{6}})(?!\d)"
+            rf"nps_{self.tag}_(\d+)([{''.join(ALL)}])|(?<![\d.]){self.number_tag}(\d{{6,9}})(?!\d)"
         )
 
     @classmethod
@@ -119,17 +99,21 @@ class Vault:
 
     def conceal_number(self, value: str) -> str:
         """The placeholder of a secret that stands as a JSON number: a number as well."""
-        return f"{self._number_tag}{self._remember(value):06d}"
+        return f"{self.number_tag}{self._remember(value):06d}"
+
+    def is_placeholder(self, text: str) -> bool:
+        """Whether `text` is one placeholder of this vault and nothing else."""
+        return self._pattern.fullmatch(text) is not None
 
     def reveal(self, text: str) -> str:
         """`text` with every placeholder replaced by what stood there."""
-        if self.tag not in text and self._number_tag not in text:
+        if self.tag not in text and self.number_tag not in text:
             return text
         return self._pattern.sub(self._original, text)
 
     def reveal_bytes(self, content: bytes) -> bytes:
         """The same for bytes of any encoding that contains ASCII."""
-        if self.tag.encode() not in content and self._number_tag.encode() not in content:
+        if self.tag.encode() not in content and self.number_tag.encode() not in content:
             return content
         return self.reveal(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 

@@ -10,11 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestperf.capture.redaction import Redactor, names_secret
+from nestperf.capture.redaction import Redactor
+from nestperf.capture.secret_names import BUILT_IN, SecretNames
 from nestperf.capture.vault import Vault
 
 SECRET = "s3cr3t/Wert+7=ü"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+
+
+MULTIPART = (
+    '--b\r\nContent-Disposition: form-data; name="password"\r\n\r\nabcdefgh1\r\n--b\r\n'
+    'Content-Disposition: form-data; name="token"; filename="t"\r\nContent-Type: text/plain\r\n\r\nabcdefgh2'
+    '\r\n--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nplain\r\n--b--\r\n'
+)
 
 
 @pytest.fixture
@@ -151,6 +159,100 @@ def test_body_any_json_stays_json_and_is_restored(value: object, ascii_only: boo
 
 def test_names_secret_table() -> None:
     for name in ("password", "newPassword", "X-Plex-Token", "access_token", "apiKey", "pin", "pinId", "csrfToken"):
-        assert names_secret(name), name
+        assert name in BUILT_IN, name
     for name in ("title", "tokenType", "pinned", "spinner", "compass", "X-Auth-Time"):
-        assert not names_secret(name), name
+        assert name not in BUILT_IN, name
+
+
+@pytest.mark.parametrize(
+    ("body", "secrets"),
+    [
+        ('{"tokens_list":["abcdefgh1","abcdefgh2"]}', ["abcdefgh1", "abcdefgh2"]),
+        ('{"backupTokens": ["abcdefgh1", ["abcdefgh2"], 12345678]}', ["abcdefgh1", "abcdefgh2", "12345678"]),
+        ('{"credentials":{"user":"abcdefgh1","n":5,"deep":{"k":"abcdefgh2"}},"after":"plain"}',
+         ["abcdefgh1", "abcdefgh2"]),
+        ('{"event":"x","raw":"{\\"token\\":\\"abcdefgh1\\",\\"pin\\":\\"4711\\"}"}', ["abcdefgh1", "4711"]),
+        ('{"raw":"{\\\\\\"token\\\\\\":\\\\\\"abcdefgh1\\\\\\"}"}', ["abcdefgh1"]),
+        ('{"image":"http://plex/photo?X-Plex-Token=abcdefgh1&w=1"}', ["abcdefgh1"]),
+        ('{"database":"postgres://kim:abcdefgh1@db/x"}', ["abcdefgh1"]),
+        ('{"note":"sent with Bearer abcdefgh1"}', ["abcdefgh1"]),
+        ('data: {"token":"abcdefgh1"}\n\ndata: {"password":"abcdefgh2"}\n\n', ["abcdefgh1", "abcdefgh2"]),
+        ('{"token":"abcdefgh1"}\n{"token":"abcdefgh2"}\n', ["abcdefgh1", "abcdefgh2"]),
+        ('["x",{"tok\\u0065n":"plain"},{"password" : "abcdefgh1"}]', ["abcdefgh1"]),
+    ],
+)  # fmt: skip
+def test_body_places_within_json(redactor: Redactor, body: str, secrets: list[str]) -> None:
+    redacted = redactor.body(body.encode(), "application/json")
+    assert not [secret for secret in secrets if secret.encode() in redacted]
+    assert redactor.vault.reveal_bytes(redacted) == body.encode()
+    assert body.startswith(("data:", '{"token"')) or json.loads(redacted)
+    assert b"plain" in redacted or "plain" not in body
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [
+        ("application/xml", '<user email="k@x" authenticationToken="abcdefgh1"><password>abcdefgh2</password></user>'),
+        ("text/html; charset=utf-8", "<input type=hidden name=csrf_token value=abcdefgh1>"),
+        ("text/html", '<meta name="csrf-token" content="abcdefgh1"><a href="/x?token=abcdefgh2&amp;y=1">'),
+        ("text/html", "<INPUT VALUE='abcdefgh1' NAME='password'>"),
+        (
+            "multipart/form-data; boundary=b",
+            MULTIPART,
+        ),
+        ("application/x-www-form-urlencoded", "password=abcdefgh1&user=kim&new_password=abcdefgh2"),
+    ],
+)
+def test_body_places_outside_json(redactor: Redactor, media: str, body: str) -> None:
+    redacted = redactor.body(body.encode(), media)
+    assert b"abcdefgh" not in redacted
+    assert redactor.vault.reveal_bytes(redacted) == body.encode()
+    assert b"plain" in redacted or "plain" not in body
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/cb?code=abcdefgh1&state=1", "/cb#access_token=abcdefgh1", "http://kim:abcdefgh1@host/x",
+     "/a;jsessionid=abcdefgh1?x=1",
+     "/x?a=1&X%2DPlex%2DToken=abcdefgh1"],
+)  # fmt: skip
+def test_target_places(redactor: Redactor, target: str) -> None:
+    redacted = redactor.target(target)
+    assert "abcdefgh1" not in redacted
+    assert redactor.vault.reveal(redacted) == target
+
+
+def test_cookie_of_json_tells_the_secrets_inside(redactor: Redactor) -> None:
+    inside = json.dumps({"user": "kim", "token": "abcdefgh1"})
+    for cookie in (quote(inside, safe=""), base64.b64encode(inside.replace("1", "2").encode()).decode()):
+        redactor.head((("Cookie", f"session={cookie}"),))
+    assert "abcdefgh" not in redactor.text("first abcdefgh1 then abcdefgh2")
+
+
+def test_secret_of_a_head_is_the_same_in_a_body(redactor: Redactor) -> None:
+    redactor.head((("X-Auth-Token", "pässwörtchen".encode().decode("latin-1")),))
+    assert "pässwörtchen".encode() not in redactor.body("say pässwörtchen".encode(), "text/plain")
+
+
+def test_text_already_redacted_stays_as_it_is(redactor: Redactor) -> None:
+    content = b'{"password":"abcdefgh1","pin":12345678}'
+    once = redactor.body(content, "application/json")
+    assert redactor.body(once, "application/json") == once
+
+
+def test_partly_redacted_value_is_concealed_whole(redactor: Redactor) -> None:
+    content = f'{{"token":"{redactor.vault.conceal("abcdefgh1")}|rest-of-it"}}'.encode()
+    redacted = redactor.body(content, "application/json")
+    assert b"rest-of-it" not in redacted
+    assert redactor.vault.reveal_bytes(redacted) == b'{"token":"abcdefgh1|rest-of-it"}'
+
+
+def test_added_name_is_a_place_everywhere() -> None:
+    redactor = Redactor(Vault.in_memory(), names=SecretNames(["X-Household", "household*"]))
+    assert "abcdefgh1" not in redactor.field("X-Household", "abcdefgh1")
+    assert "abcdefgh2" not in redactor.target("/x?householdId=abcdefgh2")
+    for body, media in (
+        ('{"household_id":"abcdefgh3"}', "application/json"),
+        ("a=1&household=abcdefgh4", "application/x-www-form-urlencoded"),
+    ):
+        assert b"abcdefgh" not in redactor.body(body.encode(), media)
