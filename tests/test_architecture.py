@@ -19,6 +19,7 @@ PURE = (
     "nestperf/capture/kinds.py",
     "nestperf/capture/routes.py",
     "nestperf/capture/sessions.py",
+    "nestperf/capture/owners.py",
     "nestperf/capture/redaction.py",
     "nestperf/capture/statements.py",
     "proxy_addon/databases.py",
