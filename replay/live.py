@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterable, Sequence
-from urllib.parse import quote
+from typing import NamedTuple
 
 from nestperf.capture.model import Pairs
-from replay.steps import Take, Use
+from replay.provenance import html
+from replay.provenance.codings import encode
+from replay.provenance.parts import leaf_at, part_at
+from replay.steps import Listen, Take, Use
 
 _SEPARATOR = re.compile(r"(;\s*)")
 _EXPIRED = re.compile(r";\s*max-age\s*=\s*(?:0|-\d+)\s*(?:;|$)|;\s*expires\s*=[^;]*\b(?:19\d\d|2000)\b", re.IGNORECASE)
 """Servers delete a cookie by Max-Age=0 or by a date long ago, most often 1970."""
+_DOMAIN = re.compile(r";\s*domain\s*=\s*\.?([^;\s]+)", re.IGNORECASE)
+_PATH = re.compile(r";\s*path\s*=\s*(/[^;\s]*)", re.IGNORECASE)
+_UNREAD = object()
 
 
 def host_of(authority: str) -> str:
@@ -25,15 +32,29 @@ def host_of(authority: str) -> str:
     return authority.partition(":")[0].lower()
 
 
+class _Cookie(NamedTuple):
+    path: str
+    value: str
+    number: int
+    """In the order in which cookies came to be."""
+
+
 class LiveState:
     """Cookies and live values of one visit."""
 
-    __slots__ = ("_cookies", "values")
+    __slots__ = ("_born", "_cookies", "_heard", "values")
 
-    def __init__(self, values: int) -> None:
+    def __init__(self, values: int, fresh: Iterable[int] = ()) -> None:
+        """`fresh`: the values that the client makes up itself, UUIDs."""
         self.values: list[str | None] = [None] * values
         """The live values, by number; None until an answer gave one."""
-        self._cookies: dict[str, dict[str, str]] = {}
+        for number in fresh:
+            self.values[number] = str(uuid.uuid4())
+        self._cookies: dict[str, dict[str, list[_Cookie]]] = {}
+        """By domain and name: the cookies of different paths, as they are sent (RFC 6265, 5.4)."""
+        self._born = 0
+        self._heard: dict[tuple[int, tuple[str, str, str]], int] = {}
+        """By socket and packet name: how many came."""
 
     def learn(self, authority: str, headers: Pairs, takes: Sequence[Take], body: bytes | None) -> tuple[Take, ...]:
         """Take cookies and values from an answer; what was expected in it and is not there.
@@ -45,16 +66,38 @@ class LiveState:
                 self._set_cookie(host_of(authority), value)
         if not takes:
             return ()
-        return tuple(take for take in takes if not self._take(take, headers, body))
+        answer = _Answer(headers, body)
+        return tuple(take for take in takes if not self._keep(take, answer.text(take)))
 
-    def headers(self, authority: str, recorded: Pairs, uses: Sequence[Use]) -> Pairs:
+    def hear(self, listens: Sequence[Listen], kind: str, namespace: str, event: str, payload: str | None) -> bool:
+        """Take values from a packet of the server; whether it had any of them."""
+        name = (kind, namespace, event)
+        here = [listen for listen in listens if listen.take.path[:3] == name]
+        if not here:
+            return False
+        place = (here[0].socket, name)
+        nth = self._heard.get(place, 0)
+        self._heard[place] = nth + 1
+        document = _parsed((payload or "").encode())
+        wanted = (listen.take for listen in here if listen.nth in (None, nth))
+        # Each of them is to be kept: `any` must not stop at the first.
+        return sum(self._keep(take, leaf_at(document, take.path[3:])) for take in wanted) > 0
+
+    def hear_ack(self, takes: Sequence[Take], payload: str | None) -> None:
+        """Take values from the ack that a step was answered."""
+        document = _parsed((payload or "").encode())
+        for take in takes:
+            if take.source == "packet":
+                self._keep(take, leaf_at(document, take.path[3:]))
+
+    def headers(self, authority: str, recorded: Pairs, uses: Sequence[Use], target: str = "/") -> Pairs:
         """The fields to send: names, order and letter case as recorded, live cookies and values in place."""
         sent = []
         host = host_of(authority)
         for number, (name, value) in enumerate(recorded):
             here = [use for use in uses if use.field == number]
             if len(name) == 6 and name.lower() == "cookie":
-                sent.append((name, self._cookie_field(host, value, here)))
+                sent.append((name, self._cookie_field(host, value, here, target.partition("?")[0])))
             else:
                 sent.append((name, fill(value, here, self.values)) if here else (name, value))
         return tuple(sent)
@@ -63,21 +106,27 @@ class LiveState:
         """A target, body or payload with the live values in place."""
         return fill(recorded, uses, self.values) if uses else recorded
 
-    def cookie(self, host: str, name: str) -> str | None:
-        """The live cookie of that name, as set for the host or a domain above it."""
+    def cookie(self, host: str, name: str, nth: int = 0, path: str = "/") -> str | None:
+        """The n-th live cookie of that name in a request for `path`, as set for the host or a domain above it."""
         while host:
-            value = self._cookies.get(host, {}).get(name)
-            if value is not None:
-                return value
+            known = self._cookies.get(host, {}).get(name)
+            if known is not None:
+                if len(known) > 1:
+                    known = [one for one in known if _matches(one.path, path)]
+                return known[nth].value if nth < len(known) else None
             host = host.partition(".")[2]
         return None
 
-    def _cookie_field(self, host: str, recorded: str, uses: Sequence[Use]) -> str:
+    def _cookie_field(self, host: str, recorded: str, uses: Sequence[Use], path: str) -> str:
         pieces: list[str] = []
         at = 0
+        seen: dict[str, int] = {}
         for piece in _SEPARATOR.split(recorded):
             name, mark, _ = piece.partition("=")
-            live = self.cookie(host, name.strip()) if mark else None
+            bare = name.strip()
+            live = self.cookie(host, bare, seen.get(bare, 0), path) if mark else None
+            if mark:
+                seen[bare] = seen.get(bare, 0) + 1
             if live is not None:
                 pieces.append(f"{name}={live}")
             else:
@@ -92,24 +141,54 @@ class LiveState:
         name, mark, value = cookie.partition("=")
         if not mark:
             return
-        domain = re.search(r";\s*domain\s*=\s*\.?([^;\s]+)", f";{attributes}", re.IGNORECASE)
+        attributes = f";{attributes}"
+        domain, path = _DOMAIN.search(attributes), _PATH.search(attributes)
         jar = self._cookies.setdefault(domain[1].lower() if domain else host, {})
-        if _EXPIRED.search(f";{attributes}"):
-            jar.pop(name.strip(), None)
+        name, where = name.strip(), path[1] if path else "/"
+        known = jar.get(name, [])
+        number = next((one.number for one in known if one.path == where), None)
+        kept = [one for one in known if one.path != where]
+        if not _EXPIRED.search(attributes):
+            self._born += 1
+            kept.append(_Cookie(where, value.strip(), number or self._born))
+            kept.sort(key=lambda one: (-len(one.path), one.number))
+        if kept:
+            jar[name] = kept
         else:
-            jar[name.strip()] = value.strip()
+            jar.pop(name, None)
 
-    def _take(self, take: Take, headers: Pairs, body: bytes | None) -> bool:
-        if take.source == "json":
-            value = json_leaf(body, take.path)
-        elif take.source == "header":
-            value = next((value for name, value in headers if name.lower() == take.path[0]), None)
-        else:
-            value = _cookie_of(headers, str(take.path[0]))
-        if value is None:
+    def _keep(self, take: Take, text: str | None) -> bool:
+        value = part_at(text, take.parts) if take.parts else text
+        if not value:
             return False
         self.values[take.value] = value
         return True
+
+
+class _Answer:
+    """An answer in which values are looked for; its body is parsed once."""
+
+    def __init__(self, headers: Pairs, body: bytes | None) -> None:
+        self._headers = headers
+        self._body = body
+        self._document: object = _UNREAD
+
+    def text(self, take: Take) -> str | None:
+        """What stands at a place."""
+        if take.source == "json":
+            if self._document is _UNREAD:
+                self._document = _parsed(self._body)
+            return leaf_at(self._document, take.path)
+        if take.source == "html":
+            return html.value_at((self._body or b"").decode("utf-8", "replace"), take.path)
+        if take.source == "header":
+            return next((value for name, value in self._headers if name.lower() == take.path[0]), None)
+        return _cookie_of(self._headers, str(take.path[0]))
+
+
+def _matches(cookie: str, request: str) -> bool:
+    """RFC 6265, 5.1.4."""
+    return request == cookie or (request.startswith(cookie) and (cookie[-1] == "/" or request[len(cookie)] == "/"))
 
 
 def fill(text: str, uses: Iterable[Use], values: Sequence[str | None]) -> str:
@@ -120,31 +199,23 @@ def fill(text: str, uses: Iterable[Use], values: Sequence[str | None]) -> str:
         live = values[use.value]
         if live is None:
             continue
-        pieces += text[at : use.start], _encode(live, use.coding)
+        pieces += text[at : use.start], _encoded(live, use)
         at = use.end
     return "".join(pieces) + text[at:] if pieces else text
 
 
-def _encode(value: str, coding: str) -> str:
-    if coding == "json":
-        return json.dumps(value, ensure_ascii=False)[1:-1]
-    return quote(value, safe="") if coding == "url" else value
+def _encoded(value: str, use: Use) -> str:
+    text = encode(value, use.coding)
+    for wrap in use.wrap:
+        text = encode(wrap.before + text + wrap.after, wrap.coding)
+    return text
 
 
-def json_leaf(body: bytes | None, path: Sequence[str | int]) -> str | None:
-    """The string at that path of a JSON body; None where there is none."""
+def _parsed(body: bytes | None) -> object:
     try:
-        node = json.loads(body or b"")
+        return json.loads(body or b"")
     except (ValueError, RecursionError):
         return None
-    for key in path:
-        if isinstance(node, dict) and isinstance(key, str):
-            node = node.get(key)
-        elif isinstance(node, list) and isinstance(key, int) and key < len(node):
-            node = node[key]
-        else:
-            return None
-    return node if isinstance(node, str) else None
 
 
 def _cookie_of(headers: Pairs, name: str) -> str | None:

@@ -21,7 +21,7 @@ from nestperf.capture.reader import Capture
 from nestperf.capture.routes import route_of
 from nestperf.capture.vault import RAW, Vault, secrets_path
 from nestperf.errors import CaptureEmpty
-from replay.correlate import Answered, correlate
+from replay.correlate import Answered, Heard, correlate
 from replay.steps import Action, Close, Emit, Http, Join, Leave, Open, Plan, Reply, SessionPlan, Skipped, Step
 
 BROWSER_CONNECTIONS = 6
@@ -112,6 +112,7 @@ class _Builder:
         self._end_ns = max([e.done_ns or e.sent_ns for e in exchanges] + [self.capture.run.ended_ns or 0])
         moments: dict[int, list[Moment]] = defaultdict(list)
         secrets: dict[int | None, set[str]] = defaultdict(set)
+        heard: dict[int, list[Heard]] = defaultdict(list)
         for exchange in exchanges:
             owner = self._owner(exchange)
             moment = self._exchange(exchange, owner)
@@ -123,13 +124,17 @@ class _Builder:
         for socket in sockets:
             owner = self._owner(socket)
             if owner is not None:
-                moments[owner] += self._socket(socket, openers.get(socket.id), packets.get(socket.id, []))
+                sent = self._socket(socket, openers.get(socket.id), packets.get(socket.id, []))
+                moments[owner] += sent
+                if sent:
+                    heard[owner] += self._heard(packets.get(socket.id, []))
                 self._claim(secrets, owner)
         for session in known:
             if moments.get(session.id):
                 agent = agents.get(session.client_id or 0, "")
                 told = tuple(sorted(secrets[session.id]))
-                yield replace(_session(session.id, session.label, agent, moments[session.id]), secrets=told)
+                planned = _session(session.id, session.label, agent, moments[session.id], heard[session.id])
+                yield replace(planned, secrets=told)
 
     def _claim(self, secrets: dict[int | None, set[str]], owner: int | None) -> None:
         secrets[owner] |= self._secrets
@@ -203,9 +208,10 @@ class _Builder:
             return None
         text = None
         body = self.capture.body(exchange.response_body)
-        if body is not None and body.state == "whole" and "json" in body.media_type:
+        media_type = "" if body is None else body.media_type.lower()
+        if body is not None and body.state == "whole" and ("json" in media_type or "html" in media_type):
             text = self._reveal_bytes(body.content or b"").decode("utf-8", "replace")
-        return Answered(exchange.done_ns, self._head(exchange.response_headers), text)
+        return Answered(exchange.done_ns, self._head(exchange.response_headers), text, media_type, exchange.status)
 
     def _head(self, header_set: int | None) -> Pairs:
         known = self._heads.get(header_set)
@@ -272,6 +278,23 @@ class _Builder:
                 payload = self._reveal(packet.payload or "[]")
                 yield Reply(packet.namespace or "/", asked.pop(key), payload, self._attachments(packet))
 
+    def _heard(self, packets: list[Packet]) -> Iterator[Heard]:
+        asked: dict[tuple[str | None, int], int] = {}
+        for packet in packets:
+            if packet.sender == "client" and packet.type == "event" and packet.ack_id is not None:
+                asked[packet.namespace, packet.ack_id] = packet.id
+            if packet.sender == "server" and packet.payload is not None and packet.type != "connect_error":
+                is_ack = packet.type == "ack" and packet.ack_id is not None
+                yield Heard(
+                    stamp_ns=packet.done_ns,
+                    socket=packet.socket_id,
+                    type=packet.type or "",
+                    namespace=packet.namespace or "/",
+                    event=packet.event or "",
+                    payload=self._reveal(packet.payload),
+                    answers=packet.answers or (asked.get((packet.namespace, packet.ack_id or 0)) if is_ack else None),
+                )
+
     def _packet(self, packet: Packet, later: list[Packet]) -> Iterator[Moment]:
         namespace = packet.namespace or "/"
         payload = None if packet.payload is None else self._reveal(packet.payload)
@@ -310,7 +333,7 @@ class _Builder:
         return tuple(self._reveal_bytes(body.content or b"") if body is not None else b"" for body in bodies)
 
 
-def _session(session_id: int, label: str, user_agent: str, moments: list[Moment]) -> SessionPlan:
+def _session(session_id: int, label: str, user_agent: str, moments: list[Moment], heard: list[Heard]) -> SessionPlan:
     moments.sort(key=lambda moment: moment.sent_ns)
     start_ns = moments[0].sent_ns
     releases = release_order([(moment.sent_ns, moment.done_ns) for moment in moments], start_ns)
@@ -331,17 +354,19 @@ def _session(session_id: int, label: str, user_agent: str, moments: list[Moment]
         )
         if socket is not None:
             before[socket] = index
-    links = correlate(steps, [moment.answer for moment in moments], start_ns)
+    links = correlate(steps, [moment.answer for moment in moments], start_ns, heard)
     return SessionPlan(
         source=session_id,
         label=label,
         user_agent=user_agent,
         steps=tuple(
-            replace(step, uses=uses, takes=takes)
-            for step, uses, takes in zip(steps, links.uses, links.takes, strict=True)
+            replace(step, uses=uses, takes=takes, awaits=awaits)
+            for step, uses, takes, awaits in zip(steps, links.uses, links.takes, links.awaits, strict=True)
         ),
         length_ns=max(max(moment.sent_ns, moment.done_ns or 0) for moment in moments) - start_ns,
         values=links.values,
+        listens=links.listens,
+        fresh=links.fresh,
         connections=_connection_limits(moments),
     )
 

@@ -51,7 +51,7 @@ class Visit:
         self._arrival_ns = arrival_ns
         self._on_over = on_over
         self._id = stage.journal.session_id()
-        self._live = LiveState(len(plan.values))
+        self._live = LiveState(len(plan.values), plan.fresh)
         self._connections = Connections(
             stage.targets,
             source=user.source,
@@ -66,6 +66,9 @@ class Visit:
         self._begun = bytearray(len(plan.steps))
         self._held: dict[int, list[tuple[Step, int]]] = {}
         """Steps that are due and wait for the one before them on their socket."""
+        self._expecting: dict[int, tuple[Step, int]] = {}
+        """Steps that are due and wait for a value that the server pushes."""
+        self._given_up = bytearray(len(plan.steps))
         self._under_way: dict[int, Answer | None] = {}
         """Begun and not ended, by step; with the answer where it is an exchange."""
         self._stopping = False
@@ -109,12 +112,38 @@ class Visit:
         if behind is not None and not self._begun[behind]:
             self._held.setdefault(behind, []).append((step, intended_ns))
             return
+        if step.awaits and not self._given_up[step.index] and self._lacks(step):
+            self._expecting[step.index] = (step, intended_ns)
+            patience_ns = round(self._stage.timeout_s * 1e9)
+            self._stage.pacer.at(self._stage.clock.now_ns() + patience_ns, self._expected_in_vain, step.index)
+            return
         self._stage.tally.planned += 1
         self._begun[step.index] = 1
         self._under_way[step.index] = None
         self._begin(step, intended_ns)
         for follower, follower_ns in self._held.pop(step.index, ()):
             self._due(follower, follower_ns)
+
+    def _lacks(self, step: Step) -> bool:
+        return any(self._live.values[awaited.value] is None for awaited in step.awaits)
+
+    def _heard(self) -> None:
+        """A packet brought values: steps that waited for them go on, as long after it as in the recording."""
+        now_ns = self._stage.clock.now_ns()
+        for index, (step, intended_ns) in list(self._expecting.items()):
+            if not self._lacks(step):
+                del self._expecting[index]
+                think_ns = max(awaited.think_ns for awaited in step.awaits)
+                due_ns = max(intended_ns, self._stage.load.due_ns(now_ns, think_ns))
+                self._stage.pacer.at(due_ns, self._due, step, due_ns)
+
+    def _expected_in_vain(self, index: int) -> None:
+        """Send what was recorded rather than nothing."""
+        step, intended_ns = self._expecting.pop(index, (None, 0))
+        if step is not None:
+            self._given_up[index] = 1
+            self._stage.tally.missing_values += 1
+            self._due(step, intended_ns)
 
     def _begin(self, step: Step, intended_ns: int) -> None:
         action = step.action
@@ -124,7 +153,10 @@ class Visit:
             return
         socket = self._sockets.get(action.socket)
         if isinstance(action, Open):
-            socket = LiveSocket(self._stage, self.user, self._id, self._live, self._end, self._socket_closed)
+            listens = self._script.listens.get(action.socket, ())
+            socket = LiveSocket(
+                self._stage, self.user, self._id, self._live, listens, self._end, self._socket_closed, self._heard
+            )
             self._sockets[action.socket] = socket
             self._sockets_open += 1
             socket.open(step, intended_ns)
@@ -248,7 +280,7 @@ class Visit:
         if answer.status is None:
             return ""
         body = None
-        if step.index in self._script.takes_json and answer.body is not None:
+        if step.index in self._script.reads_body and answer.body is not None:
             collector = BodyCollector(field(answer.headers, "content-encoding"), _JSON_LIMIT)
             for piece in answer.body:
                 collector.add(piece)

@@ -66,7 +66,7 @@ class Requests:
         action = step.action
         assert isinstance(action, Http)
         target = live.text(action.target, uses_at(step, "target"))
-        headers = live.headers(action.authority, action.headers, uses_at(step, "header"))
+        headers = live.headers(action.authority, action.headers, uses_at(step, "header"), action.target)
         body = self._body(step, action, live)
         if not action.chunked:
             headers = _with_length(headers, len(body))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nestperf.capture.model import Kind, Outcome, Pairs, Socket
 from nestperf.wire.observations import PacketSeen
@@ -17,7 +17,7 @@ from replay.live import LiveState
 from replay.outcome import judge_exchange
 from replay.request import uses_at, with_forwarded
 from replay.stage import Stage, User
-from replay.steps import Emit, Join, Leave, Open, Reply, Step
+from replay.steps import Emit, Join, Leave, Listen, Open, Reply, Step
 from replay.transport.http import Answer
 from replay.transport.socketio import SocketIo
 
@@ -29,15 +29,25 @@ class LiveSocket:
     """A Socket.IO connection during one visit."""
 
     def __init__(
-        self, stage: Stage, user: User, session_id: int, live: LiveState, ended: Ended, closed: Callable[[], None]
+        self,
+        stage: Stage,
+        user: User,
+        session_id: int,
+        live: LiveState,
+        listens: Sequence[Listen],
+        ended: Ended,
+        closed: Callable[[], None],
+        heard: Callable[[], None],
     ) -> None:
         self.wire: SocketIo | None = None
         self._stage = stage
         self._user = user
         self._session_id = session_id
         self._live = live
+        self._listens = listens
         self._ended = ended
         self._closed = closed
+        self._heard = heard
         self._id = 0
         self._opening: tuple[Step, Open, int] | None = None
         self._sent: tuple[str, Pairs] = ("", ())
@@ -221,6 +231,8 @@ class LiveSocket:
             waiting = self._waiting.pop((namespace, seen.ack_id), None)
             if waiting is not None:
                 ended, answers = waiting
+                if ended.takes:
+                    self._live.hear_ack(ended.takes, seen.payload)
                 ended = ended if ended.index in self._timers else None
         self._note(packet_id, seen, answers)
         if seen.type in ("connect", "connect_error"):
@@ -228,6 +240,8 @@ class LiveSocket:
             self._compare_join(ended, seen)
         elif seen.type == "event" and seen.ack_id is not None:
             self._reply(seen, packet_id)
+        if self._listens and self._live.hear(self._listens, seen.type or "", namespace, seen.event or "", seen.payload):
+            self._heard()
         if ended is not None:
             self._end(ended, seen.done_ns)
 

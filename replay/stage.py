@@ -68,8 +68,11 @@ class Script:
         self.requests = Requests(plan)
         self.followers = invert(plan.steps)
         """By step: those that wait for its end."""
-        self.takes_json = frozenset(
-            step.index for step in plan.steps if any(take.source == "json" for take in step.takes)
-        )
+        self.reads_body = frozenset(step.index for step in plan.steps if any(take.reads_body for take in step.takes))
+        """Steps whose answer's body is searched for live values."""
+        self.listens = {
+            socket: tuple(group) for socket, group in itertools.groupby(plan.listens, lambda one: one.socket)
+        }
+        """By socket of the source capture: what is taken from the packets that its server pushes."""
         self.hands_on = frozenset(step.index for step in plan.steps if step.takes)
         """Steps whose answer later steps need: it is always kept, so that a replay of the replay has it too."""

@@ -10,11 +10,23 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 from nestperf.capture.model import Kind, Pairs
+from replay.provenance.codings import Coding
+from replay.provenance.parts import Part
 
 Place: TypeAlias = Literal["target", "header", "body", "payload"]
 """Where in what is sent a live value stands."""
-Coding: TypeAlias = Literal["plain", "json", "url"]
-"""How it is written there."""
+
+
+Source: TypeAlias = Literal["json", "header", "cookie", "html", "packet"]
+"""Where in what a server sent a value is found."""
+
+
+class Wrap(NamedTuple):
+    """What a coded value stands in, which is coded once more: `user:…` in base64, JSON in a query."""
+
+    before: str
+    after: str
+    coding: Coding
 
 
 class Use(NamedTuple):
@@ -29,15 +41,43 @@ class Use(NamedTuple):
     coding: Coding
     value: int
     """Which of the session's values."""
+    wrap: tuple[Wrap, ...] = ()
+    """Innermost first."""
 
 
 class Take(NamedTuple):
     """A place of an answer where a live value is found."""
 
-    source: Literal["json", "header", "cookie"]
+    source: Source
     path: tuple[str | int, ...]
-    """Keys and indexes into the JSON body; else the one name (a header's in lower case)."""
+    """Keys and indexes into the JSON body; a place in the page (`provenance.html`); a packet's type, namespace, event,
+    then keys and indexes; else the one name (a header's in lower case)."""
     value: int
+    parts: tuple[Part, ...] = ()
+    """From what stands there to the value."""
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether it needs the answer's body."""
+        return self.source in ("json", "html")
+
+
+class Listen(NamedTuple):
+    """A place of a pushed packet where a live value is found."""
+
+    socket: int
+    """Of the source capture."""
+    take: Take
+    nth: int | None = None
+    """Which packet of that name, where several handed out different values; None: the latest."""
+
+
+class Await(NamedTuple):
+    """A value that a step cannot do without and that only a pushed packet brings."""
+
+    value: int
+    think_ns: int
+    """From the packet to the step's sending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +210,7 @@ class Step:
     """The step before it on the same socket, which must have been sent before it: packets keep their order."""
     uses: tuple[Use, ...] = ()
     takes: tuple[Take, ...] = ()
+    awaits: tuple[Await, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +225,9 @@ class SessionPlan:
     length_ns: int
     values: tuple[str, ...] = field(repr=False, default=())
     """The recorded originals of the live values, by the number that uses and takes name."""
+    listens: tuple[Listen, ...] = ()
+    fresh: tuple[int, ...] = ()
+    """The values that every visit makes up anew."""
     secrets: tuple[str, ...] = field(repr=False, default=())
     """Originals out of the vault that stand in these steps."""
     connections: dict[int, int] = field(default_factory=dict)

@@ -55,7 +55,7 @@ def test_csrf_of_header_and_cookie_goes_into_a_header_and_a_form(recording: Reco
     form = ("Content-Type", "application/x-www-form-urlencoded")
     recording.exchange("POST", "/x", 20, 30, headers=(form, ("x-csrf-token", CSRF)), body=f"a=1&_csrf={CSRF}".encode())
     (session,) = recording.plan().sessions
-    producers = [(0, "header", "x-csrf-token"), (0, "cookie", "csrf")]
+    producers = [(0, "cookie", "csrf"), (0, "header", "x-csrf-token")]
     assert links(session) == [(1, "body", CSRF, producers), (1, "header", CSRF, producers)]
 
 

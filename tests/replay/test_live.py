@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from replay.live import LiveState, fill, host_of, json_leaf
+from replay.live import LiveState, fill, host_of
 from replay.steps import Take, Use
 
 HOST = "localhost:4000"
@@ -102,8 +102,11 @@ def test_value_that_is_missing_later_keeps_what_was_there_before() -> None:
 
 
 @pytest.mark.parametrize("body", [None, b"", b"{", b'{"a": 1}', b'{"a": {"b": []}}', b"[]", b"\xff\xfe"])
-def test_json_leaf_that_is_not_there_is_none(body: bytes | None) -> None:
-    assert json_leaf(body, ("a", "b", 0)) is None
+def test_json_value_that_is_not_there_is_missing(body: bytes | None) -> None:
+    live = LiveState(1)
+    take = Take("json", ("a", "b", 0), 0)
+    assert live.learn(HOST, (), (take,), body) == (take,)
+    assert live.values == [None]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Where the values that a session sends came from: pure, offline, deterministic."""
