@@ -36,6 +36,7 @@ PURE = (
     "replay/steps.py",
     "replay/pacing.py",
     "replay/correlate.py",
+    "replay/provenance",
     "reports/statistics.py",
     "reports/dependence.py",
     "reports/expressions.py",
