@@ -17,19 +17,29 @@ from pathlib import Path
 
 import pytest
 
+from nestperf.demo.postgres import PostgresServer, find_binaries
+from tests.postgres import Postgres
+
 PEERS = {
     "node": ("node", "install Node.js (Debian: `apt-get install nodejs npm`)"),
     "chromium": ("chromium", "install a browser (Debian: `apt-get install chromium`)"),
     "nginx": ("nginx", "install nginx (Debian: `apt-get install nginx-light`)"),
     "curl": ("curl", "install curl (Debian: `apt-get install curl`)"),
+    "postgres": ("PostgreSQL's server", "install PostgreSQL (Debian: `apt-get install postgresql`)"),
 }
 """Marker argument: the program that must be there, and how to get it."""
+
+
+def _is_there(program: str) -> bool:
+    if program == PEERS["postgres"][0]:  # Debian keeps it out of the PATH
+        return find_binaries() is not None
+    return shutil.which(program) is not None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("peer"):
         program, remedy = PEERS[marker.args[0]]
-        if shutil.which(program) is None:
+        if not _is_there(program):
             sentence = f"{program} is missing: {remedy}."
             if os.environ.get("NESTPERF_REQUIRE_PEERS"):
                 pytest.fail(sentence, pytrace=False)
@@ -99,3 +109,12 @@ def record(tmp_path: Path) -> Iterator[Callable[..., Recorder]]:
                 recorder.process.kill()
         with contextlib.suppress(ValueError):
             recorder.process.communicate(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A private PostgreSQL server; tests that use it are marked `peer("postgres")`."""
+    binaries = find_binaries()
+    assert binaries is not None, "mark the test peer('postgres')"
+    with PostgresServer(binaries, Postgres.SETTINGS) as server:
+        yield Postgres(server, binaries)

@@ -79,7 +79,7 @@ class Api:
 
     async def create_pin(self, _: web.Request) -> web.Response:
         """A new Plex pin."""
-        pin_id, code = self._store.create_pin()
+        pin_id, code = await self._store.create_pin()
         return success({"id": pin_id, "code": code, "qrUrl": f"https://plex.tv/link/?pin={code}", "expiresIn": 900})
 
     async def verify_pin(self, request: web.Request) -> web.Response:
@@ -87,7 +87,7 @@ class Api:
         pin_id = (await _json_object(request)).get("pinId")
         if not isinstance(pin_id, str):
             raise rejected(400, "VALIDATION_ERROR", "Invalid request data")
-        friend = self._store.verify_pin(pin_id, timestamp())
+        friend = await self._store.verify_pin(pin_id, timestamp())
         if friend is None:
             raise rejected(400, "INVALID_PIN", "Invalid or expired PIN")
         token = self._token_for(friend)
@@ -118,15 +118,15 @@ class Api:
     async def stats(self, request: web.Request) -> web.Response:
         """A friend's figures."""
         friend = self._gate.require_identity(request)
-        total = self._store.count_requests(friend.user_id)
-        recent = [wish.as_json() for wish in self._store.requests(friend.user_id, limit=5)]
+        total = await self._store.count_requests(friend.user_id)
+        recent = [wish.as_json() for wish in await self._store.requests(friend.user_id, limit=5)]
         figures = {"totalRequests": total, "pendingRequests": total, "availableRequests": 0}
         return success({"user": _user(friend), "requests": {"recent": recent}, "stats": figures})
 
     async def notifications(self, request: web.Request) -> web.Response:
         """A friend's news."""
         friend = self._gate.require_identity(request)
-        news = [line.as_json() for line in self._store.notifications(friend.user_id)]
+        news = [line.as_json() for line in await self._store.notifications(friend.user_id)]
         return success(news, meta={"unreadCount": len(news)})
 
     async def search(self, request: web.Request) -> web.Response:
@@ -136,7 +136,7 @@ class Api:
         if not query:
             raise rejected(400, "VALIDATION_ERROR", "Search query is required")
         await asyncio.sleep(_UPSTREAM_S)
-        found = [_title(title) for title in self._store.search(query)]
+        found = [_title(title) for title in await self._store.search(query)]
         return success(found, meta={"query": query, "page": 1, "totalPages": 1})
 
     async def details(self, request: web.Request) -> web.Response:
@@ -146,7 +146,7 @@ class Api:
         if media_type not in MEDIA_TYPES:
             raise rejected(400, "VALIDATION_ERROR", "Invalid media type")
         await asyncio.sleep(_UPSTREAM_S)
-        return success(_title(self._title_or_refuse(media_type, tmdb_id)))
+        return success(_title(await self._title_or_refuse(media_type, tmdb_id)))
 
     async def create_request(self, request: web.Request) -> web.Response:
         """A friend asks for a title; their open pages hear of it at once."""
@@ -155,8 +155,8 @@ class Api:
         media_type, tmdb_id = body.get("mediaType"), body.get("tmdbId", body.get("mediaId"))
         if media_type not in MEDIA_TYPES or not isinstance(tmdb_id, int | str) or isinstance(tmdb_id, bool):
             raise rejected(400, "VALIDATION_ERROR", "mediaType and mediaId/tmdbId are required")
-        title = self._title_or_refuse(str(media_type), str(tmdb_id))
-        wish = self._store.create_request(friend.user_id, title, timestamp())
+        title = await self._title_or_refuse(str(media_type), str(tmdb_id))
+        wish = await self._store.create_request(friend.user_id, title, timestamp())
         if wish is None:
             raise rejected(409, "DUPLICATE_REQUEST", f"You have already requested {title.title}")
         await self._sockets.request_created(wish)
@@ -166,19 +166,19 @@ class Api:
         """A friend's wishes, by pages."""
         friend = self._gate.require_identity(request)
         page, size = _positive(request, "page", 1), min(_positive(request, "pageSize", 20), _MOST_PAGE_SIZE)
-        wishes = self._store.requests(friend.user_id, offset=(page - 1) * size, limit=size)
-        total = self._store.count_requests(friend.user_id)
+        wishes = await self._store.requests(friend.user_id, offset=(page - 1) * size, limit=size)
+        total = await self._store.count_requests(friend.user_id)
         meta = {"totalCount": total, "totalPages": -(-total // size), "currentPage": page, "timestamp": timestamp()}
         return success([wish.as_json() for wish in wishes], meta=meta)
 
     async def request(self, request: web.Request) -> web.Response:
         """One wish of one's own."""
-        return success(self._own_request(request).as_json())
+        return success((await self._own_request(request)).as_json())
 
     async def delete_request(self, request: web.Request) -> web.Response:
         """Take a wish back."""
-        wish = self._own_request(request)
-        self._store.delete_request(wish.id)
+        wish = await self._own_request(request)
+        await self._store.delete_request(wish.id)
         await self._sockets.request_status(wish, "cancelled")
         return json_answer({"success": True, "message": "Request deleted successfully"})
 
@@ -198,17 +198,17 @@ class Api:
         now_s = int(datetime.now(UTC).timestamp())
         return sign_token(friend, secret=self._gate.secret, now_s=now_s, token_id=str(uuid.uuid4()))
 
-    def _title_or_refuse(self, media_type: str, tmdb_id: str) -> Title:
+    async def _title_or_refuse(self, media_type: str, tmdb_id: str) -> Title:
         if not tmdb_id.isascii() or not tmdb_id.isdigit() or len(tmdb_id) > 12:
             raise rejected(400, "VALIDATION_ERROR", "Invalid tmdbId")
-        title = self._store.title(media_type, int(tmdb_id))
+        title = await self._store.title(media_type, int(tmdb_id))
         if title is None:
             raise failed(404, "Media not found", f"No {media_type} with id {tmdb_id}")
         return title
 
-    def _own_request(self, request: web.Request) -> MediaRequest:
+    async def _own_request(self, request: web.Request) -> MediaRequest:
         friend = self._gate.require_identity(request)
-        wish = self._store.request(request.match_info["request_id"])
+        wish = await self._store.request(request.match_info["request_id"])
         if wish is None:
             raise failed(404, "Request not found", "No such request")
         if wish.user_id != friend.user_id:

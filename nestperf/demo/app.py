@@ -20,6 +20,7 @@ from aiohttp import web
 from nestperf.demo.answers import json_answer, rejected
 from nestperf.demo.api import Api
 from nestperf.demo.counts import Counts
+from nestperf.demo.database import open_database
 from nestperf.demo.faults import Faults, parse_faults
 from nestperf.demo.gate import Gate, peer_of
 from nestperf.demo.pages import Pages
@@ -67,7 +68,7 @@ class DemoApp:
         Raises:
             UsageError: the address cannot be had.
         """
-        store = Store(self.settings.database)
+        store = await Store.open(await open_database(self.settings.database))
         gate = Gate(secret=os.urandom(32), counts=self.counts, faults=self.faults, window_s=self.settings.window_s)
         sockets = Sockets(
             store=store,
@@ -99,7 +100,7 @@ class DemoApp:
         if self._runner is not None:
             await self._runner.cleanup()
         if self._store is not None:
-            self._store.close()
+            await self._store.close()
         self._sockets = self._runner = self._store = None
 
     async def broadcast_status(self) -> None:
@@ -147,7 +148,13 @@ async def _serve(app: DemoApp, host: str, port: int) -> None:
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
 @click.option("--status-interval", default=5.0, show_default=True, help="Seconds between two status broadcasts.")
 @click.option("--window", default=60.0, show_default=True, help="Seconds of the rate limit's window.")
-@click.option("--database", default=":memory:", show_default=True, help="SQLite file to keep friends and wishes in.")
+@click.option(
+    "--database",
+    default=":memory:",
+    show_default=True,
+    help="SQLite file or postgresql:// URL to keep friends and wishes in; also from NESTPERF_DEMO_DATABASE.",
+    envvar="NESTPERF_DEMO_DATABASE",
+)
 @click.option("--faults", default="", help="Promises to break, e.g. slow_path=/api/v1/media/,slow_ms=300,limit=20.")
 def main(host: str, port: int, status_interval: float, window: float, database: str, faults: str) -> None:
     """A small stand-in for MediaNest, to try nestperf on. Serves until Ctrl-C or SIGTERM."""

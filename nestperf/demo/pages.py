@@ -72,7 +72,7 @@ class Pages:
         friend = self._gate.identify(request)
         if friend is None:
             raise web.HTTPFound("/signin")
-        return self._page("dashboard", "Dashboard", self._board(friend))
+        return self._page("dashboard", "Dashboard", await self._board(friend))
 
     async def asset(self, request: web.Request) -> web.Response:
         """Script, style or icon of this build."""
@@ -89,7 +89,7 @@ class Pages:
 
     async def poster(self, request: web.Request) -> web.Response:
         """A title's picture."""
-        title = self._store.poster_title(int(request.match_info["tmdb_id"]))
+        title = await self._store.poster_title(int(request.match_info["tmdb_id"]))
         if title is None:
             raise web.HTTPNotFound
         return web.Response(
@@ -103,8 +103,8 @@ class Pages:
         headers = {"Cache-Control": "no-store, must-revalidate"}
         return web.Response(body=text.encode(), content_type="text/html", charset="utf-8", headers=headers)
 
-    def _board(self, friend: Identity) -> str:
-        total = str(self._store.count_requests(friend.user_id))
+    async def _board(self, friend: Identity) -> str:
+        total = str(await self._store.count_requests(friend.user_id))
         written = {"username": friend.username, "initial": friend.username[:1].upper()}
         figures = {"total_requests": total, "pending_requests": total}
         rendered = {
@@ -112,7 +112,7 @@ class Pages:
             "titles": "".join(map(self._title, self._featured)),
             "notifications": "".join(
                 self._fill("notification", {"message": line.message})
-                for line in self._store.notifications(friend.user_id, limit=6)
+                for line in await self._store.notifications(friend.user_id, limit=6)
             ),
         }
         return self._fill("dashboard", written | figures, rendered)

@@ -175,16 +175,16 @@ class Sockets:
             return {"success": False, "error": "User ID not found"}
         wanted = options.get("limit", 50) if isinstance(options, dict) else 50
         limit = min(wanted, 100) if isinstance(wanted, int) and wanted > 0 else 50
-        total = self._store.count_requests(friend.user_id)
-        wishes = [wish.as_json() for wish in self._store.requests(friend.user_id, limit=limit)]
+        total = await self._store.count_requests(friend.user_id)
+        wishes = [wish.as_json() for wish in await self._store.requests(friend.user_id, limit=limit)]
         return {"success": True, "data": {"requests": wishes, "total": total, "hasMore": total > len(wishes)}}
 
     async def _on_cancel(self, _namespace: str, sid: str, request_id: object = None) -> object:
         friend = self._friends.get(sid)
-        wish = self._store.request(request_id) if isinstance(request_id, str) else None
+        wish = await self._store.request(request_id) if isinstance(request_id, str) else None
         if friend is None or wish is None or wish.user_id != friend.user_id:
             return {"success": False, "error": "Request not found"}
-        self._store.delete_request(wish.id)
+        await self._store.delete_request(wish.id)
         await self.request_status(wish, "cancelled")
         return {"success": True}
 
@@ -198,7 +198,7 @@ class Sockets:
         await self._server.emit("media-status", status, room=f"media:{room}", namespace=namespace, skip_sid=sid)
 
     async def _on_poster(self, _namespace: str, _sid: str, tmdb_id: object = None) -> object:
-        title = self._store.poster_title(tmdb_id) if isinstance(tmdb_id, int) else None
+        title = await self._store.poster_title(tmdb_id) if isinstance(tmdb_id, int) else None
         if title is None:
             return {"success": False, "error": "Media not found"}
         return {"success": True, "mediaType": "image/svg+xml", "image": poster_svg(title).encode()}

@@ -1,30 +1,36 @@
-"""The stand-in's database: SQLite, in memory unless a file is named. Nothing else in the demo speaks SQL."""
+"""The stand-in's friends, titles and wishes. Nothing else in the demo speaks SQL."""
 
 from __future__ import annotations
 
-import sqlite3
+import time
 import uuid
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from nestperf.demo.catalogue import Title, build_catalogue
+from nestperf.demo.database import Database, Duplicate
 from nestperf.demo.identity import Identity
 
-_TABLES = """
-create table if not exists pins (id text primary key, code text not null, verified integer not null default 0);
-create table if not exists users (id text primary key, username text not null, email text not null, role text not null);
-create table if not exists titles (
-    tmdb_id integer primary key, media_type text not null, title text not null, year integer not null,
-    genre text not null, rating real not null, overview text not null
-);
-create table if not exists requests (
-    id text primary key, user_id text not null references users, media_type text not null,
-    tmdb_id integer not null references titles, title text not null, status text not null, requested_at text not null,
-    unique (user_id, media_type, tmdb_id)
-);
-create table if not exists notifications (
-    id text primary key, user_id text not null references users, message text not null, created_at text not null
-);
-"""
+_TABLES = (
+    "create table if not exists pins (id text primary key, code text not null, verified integer not null default 0)",
+    """create table if not exists users (
+        id text primary key, username text not null, email text not null, role text not null
+    )""",
+    """create table if not exists titles (
+        tmdb_id bigint primary key, media_type text not null, title text not null, year integer not null,
+        genre text not null, rating double precision not null, overview text not null
+    )""",
+    """create table if not exists requests (
+        id text primary key, user_id text not null references users, media_type text not null,
+        tmdb_id bigint not null references titles, title text not null, status text not null,
+        requested_at text not null, place bigint not null, unique (user_id, media_type, tmdb_id)
+    )""",
+    """create table if not exists notifications (
+        id text primary key, user_id text not null references users, message text not null, created_at text not null,
+        place bigint not null
+    )""",
+)
+"""`place` orders what one clock reading cannot tell apart."""
+_WISH = "id, user_id, media_type, tmdb_id, title, status, requested_at"
 
 
 class MediaRequest(NamedTuple):
@@ -66,97 +72,119 @@ class Notification(NamedTuple):
 class Store:
     """Friends, titles and wishes."""
 
-    def __init__(self, path: str = ":memory:") -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.executescript(_TABLES)
-        self._connection.executemany("insert or ignore into titles values (?, ?, ?, ?, ?, ?, ?)", build_catalogue())
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def close(self) -> None:
-        """Close the database; what was in memory is gone."""
-        self._connection.close()
+    @classmethod
+    async def open(cls, database: Database) -> Self:
+        """A store with its tables and titles in place."""
+        for table in _TABLES:
+            await database.run(table)
+        marks = ", ".join(f"${number}" for number in range(1, len(Title._fields) + 1))
+        await database.insert_many(f"insert into titles values ({marks}) on conflict do nothing", build_catalogue())  # noqa: S608 - our own marks
+        return cls(database)
 
-    def create_pin(self) -> tuple[str, str]:
+    async def close(self) -> None:
+        """Let the database go."""
+        await self._database.close()
+
+    async def create_pin(self) -> tuple[str, str]:
         """A new pin: its id, and the code that a friend would type at plex.tv/link."""
         pin_id = str(uuid.uuid4())
         code = pin_id[:4].upper()
-        self._connection.execute("insert into pins (id, code) values (?, ?)", (pin_id, code))
+        await self._database.run("insert into pins (id, code) values ($1, $2)", pin_id, code)
         return pin_id, code
 
-    def verify_pin(self, pin_id: str, at: str) -> Identity | None:
+    async def verify_pin(self, pin_id: str, at: str) -> Identity | None:
         """The new friend behind a pin; None for an unknown one or one that was used before."""
-        used = self._connection.execute("update pins set verified = 1 where id = ? and verified = 0", (pin_id,))
-        if used.rowcount != 1:
-            return None
-        number = self._connection.execute("select count(*) + 1 from users").fetchone()[0]
-        friend = Identity(user_id=str(uuid.uuid4()), username=f"friend{number}", email=f"friend{number}@example.test")
-        self._connection.execute(
-            "insert into users values (?, ?, ?, ?)", (friend.user_id, friend.username, friend.email, friend.role)
+        used = await self._database.run(
+            "update pins set verified = 1 where id = $1 and verified = 0 returning id", pin_id
         )
-        self.notify(friend.user_id, f"Welcome to MediaNest, {friend.username}.", at)
+        if not used:
+            return None
+        ((number,),) = await self._database.run("select count(*) + 1 from users")
+        friend = Identity(user_id=str(uuid.uuid4()), username=f"friend{number}", email=f"friend{number}@example.test")
+        await self._database.run(
+            "insert into users values ($1, $2, $3, $4)", friend.user_id, friend.username, friend.email, friend.role
+        )
+        await self.notify(friend.user_id, f"Welcome to MediaNest, {friend.username}.", at)
         return friend
 
-    def search(self, text: str, limit: int = 20) -> list[Title]:
+    async def search(self, text: str, limit: int = 20) -> list[Title]:
         """Titles with this text in them, in the order of their ids."""
-        pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        rows = self._connection.execute(
-            "select * from titles where title like ? escape '\\' order by tmdb_id limit ?", (pattern, limit)
+        pattern = "%" + text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        rows = await self._database.run(
+            "select * from titles where lower(title) like $1 escape '\\' order by tmdb_id limit $2", pattern, limit
         )
         return [Title(*row) for row in rows]
 
-    def title(self, media_type: str, tmdb_id: int) -> Title | None:
+    async def title(self, media_type: str, tmdb_id: int) -> Title | None:
         """One title; None where there is none of that type and id."""
-        row = self._connection.execute(
-            "select * from titles where tmdb_id = ? and media_type = ?", (tmdb_id, media_type)
-        ).fetchone()
-        return Title(*row) if row else None
+        rows = await self._database.run(
+            "select * from titles where tmdb_id = $1 and media_type = $2", tmdb_id, media_type
+        )
+        return Title(*rows[0]) if rows else None
 
-    def poster_title(self, tmdb_id: int) -> Title | None:
+    async def poster_title(self, tmdb_id: int) -> Title | None:
         """One title of any type."""
-        row = self._connection.execute("select * from titles where tmdb_id = ?", (tmdb_id,)).fetchone()
-        return Title(*row) if row else None
+        rows = await self._database.run("select * from titles where tmdb_id = $1", tmdb_id)
+        return Title(*rows[0]) if rows else None
 
-    def create_request(self, user_id: str, title: Title, at: str) -> MediaRequest | None:
+    async def create_request(self, user_id: str, title: Title, at: str) -> MediaRequest | None:
         """Store a wish; None where this friend has asked for this title before."""
         wish = MediaRequest(str(uuid.uuid4()), user_id, title.media_type, title.tmdb_id, title.title, "pending", at)
         try:
-            self._connection.execute("insert into requests values (?, ?, ?, ?, ?, ?, ?)", wish)
-        except sqlite3.IntegrityError:
+            await self._database.run(
+                f"insert into requests ({_WISH}, place) values ($1, $2, $3, $4, $5, $6, $7, $8)",  # noqa: S608
+                *wish,
+                time.time_ns(),
+            )
+        except Duplicate:
             return None
-        self.notify(user_id, f"You asked for {title.title}.", at)
+        await self.notify(user_id, f"You asked for {title.title}.", at)
         return wish
 
-    def requests(self, user_id: str, *, offset: int = 0, limit: int = 20) -> list[MediaRequest]:
+    async def requests(self, user_id: str, *, offset: int = 0, limit: int = 20) -> list[MediaRequest]:
         """A friend's wishes, the newest first."""
-        rows = self._connection.execute(
-            "select * from requests where user_id = ? order by requested_at desc, rowid desc limit ? offset ?",
-            (user_id, limit, offset),
+        rows = await self._database.run(
+            f"select {_WISH} from requests where user_id = $1 order by requested_at desc, place desc "  # noqa: S608
+            "limit $2 offset $3",
+            user_id,
+            limit,
+            offset,
         )
         return [MediaRequest(*row) for row in rows]
 
-    def count_requests(self, user_id: str) -> int:
+    async def count_requests(self, user_id: str) -> int:
         """How many wishes a friend has."""
-        row = self._connection.execute("select count(*) from requests where user_id = ?", (user_id,)).fetchone()
-        return int(row[0])
+        ((count,),) = await self._database.run("select count(*) from requests where user_id = $1", user_id)
+        return int(count)
 
-    def request(self, request_id: str) -> MediaRequest | None:
+    async def request(self, request_id: str) -> MediaRequest | None:
         """One wish of anybody's."""
-        row = self._connection.execute("select * from requests where id = ?", (request_id,)).fetchone()
-        return MediaRequest(*row) if row else None
+        rows = await self._database.run(f"select {_WISH} from requests where id = $1", request_id)  # noqa: S608
+        return MediaRequest(*rows[0]) if rows else None
 
-    def delete_request(self, request_id: str) -> None:
+    async def delete_request(self, request_id: str) -> None:
         """Forget a wish."""
-        self._connection.execute("delete from requests where id = ?", (request_id,))
+        await self._database.run("delete from requests where id = $1", request_id)
 
-    def notify(self, user_id: str, message: str, at: str) -> None:
+    async def notify(self, user_id: str, message: str, at: str) -> None:
         """Leave a friend a line of news."""
-        self._connection.execute(
-            "insert into notifications values (?, ?, ?, ?)", (str(uuid.uuid4()), user_id, message, at)
+        await self._database.run(
+            "insert into notifications values ($1, $2, $3, $4, $5)",
+            str(uuid.uuid4()),
+            user_id,
+            message,
+            at,
+            time.time_ns(),
         )
 
-    def notifications(self, user_id: str, limit: int = 10) -> list[Notification]:
+    async def notifications(self, user_id: str, limit: int = 10) -> list[Notification]:
         """A friend's news, the newest first."""
-        rows = self._connection.execute(
-            "select id, message, created_at from notifications where user_id = ? order by rowid desc limit ?",
-            (user_id, limit),
+        rows = await self._database.run(
+            "select id, message, created_at from notifications where user_id = $1 order by place desc limit $2",
+            user_id,
+            limit,
         )
         return [Notification(*row) for row in rows]
