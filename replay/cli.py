@@ -25,9 +25,13 @@ from replay.steps import Plan
 from replay.summary import describe_plan, summarize
 from replay.targets import choose_targets
 from replay.transport.dial import Target
+from replay.transport.tls import Trust
 
 if TYPE_CHECKING:
     from reports.thresholds import Thresholds
+
+
+_PEM = click.Path(path_type=Path, dir_okay=False)
 
 
 class _Duration(click.ParamType[int]):
@@ -76,6 +80,9 @@ class _Duration(click.ParamType[int]):
 )
 @click.option("--forwarded-for", is_flag=True, help="Give each user an address of its own in X-Forwarded-For.")
 @click.option("--thresholds", type=click.Path(path_type=Path), help="Thresholds to judge the result by.")
+@click.option("--ca", type=_PEM, help="Trust the authorities in this PEM file too, for https targets.")
+@click.option("--client-cert", type=_PEM, help="Certificate (PEM) to show to https targets.")
+@click.option("--client-key", type=_PEM, help="Its key (PEM), where it stands in a file of its own.")
 @click.option("--insecure", is_flag=True, help="Accept any certificate of https targets.")
 def replay(
     file: Path,
@@ -91,6 +98,9 @@ def replay(
     allowed: tuple[str, ...],
     forwarded_for: bool,
     thresholds: Path | None,
+    ca: Path | None,
+    client_cert: Path | None,
+    client_key: Path | None,
     insecure: bool,
 ) -> int:
     """Play the capture FILE back with many users and check the thresholds.
@@ -106,7 +116,8 @@ def replay(
         _check_output(file, path, force=force)
         recorded = capture.run
         plan = build_plan(capture, Vault.open(file))
-    chosen = choose_targets(recorded.upstreams, targets, allowed, insecure=insecure)
+    trust = Trust(ca=ca, insecure=insecure, certificate=client_cert, key=client_key)
+    chosen = choose_targets(recorded.upstreams, targets, allowed, trust)
     load = Load(users=users, duration_ns=duration, start=start, think=think, seed=seed)
     settings = Settings(
         load=load,

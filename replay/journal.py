@@ -1,13 +1,15 @@
 """Turns what happened into rows and stores them, off the loop: the loop only appends, a thread redacts and writes.
 
-Ids are given on the loop, so that rows can name each other before they are stored. Bodies of answers are kept where
-somebody will ask for them; what is not kept is counted.
+Ids are given on the loop, so that rows can name each other before they are stored. Every exchange is stored with its
+stamps, sizes and outcome; heads and bodies where somebody will ask for them: a sample of whole visits, failures and
+mismatches, and the slowest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import itertools
 import json
 from collections import Counter
@@ -20,17 +22,22 @@ from nestperf.capture.model import Client, Exchange, Kind, Outcome, Packet, Pair
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.routes import route_of
 from nestperf.capture.vault import Vault
-from nestperf.capture.writer import CaptureWriter
+from nestperf.capture.writer import CaptureWriter, Repeat
 from nestperf.errors import UsageError
 from nestperf.wire.observations import PacketSeen
-from replay.transport.http import Answer
+from replay.steps import Http
+from replay.transport.answer import Answer, Request, head_pairs
 
 SAMPLE = 3
-"""Answers to each recorded exchange whose bodies are kept, the first ones."""
+"""Visits to each recorded session that are kept whole, heads and bodies: the first ones."""
 FAILURES = 1000
-"""Bodies of failures and mismatches that are kept in one run."""
+"""Failures and mismatches whose heads and bodies are kept in one run: the first ones."""
+SLOWEST = 100
+"""An answer slower than all but this many before it is kept with head and body."""
 _SLICE = 200
 """Records stored in one transaction: the thread holds the interpreter for short moments only."""
+_REPEATS = 4096
+"""Rows of numbers only, stored in one transaction."""
 _EVERY_S = 0.2
 
 
@@ -43,10 +50,7 @@ class ExchangeRecord(NamedTuple):
     kind: Kind
     authority: str
     target: str
-    headers: Pairs
     trailers: Pairs
-    body: bytes
-    """Content-coded, as sent."""
     answer: Answer
     intended_ns: int
     unsent: bool
@@ -54,6 +58,10 @@ class ExchangeRecord(NamedTuple):
     outcome: Outcome
     detail: str | None
     source: int | None
+    kept: bool
+    """With heads and bodies; else its numbers only."""
+    secrets: tuple[str, ...] = ()
+    """Live values that went out in the place of recorded secrets."""
 
 
 class PacketRecord(NamedTuple):
@@ -89,15 +97,22 @@ class Journal:
         """Why the last attempt to store failed."""
         self.losses: Counter[str] = Counter()
         """What could not be stored, by kind of record."""
+        self.slow_ns = -1
+        """Service times up to this one are not among the slowest."""
         self._vault = vault
+        self._secrets: dict[int | None, tuple[str, ...]] = {}
+        """By session: what a redactor of it must know."""
         self._redactors: dict[int | None, Redactor] = {}
-        """By session: what one user was given is looked for in that user's traffic. One for all would have to look
-        for every token of thousands of visits in every field of every answer."""
+        """By session that has anything to store but numbers: what one user was given is looked for in that user's
+        traffic. One for all would have to look for every token of thousands of visits in every field of every
+        answer."""
         self._contents = Contents(Redactor(vault), writer.add)
         self._ended = asyncio.Event()
         self._pending: list[Record] = []
-        self._kept: Counter[int] = Counter()
+        self._repeats: list[Repeat] = []
+        self._visits: Counter[int] = Counter()
         self._failures_kept = 0
+        self._slowest: list[int] = []
         self._exchanges = itertools.count(1)
         self._packets = itertools.count(1)
         self._sockets = itertools.count(1)
@@ -119,17 +134,53 @@ class Journal:
         """The next session's id."""
         return next(self._sessions)
 
-    def wants_sample(self, source: int) -> bool:
-        """Whether the body of this answer belongs to the sample; counts it."""
-        if self._kept[source] >= SAMPLE:
-            return False
-        self._kept[source] += 1
-        return True
+    def keeps_visit(self, source: int) -> bool:
+        """Whether one more visit to that recorded session is kept whole; counts it."""
+        self._visits[source] += 1
+        return self._visits[source] <= SAMPLE
 
-    def wants_failure(self) -> bool:
-        """Whether the body of one more failure is kept; counts it."""
+    def keeps_failure(self) -> bool:
+        """Whether one more failure is kept; counts it."""
         self._failures_kept += 1
         return self._failures_kept <= FAILURES
+
+    def keeps_slow(self, service_ns: int) -> bool:
+        """Whether an answer is among the slowest so far; remembers it."""
+        if len(self._slowest) < SLOWEST:
+            heapq.heappush(self._slowest, service_ns)
+        elif service_ns > self.slow_ns:
+            heapq.heapreplace(self._slowest, service_ns)
+        else:
+            return False
+        if len(self._slowest) == SLOWEST:
+            self.slow_ns = self._slowest[0]
+        return True
+
+    def pattern(self, action: Http, request: Request | None, secrets: tuple[str, ...]) -> int:
+        """What all exchanges of a step have in common, made known before the run: the number `note_repeat` takes.
+
+        `request` where it is always the same, else None: then heads and bodies are those of nobody. `secrets`: the
+        originals that may stand in it.
+        """
+        redactor = self._contents.redactor = Redactor(self._vault)
+        _make_known(redactor, secrets)
+        target = redactor.target(action.target)
+        row = _NO_EXCHANGE._replace(
+            upstream=action.upstream,
+            kind=action.kind,
+            method=action.method,
+            authority=action.authority,
+            target=target,
+            route=route_of(target),
+            source_exchange=action.source,
+        )
+        if request is not None:
+            row = self._with_request(row, request, action.trailers)
+        return self.writer.add_pattern(row)
+
+    def note_repeat(self, row: Repeat) -> None:
+        """An exchange of a known pattern went well, and only its numbers are stored."""
+        self._repeats.append(row)
 
     def note(self, record: Record) -> None:
         """Something is over, or began; it is stored soon."""
@@ -140,19 +191,30 @@ class Journal:
         while not self._ended.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), _EVERY_S)
-            if self._pending:
-                await asyncio.to_thread(self.store)
+            if self._pending or self._repeats:
+                await asyncio.to_thread(self._store, *self._take())
 
     def end_storing(self) -> None:
         """Let `keep_storing` come to its end."""
         self._ended.set()
 
     def store(self) -> None:
-        """Store what was noted so far, in small slices. Not on the loop while it runs."""
-        records, self._pending = self._pending, []
+        """Store what was noted so far, in small slices."""
+        self._store(*self._take())
+
+    def _take(self) -> tuple[list[Record], list[Repeat]]:
+        """What was noted since. On the loop, so that nothing is noted meanwhile."""
+        taken = self._pending, self._repeats
+        self._pending, self._repeats = [], []
+        return taken
+
+    def _store(self, records: list[Record], repeats: list[Repeat]) -> None:
         for at in range(0, len(records), _SLICE):
             for record in records[at : at + _SLICE]:
                 self._add(record)
+            self._commit()
+        for at in range(0, len(repeats), _REPEATS):
+            self.writer.add_repeats(repeats[at : at + _REPEATS])
             self._commit()
 
     def _add(self, record: Record) -> None:
@@ -181,6 +243,8 @@ class Journal:
         """
         self.store()
         if self.writer.pending:
+            self._commit()
+        if self.writer.pending:
             self.losses.update(self.writer.discard_pending())
         try:
             self.writer.set_run(run._replace(losses=dict(self.losses)))
@@ -207,32 +271,23 @@ class Journal:
         redactor = self._redactors.get(session_id)
         if redactor is None:
             redactor = self._redactors[session_id] = Redactor(self._vault)
+            _make_known(redactor, self._secrets.get(session_id, ()))
         return redactor
 
     def _session(self, record: SessionRecord) -> Session:
         if record.over:
             self._redactors.pop(record.row.id, None)
+            self._secrets.pop(record.row.id, None)
         elif record.secrets:
-            # Every string of a CONNECT's auth is a secret: so these are known before anything is sent.
-            self._redactor(record.row.id).payload("connect", json.dumps(record.secrets, ensure_ascii=False))
+            self._secrets[record.row.id] = record.secrets
         return record.row
 
     def _exchange(self, record: ExchangeRecord) -> Exchange:
         answer = record.answer
-        request = answer.request
-        target = self._contents.redactor.target(record.target)
-        body_id = self._contents.body(
-            record.body,
-            media_type=field(record.headers, "content-type"),
-            coding=field(record.headers, "content-encoding"),
-            chunked=request.chunked,
-            request=True,
-        )
-        head_id = self._contents.headers(record.headers)
-        trailers_id = self._contents.headers(record.trailers) if record.trailers else None
-        response_body = self._response_body(answer)
-        interim = [[early.status, self._contents.headers(early.headers), early.stamp_ns] for early in answer.interim]
-        return Exchange(
+        redactor = self._contents.redactor
+        _make_known(redactor, record.secrets)
+        target = redactor.target(record.target)
+        row = Exchange(
             id=record.id,
             session_id=record.session_id,
             client_id=record.client_id,
@@ -240,22 +295,22 @@ class Journal:
             upstream=answer.upstream,
             kind=record.kind,
             server_call=False,
-            method=request.method,
+            method=answer.request.method,
             authority=record.authority,
             target=target,
             route=route_of(target),
             http_version="HTTP/1.1",
-            request_headers=head_id,
-            request_trailers=trailers_id,
-            request_body=body_id,
+            request_headers=None,
+            request_trailers=None,
+            request_body=None,
             request_bytes=answer.request_bytes,
             status=answer.status,
             reason=answer.reason or None,
-            response_headers=self._contents.headers(answer.headers) if answer.status is not None else None,
-            response_trailers=self._contents.headers(answer.trailers) if answer.trailers else None,
-            response_body=response_body,
+            response_headers=None,
+            response_trailers=None,
+            response_body=None,
             response_bytes=answer.response_bytes,
-            interim=json.dumps(interim) if interim else None,
+            interim=None,
             intended_ns=record.intended_ns,
             sent_ns=answer.sent_ns if answer.sent_ns is not None else record.intended_ns,
             request_done_ns=answer.request_done_ns,
@@ -267,6 +322,33 @@ class Journal:
             detail=record.detail,
             source_exchange=record.source,
         )
+        if not record.kept:
+            return row
+        return self._with_answer(self._with_request(row, answer.request, record.trailers), answer)
+
+    def _with_request(self, row: Exchange, request: Request, trailers: Pairs) -> Exchange:
+        headers = head_pairs(request.head)
+        return row._replace(
+            request_body=self._contents.body(
+                request.body,
+                media_type=field(headers, "content-type"),
+                coding=field(headers, "content-encoding"),
+                chunked=request.chunked,
+                request=True,
+            ),
+            request_headers=self._contents.headers(headers),
+            request_trailers=self._contents.headers(trailers) if trailers else None,
+        )
+
+    def _with_answer(self, row: Exchange, answer: Answer) -> Exchange:
+        body = self._response_body(answer)
+        interim = [[early.status, self._contents.headers(early.headers), early.stamp_ns] for early in answer.interim]
+        return row._replace(
+            response_body=body,
+            response_headers=self._contents.headers(answer.headers) if answer.status is not None else None,
+            response_trailers=self._contents.headers(answer.trailers) if answer.trailers else None,
+            interim=json.dumps(interim) if interim else None,
+        )
 
     def _response_body(self, answer: Answer) -> int | None:
         if not answer.body:
@@ -276,7 +358,8 @@ class Journal:
             self._contents.grow(collector, piece)
         media_type = field(answer.headers, "content-type")
         chunked = "chunked" in field(answer.headers, "transfer-encoding").lower()
-        return self._contents.store(collector, media_type=media_type, chunked=chunked, whole=answer.whole)
+        whole = answer.whole and answer.body_complete
+        return self._contents.store(collector, media_type=media_type, chunked=chunked, whole=whole)
 
     def _packet(self, record: PacketRecord) -> Packet:
         seen = record.seen
@@ -304,3 +387,14 @@ class Journal:
             intended_ns=record.intended_ns,
             source_packet=record.source,
         )
+
+
+_NO_EXCHANGE = Exchange._make([None] * len(Exchange._fields))._replace(
+    server_call=False, http_version="HTTP/1.1", outcome=Outcome.OK
+)
+
+
+def _make_known(redactor: Redactor, secrets: tuple[str, ...]) -> None:
+    if secrets:
+        # Every string of a CONNECT's auth is a secret: so these are known before anything is stored.
+        redactor.payload("connect", json.dumps(secrets, ensure_ascii=False))

@@ -106,6 +106,13 @@ class LiveState:
         """A target, body or payload with the live values in place."""
         return fill(recorded, uses, self.values) if uses else recorded
 
+    def in_place_of(self, uses: Sequence[Use], values: frozenset[int]) -> tuple[str, ...]:
+        """The live values of `uses` that stand where one of `values` (numbers) was recorded."""
+        if not uses or not values:
+            return ()
+        live = (self.values[use.value] for use in uses if use.value in values)
+        return tuple(value for value in live if value is not None)
+
     def cookie(self, host: str, name: str, nth: int = 0, path: str = "/") -> str | None:
         """The n-th live cookie of that name in a request for `path`, as set for the host or a domain above it."""
         while host:

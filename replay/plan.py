@@ -113,8 +113,12 @@ class _Builder:
         moments: dict[int, list[Moment]] = defaultdict(list)
         secrets: dict[int | None, set[str]] = defaultdict(set)
         heard: dict[int, list[Heard]] = defaultdict(list)
+        partial = {self._owner(exchange) for exchange in exchanges if _is_numbers_only(exchange)}
         for exchange in exchanges:
             owner = self._owner(exchange)
+            if owner in partial:
+                self._skip(exchange, "of its visit only the numbers were stored")
+                continue
             moment = self._exchange(exchange, owner)
             self._claim(secrets, owner)
             if moment is not None and owner is not None:
@@ -123,7 +127,7 @@ class _Builder:
         packets = self._packets()
         for socket in sockets:
             owner = self._owner(socket)
-            if owner is not None:
+            if owner is not None and owner not in partial:
                 sent = self._socket(socket, openers.get(socket.id), packets.get(socket.id, []))
                 moments[owner] += sent
                 if sent:
@@ -424,6 +428,11 @@ def _not_sent(exchange: Exchange, session: int | None) -> str | None:
     if session is None:
         return "nobody is known to have sent it"
     return None
+
+
+def _is_numbers_only(exchange: Exchange) -> bool:
+    """A replay stores heads and bodies of a sample; a visit outside of it cannot be repeated."""
+    return exchange.request_headers is None and exchange.request_done_ns is not None
 
 
 def _socket_not_sent(socket: Socket, opener: Exchange | None) -> str | None:

@@ -6,23 +6,21 @@ begins, and after `stop` it begins nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from nestperf.capture.contents import BodyCollector
 from nestperf.capture.kinds import field
-from nestperf.capture.model import FAILED, Kind, Outcome, Session
+from nestperf.capture.model import FAILED, Outcome, Session
 from replay.journal import ExchangeRecord, SessionRecord
 from replay.live import LiveState
 from replay.outcome import Judged, judge_exchange
-from replay.request import Sent
 from replay.sockets import LiveSocket
-from replay.stage import Script, Stage, User
+from replay.stage import JSON_LIMIT, Script, Stage, User
 from replay.steps import Close, Emit, Http, Join, Leave, Open, Step
-from replay.transport.http import Answer, Connections
+from replay.transport.answer import Answer
+from replay.transport.pool import Connections
 from replay.walk import Due, Walk
-
-_JSON_LIMIT = 64 * 2**20
-"""Bytes of a decoded body that are searched for a live value at most."""
 
 
 class Visit:
@@ -51,6 +49,7 @@ class Visit:
         self._arrival_ns = arrival_ns
         self._on_over = on_over
         self._id = stage.journal.session_id()
+        self._whole = stage.journal.keeps_visit(plan.source)
         self._live = LiveState(len(plan.values), plan.fresh)
         self._connections = Connections(
             stage.targets,
@@ -71,6 +70,9 @@ class Visit:
         self._given_up = bytearray(len(plan.steps))
         self._under_way: dict[int, Answer | None] = {}
         """Begun and not ended, by step; with the answer where it is an exchange."""
+        self._ready: deque[Due] = deque()
+        """Due now; begun one after the other, not one inside the other."""
+        self._beginning = False
         self._stopping = False
         self._closing = False
         self._over = False
@@ -78,7 +80,7 @@ class Visit:
     def start(self) -> None:
         """Arrive: schedule the steps that wait for nobody."""
         self._note_session("running", None)
-        self._schedule(self._walk.first())
+        self._schedule(self._walk.first(), self._stage.clock.now_ns())
 
     def stop(self) -> None:
         """Begin no new step; the visit is over when what is under way has ended."""
@@ -101,9 +103,20 @@ class Visit:
 
     # the graph
 
-    def _schedule(self, due: list[Due]) -> None:
-        for step, intended_ns in due:
-            self._stage.pacer.at(intended_ns, self._due, step, intended_ns)
+    def _schedule(self, due: Sequence[Due], now_ns: int) -> None:
+        for item in due:
+            if item.intended_ns <= now_ns:
+                self._ready.append(item)
+            else:
+                self._stage.pacer.at(item.intended_ns, self._due, *item)
+        if self._beginning:
+            return
+        self._beginning = True
+        try:
+            while self._ready:
+                self._due(*self._ready.popleft())
+        finally:
+            self._beginning = False
 
     def _due(self, step: Step, intended_ns: int) -> None:
         if self._stopping:
@@ -119,10 +132,15 @@ class Visit:
             return
         self._stage.tally.planned += 1
         self._begun[step.index] = 1
-        self._under_way[step.index] = None
-        self._begin(step, intended_ns)
-        for follower, follower_ns in self._held.pop(step.index, ()):
-            self._due(follower, follower_ns)
+        action = step.action
+        if isinstance(action, Http):
+            self._exchange(step, action, intended_ns)
+        else:
+            self._under_way[step.index] = None
+            self._begin(step, intended_ns)
+        if self._held:
+            for follower, follower_ns in self._held.pop(step.index, ()):
+                self._due(follower, follower_ns)
 
     def _lacks(self, step: Step) -> bool:
         return any(self._live.values[awaited.value] is None for awaited in step.awaits)
@@ -148,9 +166,7 @@ class Visit:
     def _begin(self, step: Step, intended_ns: int) -> None:
         action = step.action
         tally = self._stage.tally
-        if isinstance(action, Http):
-            self._exchange(step, action, intended_ns)
-            return
+        assert not isinstance(action, Http)
         socket = self._sockets.get(action.socket)
         if isinstance(action, Open):
             listens = self._script.listens.get(action.socket, ())
@@ -179,9 +195,10 @@ class Visit:
         """A step is over: release those that waited for it."""
         self._under_way.pop(step.index, None)
         freed = self._walk.end(step.index, stamp_ns)
-        if not self._stopping:
-            self._schedule(freed)
-        self._settle()
+        if freed and not self._stopping:
+            self._schedule(freed, stamp_ns)
+        if not self._walk.left or self._stopping:
+            self._settle()
 
     def _settle(self) -> None:
         """Close what is open once nothing is left to do, and be over once that is closed."""
@@ -208,19 +225,19 @@ class Visit:
 
     def _exchange(self, step: Step, action: Http, intended_ns: int) -> None:
         self.attempts += 1
-        sent = self._script.requests.build(step, self._live, self.user.forwarded)
-        answer = self._connections.exchange(
+        script = self._script
+        sent = script.requests.build(step, self._live, self.user.forwarded)
+        self._under_way[step.index] = self._connections.exchange(
             sent.request,
             action.upstream,
             recorded_connection=action.connection,
-            keep=lambda status: self._keeps(step, action, status),
-            on_done=lambda answer: self._answered(step, action, sent, intended_ns, answer),
-            patient=action.hold_ns is not None or action.kind is Kind.STREAM,
+            on_done=self._answered,
+            patient=step.index in script.patient,
+            keep=script.kept_bytes.get(step.index),
+            tag=(step, action, sent.target, intended_ns),
         )
-        if not answer.over:
-            self._under_way[step.index] = answer
-            if action.hold_ns is not None:
-                self._stage.pacer.at(self._stage.clock.now_ns() + action.hold_ns, self._held_long_enough, step)
+        if action.hold_ns is not None:
+            self._stage.pacer.at(self._stage.clock.now_ns() + action.hold_ns, self._held_long_enough, step)
 
     def _held_long_enough(self, step: Step) -> None:
         """Let go of an answer that does not end, as long after its sending as the recorded client did."""
@@ -239,16 +256,20 @@ class Visit:
         if answer is not None:
             self._connections.cancel(answer, Outcome.ABORTED, "let go of as in the recording")
 
-    def _keeps(self, step: Step, action: Http, status: int) -> bool:
-        if step.index in self._script.hands_on:
-            return True
-        if judge_exchange(status, action.status, None, None).outcome in FAILED:
-            return self._stage.journal.wants_failure()
-        return self._stage.journal.wants_sample(action.source)
-
-    def _answered(self, step: Step, action: Http, sent: Sent, intended_ns: int, answer: Answer) -> None:
-        missing = self._learn(step, action, answer)
-        judged = judge_exchange(answer.status, action.status, answer.failure, answer.detail, missing)
+    def _answered(self, answer: Answer) -> None:
+        step, action, target, intended_ns = answer.tag
+        missing = self._learn(step, action, answer) if step.takes or answer.cookies else ""
+        done_ns, status = answer.done_ns, answer.status
+        assert done_ns is not None
+        slow = answer.failure is None and not answer.patient and self._is_slow(answer)
+        if answer.plain and status == action.status and status != 429 and not slow and not self._whole:
+            # Nearly all exchanges of a large run come through here.
+            pattern = self._script.patterns[step.index]
+            if pattern is not None:
+                self._note_repeat(answer, pattern, intended_ns)
+                self._end(step, done_ns)
+                return
+        judged = judge_exchange(status, action.status, answer.failure, answer.detail, missing)
         unsent = answer.sent_ns is None and judged.outcome is not Outcome.CONNECT_ERROR
         if unsent:
             judged = Judged(Outcome.DROPPED, judged.detail or "no connection was free")
@@ -260,28 +281,69 @@ class Visit:
                 client_id=self.user.client_id,
                 kind=action.kind,
                 authority=action.authority,
-                target=sent.target,
-                headers=sent.headers,
+                target=target,
                 trailers=action.trailers,
-                body=sent.request.body,
                 answer=answer,
                 intended_ns=intended_ns,
                 unsent=unsent,
                 outcome=judged.outcome,
                 detail=judged.detail,
                 source=action.source,
+                kept=self._whole or slow or (judged.outcome in FAILED and self._stage.journal.keeps_failure()),
+                secrets=self._live.in_place_of(step.uses, self._script.secret_values),
             )
         )
-        assert answer.done_ns is not None
-        self._end(step, answer.done_ns)
+        self._end(step, done_ns)
+
+    def _is_slow(self, answer: Answer) -> bool:
+        service_ns = answer.done_ns - answer.sent_ns  # type: ignore[operator]
+        journal = self._stage.journal
+        return service_ns > journal.slow_ns and journal.keeps_slow(service_ns)
+
+    def _note_repeat(self, answer: Answer, pattern: int, intended_ns: int) -> None:
+        """Store the numbers of an answer that is as recorded."""
+        journal, tally = self._stage.journal, self._stage.tally
+        sent_ns, done_ns = answer.sent_ns, answer.done_ns
+        assert sent_ns is not None
+        assert done_ns is not None
+        connect_ns = answer.connect_ns
+        journal.note_repeat(
+            (
+                journal.exchange_id(),
+                self._id,
+                self.user.client_id,
+                answer.connection,
+                answer.request_bytes,
+                answer.status,
+                answer.reason,
+                answer.response_bytes,
+                intended_ns,
+                sent_ns,
+                answer.request_done_ns,
+                answer.first_byte_ns,
+                done_ns,
+                connect_ns,
+                pattern,
+            )
+        )
+        self.reached += 1
+        tally.sent += 1
+        tally.requests += 1
+        tally.outcomes[Outcome.OK] += 1
+        tally.services_ns.append(done_ns - sent_ns)
+        lag_ns = sent_ns - intended_ns - answer.queued_ns
+        if connect_ns is not None:
+            tally.connections += 1
+            lag_ns -= connect_ns
+        tally.lags_ns.append(lag_ns)
 
     def _learn(self, step: Step, action: Http, answer: Answer) -> str:
         """Take what later steps need; half a sentence where it is not there."""
         if answer.status is None:
             return ""
         body = None
-        if step.index in self._script.reads_body and answer.body is not None:
-            collector = BodyCollector(field(answer.headers, "content-encoding"), _JSON_LIMIT)
+        if step.index in self._script.kept_bytes:
+            collector = BodyCollector(field(answer.headers, "content-encoding"), JSON_LIMIT)
             for piece in answer.body:
                 collector.add(piece)
             body = collector.content()

@@ -17,7 +17,7 @@ from nestperf.capture.contents import codings_of
 from nestperf.capture.model import Pairs
 from replay.live import LiveState, fill
 from replay.steps import Http, SessionPlan, Step, Use
-from replay.transport.http import Request, head_bytes, trailer_bytes
+from replay.transport.answer import Request, head_bytes, trailer_bytes
 
 _DEFLATERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda content: gzip.compress(content, 6, mtime=0),
@@ -29,11 +29,10 @@ _DEFLATERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 class Sent(NamedTuple):
-    """A request with what its row needs."""
+    """A request and its target."""
 
     request: Request
     target: str
-    headers: Pairs
 
 
 def encode_body(content: bytes, coding: str) -> bytes:
@@ -52,6 +51,15 @@ class Requests:
         self._changing = frozenset(
             step.index for step in plan.steps if isinstance(step.action, Http) and _changes(step)
         )
+
+    def fixed(self, step: Step) -> Request | None:
+        """The request of an HTTP step whoever sends it; None where that depends on the user."""
+        if step.index in self._changing:
+            return None
+        fixed = self._fixed.get(step.index)
+        if fixed is None:
+            fixed = self._fixed[step.index] = self._build(step, LiveState(0), None)
+        return fixed.request
 
     def build(self, step: Step, live: LiveState, forwarded: str | None) -> Sent:
         """The request of an HTTP step for a user in that state; `forwarded` is its X-Forwarded-For, if any."""
@@ -82,7 +90,7 @@ class Requests:
                 name.lower() == "expect" and value.lower() == "100-continue" for name, value in headers
             ),
         )
-        return Sent(request, target, headers)
+        return Sent(request, target)
 
     def _body(self, step: Step, action: Http, live: LiveState) -> bytes:
         uses = uses_at(step, "body")

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Client, Run
 from replay.certificate import Tally, certify, invalid_because
-from replay.journal import SAMPLE, Journal
+from replay.journal import FAILURES, SAMPLE, SLOWEST, Journal
 from replay.pacing import GRACE_NS, PAUSE_NS, SECOND_NS, Load, forwarded_address, source_address
 from replay.player import Visit
 from replay.stage import Script, Stage, User
@@ -84,7 +84,7 @@ class Runner:
     """One run."""
 
     def __init__(self, plan: Plan, settings: Settings, journal: Journal, run: Run, clock: Clock, view: Shows) -> None:
-        self._scripts = tuple(Script(session) for session in plan.sessions)
+        self._scripts = tuple(Script(session, journal, forwarded=settings.forwarded_for) for session in plan.sessions)
         self._length_ns = max(session.length_ns for session in plan.sessions)
         self._settings = settings
         self._journal = journal
@@ -228,14 +228,14 @@ class Runner:
             ended_ns=self._clock.now_ns(),
             certificate=certificate,
             invalid=invalid,
-            settings={**self._run.settings, "bodies_kept": _bodies_kept()},
+            settings={**self._run.settings, "kept_whole": _kept_whole()},
         )
 
 
-def _bodies_kept() -> str:
+def _kept_whole() -> str:
     return (
-        f"of answers: the first {SAMPLE} to each recorded exchange, failures and mismatches, and those that later "
-        "steps take values from; of requests: all"
+        f"the first {SAMPLE} visits to each recorded session, the first {FAILURES:,} failures and mismatches, and "
+        f"answers slower than all but {SLOWEST} before them"
     )
 
 

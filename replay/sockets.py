@@ -10,7 +10,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 
-from nestperf.capture.model import Kind, Outcome, Pairs, Socket
+from nestperf.capture.model import Kind, Outcome, Socket
 from nestperf.wire.observations import PacketSeen
 from replay.journal import ExchangeRecord, PacketRecord
 from replay.live import LiveState
@@ -18,7 +18,7 @@ from replay.outcome import judge_exchange
 from replay.request import uses_at, with_forwarded
 from replay.stage import Stage, User
 from replay.steps import Emit, Join, Leave, Listen, Open, Reply, Step
-from replay.transport.http import Answer
+from replay.transport.answer import Answer
 from replay.transport.socketio import SocketIo
 
 Ended = Callable[[Step, int], None]
@@ -50,7 +50,7 @@ class LiveSocket:
         self._heard = heard
         self._id = 0
         self._opening: tuple[Step, Open, int] | None = None
-        self._sent: tuple[str, Pairs] = ("", ())
+        self._target = ""
         self._joining: dict[str, Step] = {}
         self._waiting: dict[tuple[str, int], tuple[Step, int]] = {}
         """Emits without their ack: (namespace, ack id) to step and packet id."""
@@ -87,8 +87,8 @@ class LiveSocket:
             on_closed=self._over,
         )
         upstream = stage.targets[action.upstream]
-        fields = self.wire.open(upstream, self._user.source, target, headers, stage.timeout_s, self._answered)
-        self._sent = (target, fields)
+        self._target = target
+        self.wire.open(upstream, self._user.source, target, headers, stage.timeout_s, self._answered)
 
     def join(self, step: Step, intended_ns: int) -> None:
         """Connect to a namespace."""
@@ -194,16 +194,15 @@ class LiveSocket:
                 client_id=self._user.client_id,
                 kind=Kind.UPGRADE,
                 authority=action.authority,
-                target=self._sent[0],
-                headers=self._sent[1],
+                target=self._target,
                 trailers=(),
-                body=b"",
                 answer=answer,
                 intended_ns=intended_ns,
                 unsent=False,
                 outcome=judged.outcome,
                 detail=judged.detail,
                 source=action.source,
+                kept=True,
             )
         )
         if judged.outcome is not Outcome.OK:
@@ -334,7 +333,7 @@ class LiveSocket:
             protocol="socket.io",
             version=4,
             authority=action.authority,
-            target=self._sent[0],
+            target=self._target,
             sid=wire.sid,
             transports="websocket",
             intended_ns=intended_ns,

@@ -6,15 +6,18 @@ import itertools
 from dataclasses import dataclass, field
 
 from nestperf.capture.clock import Clock
-from nestperf.capture.model import Outcome
+from nestperf.capture.model import Kind, Outcome
 from replay.certificate import Tally
 from replay.journal import Journal
 from replay.pacing import Load
 from replay.request import Requests
-from replay.steps import SessionPlan
+from replay.steps import Http, SessionPlan, Step
 from replay.timer import Pacer
 from replay.transport.dial import Target
 from replay.walk import invert
+
+JSON_LIMIT = 64 * 2**20
+"""Bytes of a decoded body that are searched for a live value at most."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,16 +66,34 @@ class User:
 class Script:
     """A planned session, made ready for all users who repeat it."""
 
-    def __init__(self, plan: SessionPlan) -> None:
+    def __init__(self, plan: SessionPlan, journal: Journal, *, forwarded: bool = False) -> None:
+        """`forwarded`: users have an X-Forwarded-For of their own."""
         self.plan = plan
         self.requests = Requests(plan)
         self.followers = invert(plan.steps)
         """By step: those that wait for its end."""
-        self.reads_body = frozenset(step.index for step in plan.steps if any(take.reads_body for take in step.takes))
-        """Steps whose answer's body is searched for live values."""
+        self.kept_bytes = {step.index: JSON_LIMIT for step in plan.steps if any(take.reads_body for take in step.takes)}
+        """Steps whose answer's body later steps need: how much of it."""
         self.listens = {
             socket: tuple(group) for socket, group in itertools.groupby(plan.listens, lambda one: one.socket)
         }
         """By socket of the source capture: what is taken from the packets that its server pushes."""
-        self.hands_on = frozenset(step.index for step in plan.steps if step.takes)
-        """Steps whose answer later steps need: it is always kept, so that a replay of the replay has it too."""
+        self.patient = frozenset(step.index for step in plan.steps if _is_patient(step))
+        """Steps whose answer may be silent once it has begun."""
+        secrets = frozenset(plan.secrets)
+        self.secret_values = frozenset(number for number, value in enumerate(plan.values) if value in secrets)
+        """Live values that are secret, because the recorded ones were."""
+        self.patterns = tuple(self._pattern(step, journal, forwarded=forwarded) for step in plan.steps)
+        """By step: the journal's pattern of its exchange; None where targets differ from user to user."""
+
+    def _pattern(self, step: Step, journal: Journal, *, forwarded: bool) -> int | None:
+        action = step.action
+        if not isinstance(action, Http) or any(use.place == "target" for use in step.uses):
+            return None
+        request = None if forwarded else self.requests.fixed(step)
+        return journal.pattern(action, request, self.plan.secrets)
+
+
+def _is_patient(step: Step) -> bool:
+    action = step.action
+    return isinstance(action, Http) and (action.hold_ns is not None or action.kind is Kind.STREAM)

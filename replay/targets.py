@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 from nestperf.capture.model import Upstream
 from nestperf.errors import UsageError
 from replay.transport.dial import Target, resolve_target
+from replay.transport.tls import Trust
 
 
 def choose_targets(
-    recorded: tuple[Upstream, ...], asked: tuple[str, ...], allowed: tuple[str, ...], *, insecure: bool = False
+    recorded: tuple[Upstream, ...], asked: tuple[str, ...], allowed: tuple[str, ...], trust: Trust | None = None
 ) -> tuple[Target, ...]:
     """One target for each recorded upstream. `asked`: `[UPSTREAM=]URL`; `allowed`: hosts that are not loopback.
 
@@ -22,7 +23,7 @@ def choose_targets(
         which, url = _split(text)
         for index in _matching(recorded, which, text):
             urls[index] = url
-    targets = tuple(resolve_target(url, insecure=insecure) for url in urls)
+    targets = tuple(resolve_target(url, trust) for url in urls)
     for target in targets:
         if not target.is_loopback and target.host not in allowed:
             raise UsageError(

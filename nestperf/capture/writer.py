@@ -6,18 +6,40 @@ that was stored as `unfinished` becomes what it turned out to be.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from sqlite_utils import Database
 
 from nestperf.capture import model, schema
 from nestperf.errors import UsageError
 
+REPEATED = (
+    "id",
+    "session_id",
+    "client_id",
+    "connection",
+    "request_bytes",
+    "status",
+    "reason",
+    "response_bytes",
+    "intended_ns",
+    "sent_ns",
+    "request_done_ns",
+    "first_byte_ns",
+    "done_ns",
+    "connect_ns",
+)
+"""What differs between two exchanges of one pattern, as `exchanges` calls it."""
+Repeat: TypeAlias = tuple[int | str | None, ...]
+"""One exchange of a pattern: the columns `REPEATED` in that order, and the pattern's number."""
+_REPEATS_AT_ONCE = 64
+"""Rows in one statement: for as long as it runs, other threads do too."""
 _COLUMNS_AS_JSON = ("settings", "losses", "relay", "certificate", "invalid")
 
 
@@ -39,6 +61,8 @@ class CaptureWriter:
         self._db = db
         self._vault = vault
         self._pending: dict[type[Any], list[model.Row]] = {}
+        self._repeats: list[Repeat] = []
+        self._patterns = 0
         self._run_changed = True
 
     @classmethod
@@ -79,6 +103,24 @@ class CaptureWriter:
         for row in rows:
             self.add(row)
 
+    def add_pattern(self, row: model.Exchange) -> int:
+        """What many exchanges have in common (the columns that are not `REPEATED`); the number to repeat it by.
+
+        It is kept beside the capture, not in it: a tenth of the values then need to be handed over for each exchange.
+        """
+        connection = self._db.conn
+        if not self._patterns:
+            columns = ", ".join(("id integer primary key", *model.Exchange._fields[1:]))
+            connection.execute("pragma temp_store = memory")
+            connection.execute(f"create temp table patterns ({columns})")
+        self._patterns += 1
+        _store(connection, "patterns", [row._replace(id=self._patterns)])
+        return self._patterns
+
+    def add_repeats(self, rows: Iterable[Repeat]) -> None:
+        """Collect exchanges of known patterns for the next commit."""
+        self._repeats += rows
+
     def set_run(self, run: model.Run) -> None:
         """Replace the run's row at the next commit."""
         self.run = run
@@ -87,7 +129,7 @@ class CaptureWriter:
     @property
     def pending(self) -> int:
         """Rows collected and not yet stored."""
-        return sum(map(len, self._pending.values()))
+        return sum(map(len, self._pending.values())) + len(self._repeats)
 
     def commit(self) -> None:
         """Store what was collected, in one transaction.
@@ -95,7 +137,7 @@ class CaptureWriter:
         Raises:
             sqlite3.Error: the disk is full, the file locked, ...; the rows stay collected.
         """
-        if not self._run_changed and not any(self._pending.values()):
+        if not self._run_changed and not self.pending:
             return
         if self._vault is not None:
             self._vault.flush()
@@ -107,6 +149,8 @@ class CaptureWriter:
             for row_type, rows in self._pending.items():
                 if rows:
                     _store(connection, schema.TABLES[row_type], rows)
+            if self._repeats:
+                _store_repeats(connection, self._repeats)
             connection.execute("commit")
         except BaseException:
             if connection.in_transaction:
@@ -117,12 +161,17 @@ class CaptureWriter:
             table = schema.TABLES[row_type]
             self.stored[table] = self.stored.get(table, 0) + len(rows)
             rows.clear()
+        self.stored["exchanges"] = self.stored.get("exchanges", 0) + len(self._repeats)
+        self._repeats.clear()
 
     def discard_pending(self) -> dict[str, int]:
         """Give up what was collected and say how many rows of which table that was."""
         lost = {schema.TABLES[row_type]: len(rows) for row_type, rows in self._pending.items() if rows}
         for rows in self._pending.values():
             rows.clear()
+        if self._repeats:
+            lost["exchanges"] = lost.get("exchanges", 0) + len(self._repeats)
+            self._repeats.clear()
         return lost
 
     def close(self) -> None:
@@ -180,3 +229,26 @@ def _run_row(run: model.Run) -> tuple[Any, ...]:
 def _store(connection: sqlite3.Connection, table: str, rows: list[Any]) -> None:
     marks = ",".join("?" * len(rows[0]))
     connection.executemany(f"insert or replace into {table} values ({marks})", rows)  # noqa: S608 - our own table names
+
+
+def _store_repeats(connection: sqlite3.Connection, rows: Sequence[Repeat]) -> None:
+    whole = len(rows) // _REPEATS_AT_ONCE * _REPEATS_AT_ONCE
+    for at in range(0, whole, _REPEATS_AT_ONCE):
+        values = list(itertools.chain.from_iterable(rows[at : at + _REPEATS_AT_ONCE]))
+        connection.execute(_REPEAT_MANY, values)
+    connection.executemany(_REPEAT_ONE, rows[whole:])
+
+
+def _repeat_sql(count: int) -> str:
+    """Insert `count` exchanges, each out of its numbers and its pattern."""
+    numbers = {name: f"column{at}" for at, name in enumerate(REPEATED, 1)}
+    columns = ", ".join(numbers.get(name, f"patterns.{name}") for name in model.Exchange._fields)
+    marks = f"({', '.join('?' * (len(REPEATED) + 1))})"
+    return (
+        f"insert into exchanges select {columns} from (values {', '.join([marks] * count)}) "  # noqa: S608 - our names
+        f"cross join temp.patterns on patterns.id = column{len(REPEATED) + 1}"
+    )
+
+
+_REPEAT_ONE = _repeat_sql(1)
+_REPEAT_MANY = _repeat_sql(_REPEATS_AT_ONCE)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -17,9 +18,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from nestperf.errors import UsageError
+from replay.transport.tls import Trust, client_context
 
 _IP_BIND_ADDRESS_NO_PORT = 24
 """Linux: choose the port when connecting, so that one address can be bound by more than 28,000 sockets."""
+_CONNECTED = (0, errno.EISCONN)
+_CONNECTING = (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK)
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -46,11 +50,11 @@ class Target:
             self.addresses = (address, *(other for other in self.addresses if other != address))
 
 
-def resolve_target(url: str, *, insecure: bool = False) -> Target:
+def resolve_target(url: str, trust: Trust | None = None) -> Target:
     """The target that a URL names.
 
     Raises:
-        UsageError: it is no `http(s)://host:port`, or the name does not exist.
+        UsageError: it is no `http(s)://host:port`, the name does not exist, or what `trust` names cannot be used.
     """
     try:
         parts = urlsplit(url)
@@ -66,7 +70,7 @@ def resolve_target(url: str, *, insecure: bool = False) -> Target:
         url=f"{parts.scheme}://{host}:{port}",
         host=parts.hostname,
         port=port,
-        tls=_client_context(insecure) if parts.scheme == "https" else None,
+        tls=client_context(trust or Trust()) if parts.scheme == "https" else None,
         addresses=_addresses(parts.hostname, port),
     )
 
@@ -82,15 +86,6 @@ def _addresses(host: str, port: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in ordered))
 
 
-def _client_context(insecure: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def can_bind(address: str) -> bool:
     """Whether sockets can be bound to that address (Linux: every 127.x.y.z; elsewhere only 127.0.0.1)."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -101,8 +96,10 @@ def can_bind(address: str) -> bool:
     return True
 
 
-async def dial(target: Target, source: str | None, protocol: Callable[[], asyncio.Protocol]) -> None:
+async def dial(target: Target, source: str | None, protocol: Callable[[], asyncio.Protocol]) -> socket.socket:
     """Connect a new protocol to the target, from `source` where that is given and the target is on IPv4 loopback.
+
+    The socket is the transport's; what is sent on it directly must wait until the transport has nothing to send.
 
     Raises:
         OSError: no address accepted (ssl.SSLError: TLS failed, or the certificate is not trusted).
@@ -117,7 +114,7 @@ async def dial(target: Target, source: str | None, protocol: Callable[[], asynci
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if source is not None and address.startswith("127."):
                 _bind(sock, source)
-            await loop.sock_connect(sock, (address, target.port))
+            await _connect(loop, sock, (address, target.port))
             hostname = target.host if target.tls is not None else None
             await loop.create_connection(protocol, sock=sock, ssl=target.tls, server_hostname=hostname)
         except OSError as error:
@@ -130,9 +127,54 @@ async def dial(target: Target, source: str | None, protocol: Callable[[], asynci
             raise
         else:
             target.prefer(address)
-            return
+            return sock
     assert refusal is not None
     raise refusal
+
+
+class Dial:
+    """One connection on its way: exactly one of the two callbacks, or none after `cancel`."""
+
+    __slots__ = ("_on_failure", "_on_open", "_protocol", "_source", "_target", "_task")
+
+    def __init__(
+        self,
+        target: Target,
+        source: str | None,
+        protocol: asyncio.Protocol,
+        *,
+        on_open: Callable[[socket.socket], None],
+        on_failure: Callable[[OSError], None],
+    ) -> None:
+        self._target = target
+        self._source = source
+        self._protocol = protocol
+        self._on_open = on_open
+        self._on_failure = on_failure
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def cancel(self) -> None:
+        """Give up."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            sock = await dial(self._target, self._source, lambda: self._protocol)
+        except OSError as error:
+            self._on_failure(error)
+        else:
+            self._on_open(sock)
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, sock: socket.socket, place: tuple[str, int]) -> None:
+    code = sock.connect_ex(place)
+    if code == errno.EINPROGRESS:
+        # On loopback the handshake is over by now, which only a second call says.
+        code = sock.connect_ex(place)
+    if code in _CONNECTING:
+        await loop.sock_connect(sock, place)
+    elif code not in _CONNECTED:
+        raise OSError(code, os.strerror(code))
 
 
 def _bind(sock: socket.socket, source: str) -> None:

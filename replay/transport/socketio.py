@@ -20,8 +20,8 @@ from nestperf.wire.http1 import Opaque, ResponseBody, ResponseEnd, ResponseHead,
 from nestperf.wire.observations import FrameSeen, MessageSeen, PacketSeen
 from nestperf.wire.socketio import SocketIoDecoder, encode_event, encode_packet
 from nestperf.wire.websocket import WebSocketDecoder, encode_frame, parse_close
+from replay.transport.answer import Answer, Request, head_bytes
 from replay.transport.dial import Target, describe_refusal, dial
-from replay.transport.http import Answer, Request, head_bytes
 
 CLOSE_S = 1.0
 """How long the other side may take to answer a close frame."""
@@ -79,18 +79,17 @@ class SocketIo(asyncio.Protocol):
         headers: Pairs,
         timeout_s: float,
         on_answer: Callable[[Answer], None],
-    ) -> Pairs:
-        """Connect and shake hands; the fields as they go out, with a key of their own."""
+    ) -> None:
+        """Connect and shake hands, with a key of this connection's own."""
         key = base64.b64encode(os.urandom(16)).decode()
         self._accept = base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT, usedforsecurity=False).digest()).decode()
         fields = _with_key(headers, key)
         request = Request(method="GET", head=head_bytes("GET", path, "HTTP/1.1", fields))
-        self.answer = Answer(request, self.upstream, None, lambda _: True, on_answer)
+        self.answer = Answer(request, self.upstream, None, on_answer)
         self.answer.connection = self.number
         loop = asyncio.get_running_loop()
         self._timers.append(loop.call_later(timeout_s, self._timed_out, timeout_s))
         self._dialing = loop.create_task(self._connect(target, source))
-        return fields
 
     def send(self, packet: PacketSeen) -> PacketSeen:
         """Send a packet with its attachments; the same packet with the stamp of its sending."""
@@ -152,9 +151,8 @@ class SocketIo(asyncio.Protocol):
                 self.answer.status, self.answer.reason = seen.status, seen.reason
                 self.answer.headers, self.answer.version = seen.headers, seen.version
                 self.answer.response_bytes = seen.size
-                self.answer.body = []
-            elif isinstance(seen, ResponseBody) and self.answer.body is not None:
-                self.answer.body.append(seen.data)
+            elif isinstance(seen, ResponseBody):
+                self.answer.take(seen.data)
             elif isinstance(seen, ResponseEnd) and self.answer.status != 101:
                 self.answer.whole, self.answer.response_bytes = seen.complete, seen.wire_size
                 self._refused(seen.stamp_ns)

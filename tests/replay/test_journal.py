@@ -13,8 +13,9 @@ from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
 from nestperf.errors import UsageError
-from replay.journal import SAMPLE, ExchangeRecord, Journal, SessionRecord
-from replay.transport.http import Answer, Request
+from replay.journal import SAMPLE, SLOWEST, ExchangeRecord, Journal, SessionRecord
+from replay.steps import Http
+from replay.transport.answer import Answer, Request, head_bytes
 
 RUN = Run(uid="r", purpose="replay", vantage="client", state="running", version="0", started_unix_ns=1)
 
@@ -27,16 +28,15 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def exchange(journal: Journal, session: int = 1, *, gives: str = "", sends: str = "") -> ExchangeRecord:
-    request = Request(method="GET", head=b"GET / HTTP/1.1\r\n\r\n")
-    answer = Answer(request, 0, None, lambda _: True, lambda _: None)
+    fields = (("Host", "x"), *((("X-Copy", sends),) if sends else ()))
+    answer = Answer(Request(method="GET", head=head_bytes("GET", "/", "HTTP/1.1", fields)), 0, None, lambda _: None)
     answer.status, answer.reason, answer.sent_ns, answer.done_ns = 200, "OK", 5, 9
     answer.headers = (("Content-Type", "application/json"),)
-    answer.body = [b'{"token": "' + gives.encode() + b'"}'] if gives else None
+    answer.body = [b'{"token": "' + gives.encode() + b'"}'] if gives else []
     answer.whole = True
     return ExchangeRecord(
         id=journal.exchange_id(), session_id=session, client_id=1, kind=Kind.CALL, authority="x", target="/",
-        headers=(("Host", "x"), *((("X-Copy", sends),) if sends else ())), trailers=(), body=b"", answer=answer,
-        intended_ns=4, unsent=False, outcome=Outcome.OK, detail=None, source=1,
+        trailers=(), answer=answer, intended_ns=4, unsent=False, outcome=Outcome.OK, detail=None, source=1, kept=True,
     )  # fmt: skip
 
 
@@ -107,6 +107,77 @@ def test_capture_that_cannot_be_finished_is_said_in_one_sentence(journal: Journa
     other.close()
 
 
-def test_sample_is_the_first_answers_to_each_exchange(journal: Journal) -> None:
-    assert [journal.wants_sample(7) for _ in range(5)] == [True] * SAMPLE + [False] * (5 - SAMPLE)
-    assert journal.wants_sample(8)
+def test_sample_is_the_first_visits_to_each_recorded_session(journal: Journal) -> None:
+    assert [journal.keeps_visit(7) for _ in range(5)] == [True] * SAMPLE + [False] * (5 - SAMPLE)
+    assert journal.keeps_visit(8)
+
+
+def test_answer_is_slow_when_few_before_it_were_slower(journal: Journal) -> None:
+    assert all(journal.keeps_slow(10 * number) for number in range(1, SLOWEST + 1))
+    assert not journal.keeps_slow(10)
+    assert journal.keeps_slow(15)
+    assert journal.slow_ns == 15
+    assert not journal.keeps_slow(15)
+
+
+def test_repeats_of_a_pattern_have_its_columns_and_their_numbers(journal: Journal) -> None:
+    action = Http(
+        source=7, upstream=1, kind=Kind.PAGE, method="PUT", authority="x:1", target="/a/1?token=deep-secret-of-kim",
+        route="/a/{id}", version="HTTP/1.1", headers=(), trailers=(("X-Sum", "1"),), body=b"", coding="",
+        media_type="", chunked=False, connection=None, status=200, hold_ns=None,
+    )  # fmt: skip
+    head = head_bytes("PUT", action.target, "HTTP/1.1", (("Host", "x:1"), ("X-Key", "deep-secret-of-kim")))
+    request = Request(method="PUT", head=head, body=b'{"a": 1}')
+    whole = journal.pattern(action, request, ("deep-secret-of-kim",))
+    bare = journal.pattern(action, None, ("deep-secret-of-kim",))
+    many = 200
+    for number in range(1, many + 1):
+        pattern = whole if number % 2 else bare
+        journal.note_repeat((number, 2, 3, 4, 50, 200, "Fine", 60, 70, 71, 72, 73, 74, None, pattern))
+    journal.finish(RUN)
+    content = journal.writer.path.read_bytes()
+    assert b"deep-secret-of-kim" not in content
+    with Capture.open(journal.writer.path) as capture:
+        rows = list(capture.exchanges())
+        first, second = rows[:2]
+        assert [row.id for row in rows] == list(range(1, many + 1))
+        assert first == second._replace(
+            id=1,
+            request_headers=first.request_headers,
+            request_trailers=first.request_trailers,
+            request_body=first.request_body,
+        )
+        assert (second.request_headers, second.request_trailers, second.request_body) == (None, None, None)
+        assert (first.session_id, first.client_id, first.connection, first.upstream) == (2, 3, 4, 1)
+        assert (first.kind, first.method, first.authority, first.http_version) == ("page", "PUT", "x:1", "HTTP/1.1")
+        assert first.target.startswith("/a/1?token=nps_")
+        assert (first.request_bytes, first.status, first.reason, first.response_bytes) == (50, 200, "Fine", 60)
+        stamps = (first.intended_ns, first.sent_ns, first.request_done_ns, first.first_byte_ns, first.done_ns)
+        assert stamps == (70, 71, 72, 73, 74)
+        assert (first.outcome, first.source_exchange, first.server_call) == (Outcome.OK, 7, False)
+        assert [name for name, _ in capture.headers(first.request_headers)] == ["Host", "X-Key"]
+        body = capture.body(first.request_body)
+        assert body is not None
+        assert body.content == b'{"a": 1}'
+
+
+def test_repeats_wait_while_the_capture_is_locked(journal: Journal) -> None:
+    other = sqlite3.connect(journal.writer.path, isolation_level=None)
+    journal.writer._db.conn.execute("pragma busy_timeout = 1")
+    pattern = journal.pattern(
+        Http(
+            source=7, upstream=0, kind=Kind.CALL, method="GET", authority="x", target="/", route="/",
+            version="HTTP/1.1", headers=(), trailers=(), body=b"", coding="", media_type="", chunked=False,
+            connection=None, status=200, hold_ns=None,
+        ), None, (),
+    )  # fmt: skip
+    other.execute("begin immediate")
+    journal.note_repeat((1, 2, 3, 4, 50, 200, "", 60, 70, 71, 72, 73, 74, None, pattern))
+    journal.store()
+    assert journal.writer.pending == 1
+    other.execute("rollback")
+    other.close()
+    journal.finish(RUN)
+    with Capture.open(journal.writer.path) as capture:
+        assert [row.id for row in capture.exchanges()] == [1]
+        assert capture.run.losses == {}

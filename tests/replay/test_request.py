@@ -14,6 +14,7 @@ from nestperf.capture.model import Pairs
 from replay.live import LiveState
 from replay.request import Requests, encode_body
 from replay.steps import SessionPlan
+from replay.transport.answer import head_pairs
 from tests.replay.conftest import Recording
 
 JSON = ("Content-Type", "application/json")
@@ -24,7 +25,7 @@ def built(
     session: SessionPlan, index: int, live: LiveState, forwarded: str | None = None
 ) -> tuple[bytes, bytes, Pairs]:
     sent = Requests(session).build(session.steps[index], live, forwarded)
-    return sent.request.head, sent.request.body, sent.headers
+    return sent.request.head, sent.request.body, head_pairs(sent.request.head)
 
 
 def test_request_without_live_values_is_the_same_object_for_all_users(recording: Recording) -> None:

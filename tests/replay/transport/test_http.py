@@ -10,8 +10,9 @@ import pytest
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Outcome
+from replay.transport.answer import SLICE, Answer, Request, head_bytes
 from replay.transport.dial import resolve_target
-from replay.transport.http import SLICE, Answer, Connections, Request, head_bytes
+from replay.transport.pool import Connections
 from tests.replay.conftest import CountingServer
 from tests.replay.conftest import Request as Received
 
@@ -35,9 +36,7 @@ class Client:
 
     def begin(self, request: Request, recorded: int | None = 1) -> tuple[Answer, asyncio.Future[Answer]]:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        answer = self.connections.exchange(
-            request, 0, recorded_connection=recorded, keep=lambda _: True, on_done=future.set_result
-        )
+        answer = self.connections.exchange(request, 0, recorded_connection=recorded, on_done=future.set_result)
         return answer, future
 
     async def send(self, request: Request, recorded: int | None = 1) -> Answer:
@@ -62,7 +61,7 @@ def post(body: bytes, *, chunked: bool = False, expect: bool = False, trailers: 
 
 
 def body_of(answer: Answer) -> bytes:
-    return b"".join(answer.body or ())
+    return b"".join(answer.body)
 
 
 @pytest.fixture

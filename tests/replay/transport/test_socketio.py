@@ -14,8 +14,8 @@ from aiohttp import web
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Outcome
 from nestperf.wire.observations import PacketSeen
+from replay.transport.answer import Answer
 from replay.transport.dial import resolve_target
-from replay.transport.http import Answer
 from replay.transport.socketio import SocketIo
 
 UPGRADE = (
