@@ -83,7 +83,7 @@ def exchange_row(
     stamp: Callable[[int], int],
 ) -> Exchange:
     """The row of an exchange as it is now; its heads and bodies are stored on the way. `whole` False: it goes on."""
-    request, response = exchange.request, exchange.response
+    request, response, connection = exchange.request, exchange.response, exchange.connection
     request_end, response_end = exchange.request_end, exchange.response_end
     if exchange.header_sets is None:
         exchange.header_sets = (
@@ -98,40 +98,42 @@ def exchange_row(
     else:
         done_ns = stamp(done.stamp_ns) if done is not None else None
     target = contents.redactor.target(request.target)
-    return Exchange(
-        id=exchange.id,
-        session_id=None,
-        client_id=exchange.client_id,
-        connection=exchange.connection.number,
-        upstream=exchange.connection.upstream,
-        kind=kind,
-        server_call=exchange.cause is not None,
-        method=request.method,
-        authority=exchange.sent.get("host", ""),
-        target=target,
-        route=route_of(target),
-        http_version=request.version,
-        request_headers=exchange.header_sets[0],
-        request_trailers=_trailers(contents, request_end),
-        request_body=_body(contents, exchange, 0, exchange.sent, whole=request_end is not None),
-        request_bytes=request_end.wire_size if request_end else request.size + _size(exchange.request_body),
-        status=status,
-        reason=response.reason if response is not None else None,
-        response_headers=exchange.header_sets[1],
-        response_trailers=_trailers(contents, response_end),
-        response_body=_body(contents, exchange, 1, exchange.answered, whole=whole and done is not None),
-        response_bytes=_response_bytes(response, response_end, exchange.response_body),
-        interim=json.dumps(exchange.interim) if exchange.interim else None,
-        intended_ns=None,
-        sent_ns=stamp(request.stamp_ns),
-        request_done_ns=stamp(request_end.stamp_ns) if request_end is not None and request_end.complete else None,
-        first_byte_ns=stamp(response.stamp_ns) if response is not None else None,
-        done_ns=done_ns,
-        connect_ns=exchange.connect_ns,
-        relay_ns=exchange.request_cost_ns + exchange.response_cost_ns if response is not None else None,
-        outcome=outcome,
-        detail=detail,
-        source_exchange=None,
+    return Exchange._make(  # a third of the time that keywords take; in the order of the fields
+        (
+            exchange.id,
+            None,  # session_id
+            exchange.client_id,
+            connection.number,
+            connection.upstream,
+            kind,
+            exchange.cause is not None,  # server_call
+            request.method,
+            exchange.sent.get("host", ""),
+            target,
+            route_of(target),
+            request.version,
+            exchange.header_sets[0],
+            _trailers(contents, request_end),
+            _body(contents, exchange, 0, exchange.sent, whole=request_end is not None),
+            request_end.wire_size if request_end else request.size + _size(exchange.request_body),
+            response.status if response is not None else None,
+            response.reason if response is not None else None,
+            exchange.header_sets[1],
+            _trailers(contents, response_end),
+            _body(contents, exchange, 1, exchange.answered, whole=whole and done is not None),
+            _response_bytes(response, response_end, exchange.response_body),
+            json.dumps(exchange.interim) if exchange.interim else None,
+            None,  # intended_ns
+            stamp(request.stamp_ns),
+            stamp(request_end.stamp_ns) if request_end is not None and request_end.complete else None,
+            stamp(response.stamp_ns) if response is not None else None,
+            done_ns,
+            exchange.connect_ns,
+            exchange.request_cost_ns + exchange.response_cost_ns if response is not None else None,
+            outcome,
+            detail,
+            None,  # source_exchange
+        )
     )
 
 

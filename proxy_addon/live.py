@@ -13,6 +13,7 @@ from nestperf.printable import printable
 from proxy_addon.tally import Tally
 
 _PLAIN_EVERY_NS = 5_000_000_000
+_LATE_NS = 1_000_000_000
 
 
 class LiveView:
@@ -40,7 +41,7 @@ class LiveView:
             line = counts(self._tally)
             if line != self._shown:
                 self._shown = line
-                self._console.print(Text(f"{now_ns / 1e9:6.0f} s  {line}"), soft_wrap=True)
+                self._console.print(Text(f"{now_ns / 1e9:6.0f} s  {line}  ({size(stored_bytes)})"), soft_wrap=True)
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
@@ -60,7 +61,15 @@ def counts(tally: Tally) -> str:
     parts += [f"LOST: {count:,} {kind}" for kind, count in tally.losses.items()]
     if tally.unreachable:
         parts.append(f"{plural(tally.unreachable, 'connection')} refused by the application")
-    return ", ".join(parts)
+    return ", ".join([*parts, *troubles(tally)])
+
+
+def troubles(tally: Tally) -> list[str]:
+    """What is not lost yet, but may be."""
+    found = [tally.trouble] if tally.trouble else []
+    if tally.behind_ns > _LATE_NS:
+        found.append(f"the recorder is {duration(tally.behind_ns)} behind the traffic")
+    return found
 
 
 def _table(tally: Tally, now_ns: int, stored_bytes: int) -> Group:
@@ -80,6 +89,7 @@ def _table(tally: Tally, now_ns: int, stored_bytes: int) -> Group:
     if tally.losses:
         lost = ", ".join(f"{count:,} {kind}" for kind, count in tally.losses.items())
         parts.append(Text(f"Not recorded: {lost}", style="bold red"))
+    parts += [Text(f"{trouble[0].upper()}{trouble[1:]}", style="bold red") for trouble in troubles(tally)]
     if tally.slowest:
         slowest = Table("slowest so far", "", "", box=None, padding=(0, 2), header_style="dim", pad_edge=False)
         for slow in tally.slowest:

@@ -63,6 +63,8 @@ class Recorder:
             self._opened(record)
         elif what is What.LAG:
             self.tally.lag(record.cost_ns)
+            if record.payload:
+                self.tally.lose("bytes", int(record.json()["dropped_bytes"]))
         elif connection is not None:
             self._connection_event(connection, record)
 

@@ -13,6 +13,7 @@ import select
 import signal
 import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from nestperf.capture.writer import CaptureWriter
 from nestperf.console import duration, plural, size
 from nestperf.errors import ExitCode, NestperfError
 from nestperf.wire.postgres import TLS
+from proxy_addon.background import Background
 from proxy_addon.live import LiveView, counts
 from proxy_addon.recorder import Recorder
 from proxy_addon.tap import Record, TapReader, What
@@ -33,8 +35,18 @@ from proxy_addon.tap import Record, TapReader, What
 _COMMIT_EVERY_NS = 100_000_000
 _SHOW_EVERY_NS = 500_000_000
 _ROWS_A_COMMIT = 2_000
-_MOST_PENDING = 200_000
-"""Rows that wait for a disk that is full or locked, before they are given up and counted."""
+_BYTES_A_COMMIT = 32 * 2**20
+_MOST_PENDING = 100_000
+_MOST_PENDING_BYTES = 256 * 2**20
+"""Rows, and contents, that wait for a disk that is full or locked before they are given up and counted."""
+_LAST_TRY_S = 15
+"""How long the end waits for a disk."""
+_READ = 2**18
+_BEHIND_NS = 120_000_000
+"""What crossed so long ago should be understood: the recorder no longer yields to everything else."""
+_KEEPS_UP_NS = 60_000_000
+_CALM_AFTER_NS = 3_000_000_000
+"""It yields again when it has kept up for so long."""
 _DOUBTFUL_LAG_NS = 20_000_000
 
 
@@ -55,8 +67,9 @@ class Recording:
             upstreams=tuple(Upstream(**upstream) for upstream in settings["upstreams"]),
         )
         self.writer = CaptureWriter.create(path, run, vault=vault)
+        self.contents = Contents(Redactor(vault), self.writer.add)
         self.recorder = Recorder(
-            Contents(Redactor(vault), self.writer.add),
+            self.contents,
             self.writer.add,
             self.clock,
             databases=[index for index, upstream in enumerate(run.upstreams) if upstream.is_database],
@@ -64,7 +77,10 @@ class Recording:
         )
         self.tally = self.recorder.tally
         self.state = "interrupted"
-        self._disk_error = ""
+        self._next_commit = _ROWS_A_COMMIT
+        """Rows that are stored without waiting for the next turn."""
+        self.not_stored = ""
+        """Why the end of the recording could not be stored."""
 
     def feed(self, record: Record) -> None:
         """One record; a fault of ours costs one connection, never the recording."""
@@ -82,29 +98,53 @@ class Recording:
             self.tally.lose("recorder faults")
             with contextlib.suppress(Exception):
                 self.recorder.drop(record.connection)
-        if self.writer.pending >= _ROWS_A_COMMIT:
+        if self.writer.pending >= self._next_commit or self.writer.pending_bytes >= _BYTES_A_COMMIT:
             self.commit()
 
     def commit(self) -> None:
         """Store what there is; a disk that cannot take it now gets another chance, within a bound."""
+        self._note()
         try:
             self.writer.commit()
-            self._disk_error = ""
         except (sqlite3.Error, OSError) as error:
-            self._disk_error = str(error)
-            if self.writer.pending > _MOST_PENDING:
-                for table, count in self.writer.discard_pending().items():
-                    self.tally.lose(table, count)
-                self._note_losses()
+            self.tally.trouble = f"{plural(self.writer.pending, 'row')} wait for the disk: {error}"
+            self._next_commit = self.writer.pending + _ROWS_A_COMMIT
+            if self.writer.pending > _MOST_PENDING or self.writer.pending_bytes > _MOST_PENDING_BYTES:
+                self._give_up()
+        else:
+            self.tally.trouble = ""
+            self._next_commit = _ROWS_A_COMMIT
+        for table, count in self.writer.take_refused().items():
+            self.tally.lose(table, count)
 
     def end(self) -> None:
-        """Store everything and close the file."""
+        """Store everything and close the file; a disk that cannot take it gets another chance, then only the account
+        of what was lost."""
         self.recorder.finish()
-        self._note_losses(state=self.state, ended_ns=self.clock.now_ns(), relay=self.tally.relay())
+        self._note(state=self.state, ended_ns=self.clock.now_ns(), relay=self.tally.relay())
+        until_ns = self.clock.now_ns() + _LAST_TRY_S * 10**9
+        while (error := self._close()) and self.clock.now_ns() < until_ns:
+            time.sleep(0.1)
+        if error:
+            self.not_stored = str(error)
+            self._give_up(everything=True)
+            self._note()
+            self._close()
+
+    def _close(self) -> Exception | None:
         try:
             self.writer.close()
         except (sqlite3.Error, OSError) as error:
-            self._disk_error = str(error)
+            return error
+        return None
+
+    def _give_up(self, *, everything: bool = False) -> None:
+        for table, count in self.writer.discard_pending(everything=everything).items():
+            self.tally.lose(table, count)
+        if self.writer.pending > _MOST_PENDING:
+            self._give_up(everything=True)
+        self.contents.forget()
+        self._next_commit = _ROWS_A_COMMIT
 
     @property
     def stored_bytes(self) -> int:
@@ -116,9 +156,9 @@ class Recording:
         """What the tester reads at the end."""
         tally, run = self.tally, self.writer.run
         lines = []
-        if self._disk_error:
-            lines.append(f"NOT STORED: {self.path}: {self._disk_error}. What was stored before is there.")
-        elif tally.losses:
+        if self.not_stored:
+            lines.append(f"NOT STORED: the end of {self.path}: {self.not_stored}. What was stored before is there.")
+        if tally.losses:
             lost = ", ".join(f"{count:,} {kind}" for kind, count in tally.losses.items())
             lines.append(f"NOT EVERYTHING WAS RECORDED: {lost} lost.")
         lines.append(f"Recorded {counts(tally)} in {duration(run.ended_ns)}.")
@@ -140,21 +180,24 @@ class Recording:
             lines.append("Nothing came by: open the address above in the browser instead of the application's own.")
         return lines
 
-    def _note_losses(self, **changes: Any) -> None:
-        self.writer.set_run(self.writer.run._replace(losses=dict(self.tally.losses), **changes))
+    def _note(self, **changes: Any) -> None:
+        """Keep the run's row true: a recording that is killed says what it had lost until then."""
+        if changes or self.tally.losses != self.writer.run.losses:
+            self.writer.set_run(self.writer.run._replace(losses=dict(self.tally.losses), **changes))
 
 
 def run(path: Path, settings: dict[str, Any]) -> int:
     """Record what standard input tells until it ends; the exit code."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(OSError):
-        os.nice(5)  # on a shared core the relay goes first
     recording = Recording(path, settings)
     view = LiveView(recording.tally)
     view.start()
+    reading = _Reading(recording, view)
+    background = Background()
     try:
-        _read(recording, view)
+        while not reading.ended:
+            background.run(reading.read, urgent=reading.behind)
     finally:
         view.stop()
         recording.end()
@@ -162,25 +205,53 @@ def run(path: Path, settings: dict[str, Any]) -> int:
     return ExitCode.OK
 
 
-def _read(recording: Recording, view: LiveView) -> None:
-    reader = TapReader()
-    next_commit_ns = next_show_ns = 0
-    while True:
-        ready, _, _ = select.select([0], [], [], _COMMIT_EVERY_NS / 1e9)
-        if ready:
-            data = os.read(0, 2**20)
-            if not data:
-                return
-            for record in reader.receive(data):
-                recording.feed(record)
-        now_ns = recording.clock.now_ns()
-        if now_ns >= next_commit_ns:
-            next_commit_ns = now_ns + _COMMIT_EVERY_NS
-            recording.recorder.snapshot()
-            recording.commit()
-        if now_ns >= next_show_ns:
-            next_show_ns = now_ns + _SHOW_EVERY_NS
-            view.show(now_ns, recording.stored_bytes)
+class _Reading:
+    """The loop of the process: reads the pipe, commits, shows."""
+
+    def __init__(self, recording: Recording, view: LiveView) -> None:
+        self.ended = False
+        self.behind = True
+        """Not yet shown to keep up with the traffic, or no longer."""
+        self._recording = recording
+        self._view = view
+        self._reader = TapReader()
+        self._next_commit_ns = 0
+        self._next_show_ns = 0
+        self._calm_at_ns = recording.clock.now_ns() + _CALM_AFTER_NS
+
+    def read(self) -> None:
+        """Read until the pipe ends, or until `behind` changes."""
+        recording, behind = self._recording, self.behind
+        while self.behind is behind:
+            ready, _, _ = select.select([0], [], [], _COMMIT_EVERY_NS / 1e9)
+            stamp_ns = None
+            if ready:
+                data = os.read(0, _READ)
+                if not data:
+                    self.ended = True
+                    return
+                for record in self._reader.receive(data):
+                    recording.feed(record)
+                    stamp_ns = record.stamp_ns
+            now_ns = recording.clock.now_ns()
+            if stamp_ns is not None:
+                self._judge(now_ns, now_ns - recording.clock.stamp_ns(stamp_ns))
+            if now_ns >= self._next_commit_ns:
+                self._next_commit_ns = now_ns + _COMMIT_EVERY_NS
+                recording.recorder.snapshot()
+                recording.commit()
+            if now_ns >= self._next_show_ns:
+                self._next_show_ns = now_ns + _SHOW_EVERY_NS
+                self._view.show(now_ns, recording.stored_bytes)
+
+    def _judge(self, now_ns: int, behind_ns: int) -> None:
+        self._recording.tally.behind(behind_ns)
+        if behind_ns > _KEEPS_UP_NS:
+            self._calm_at_ns = now_ns + _CALM_AFTER_NS
+        if behind_ns > _BEHIND_NS:
+            self.behind = True
+        elif now_ns > self._calm_at_ns:
+            self.behind = False
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ from proxy_addon.tap import What, encode
 
 _MOST_WAITING = 256 * 2**20
 """Bytes that may wait for the recorder before its copy is dropped."""
+_MARGIN = 2**20
+"""Bytes that may wait beyond that to tell what became of the connections."""
 _BATCH_S = 0.02
 """Records wait this long for company: waking the recorder for each would cost the relay its turn on a shared core."""
 _FULL_BATCH = 2**18
@@ -35,6 +37,8 @@ class Spool:
         self.dropped_records = 0
         self.process: subprocess.Popen[bytes] | None = None
         self._most_waiting = most_waiting
+        self._told_dropped = 0
+        """Of `dropped_bytes`, what the recorder knows of."""
         self._batch: list[bytes] = []
         self._batch_size = 0
         self._scheduled = False
@@ -68,6 +72,11 @@ class Spool:
         """Hand on a record; after `finish` nothing is handed on."""
         if self._finished:
             return
+        if what is What.LAG and self.dropped_bytes > self._told_dropped:
+            payload, self._told_dropped = self._newly_dropped(), self.dropped_bytes
+        if self._waiting() > self._most_waiting + _MARGIN:
+            self._count_loss(len(payload))
+            return
         if what in _BYTES:
             if connection in self._gaps:
                 self._count_loss(len(payload))
@@ -88,13 +97,17 @@ class Spool:
 
     async def finish(self, state: str, faults: int = 0) -> None:
         """Tell the recorder that nothing follows and how many faults the relay had, and let go of the pipe."""
-        counted = {"state": state, "dropped_bytes": self.dropped_bytes, "faults": faults}
-        self.put(What.FINISHED, 0, time.perf_counter_ns(), 0, json.dumps(counted).encode())
+        counted = {"state": state, "dropped_bytes": self.dropped_bytes - self._told_dropped, "faults": faults}
+        last = encode(What.FINISHED, 0, time.perf_counter_ns(), 0, json.dumps(counted).encode())
+        self._batch.append(last)
         self._finished = True
         self._flush()
         if self._transport is not None:
             self._transport.close()
             await self._lost.wait()
+
+    def _newly_dropped(self) -> bytes:
+        return json.dumps({"dropped_bytes": self.dropped_bytes - self._told_dropped}).encode()
 
     def _waiting(self) -> int:
         return self._batch_size + (self._transport.get_write_buffer_size() if self._transport else 0)

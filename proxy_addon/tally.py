@@ -36,6 +36,10 @@ class Tally:
         self.sockets_open = 0
         self.events: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()
+        self.trouble = ""
+        """What keeps the recording from being stored at the moment; empty where nothing does."""
+        self.behind_ns = 0
+        """How long ago what is understood now crossed."""
         self.unreachable = 0
         """Connections to an upstream that refused them before anything was asked."""
         self.queries: Counter[str] = Counter()
@@ -46,6 +50,7 @@ class Tally:
         self._slowest: list[Slow] = []
         self._added_ns: deque[int] = deque(maxlen=_SAMPLES)
         self._lag_ns: deque[int] = deque(maxlen=_SAMPLES)
+        self._behind_max_ns = 0
 
     def next_id(self, table: str) -> int:
         """The next row id of a table."""
@@ -60,11 +65,11 @@ class Tally:
         if row.relay_ns is not None:
             self._added_ns.append(row.relay_ns)
         if row.done_ns is not None:
-            slow = Slow(row.done_ns - row.sent_ns, row.id, row.method, row.route, row.status)
+            service_ns = row.done_ns - row.sent_ns
             if len(self._slowest) < _SLOWEST:
-                heapq.heappush(self._slowest, slow)
-            elif slow > self._slowest[0]:
-                heapq.heapreplace(self._slowest, slow)
+                heapq.heappush(self._slowest, Slow(service_ns, row.id, row.method, row.route, row.status))
+            elif service_ns > self._slowest[0].service_ns:
+                heapq.heapreplace(self._slowest, Slow(service_ns, row.id, row.method, row.route, row.status))
 
     def packet(self, row: Packet) -> None:
         """A packet crossed."""
@@ -74,6 +79,11 @@ class Tally:
     def lag(self, lag_ns: int) -> None:
         """The relay's event loop was late by that much."""
         self._lag_ns.append(lag_ns)
+
+    def behind(self, behind_ns: int) -> None:
+        """The recorder has got to what crossed so long ago."""
+        self.behind_ns = behind_ns
+        self._behind_max_ns = max(self._behind_max_ns, behind_ns)
 
     def lose(self, kind: str, count: int = 1) -> None:
         """Something could not be recorded."""
@@ -96,7 +106,7 @@ class Tally:
 
     def relay(self) -> dict[str, int]:
         """What the recorder added per exchange and how late its event loop was, for `Run.relay` (nanoseconds)."""
-        figures = {"samples": len(self._added_ns)}
+        figures = {"samples": len(self._added_ns), "behind_max_ns": self._behind_max_ns}
         for name, values in (("added", self._added_ns), ("loop_lag", self._lag_ns)):
             ordered = sorted(values)
             if ordered:

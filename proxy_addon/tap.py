@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import json
 import struct
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 _HEAD = struct.Struct("<BIqII")  # what, connection, stamp_ns, cost_ns, length of the payload
@@ -34,7 +33,7 @@ class What(enum.IntEnum):
     GAP = 8
     """The recorder was too slow: from here on this connection's bytes are dropped."""
     LAG = 9
-    """The relay's event loop was late by `cost_ns` (connection 0)."""
+    """The relay's event loop was late by `cost_ns` (connection 0); a payload is JSON: `dropped_bytes` since then."""
     FINISHED = 10
     """Nothing follows; the payload is JSON: `state`, and what the relay counted."""
 
@@ -64,24 +63,37 @@ class TapReader:
     """Cuts the pipe's bytes back into records, however they were split."""
 
     def __init__(self) -> None:
-        self._rest = bytearray()
+        self._rest: list[bytes] = []
+        self._waiting = 0
+        """Bytes of the rest."""
+        self._wanted = _HEAD.size
+        """Bytes that the rest needs to become a record, as far as is known."""
 
-    def receive(self, data: bytes) -> Iterator[Record]:
+    def receive(self, data: bytes) -> list[Record]:
         """The records that `data` completes."""
-        rest = self._rest
-        rest += data
-        at, end, size = 0, len(rest), _HEAD.size
+        if self._rest:
+            self._rest.append(data)
+            self._waiting += len(data)
+            if self._waiting < self._wanted:
+                return []
+            data = b"".join(self._rest)
+            self._rest = []
+        records = []
+        at, end, size = 0, len(data), _HEAD.size
+        self._wanted = size
         unpack = _HEAD.unpack_from
-        try:
-            while end - at >= size:
-                what, connection, stamp_ns, cost_ns, length = unpack(rest, at)
-                if end - at < size + length:
-                    break
-                at += size
-                yield Record(_WHATS[what], connection, stamp_ns, cost_ns, bytes(rest[at : at + length]))
-                at += length
-        finally:
-            del rest[:at]
+        while end - at >= size:
+            what, connection, stamp_ns, cost_ns, length = unpack(data, at)
+            start = at + size
+            if end - start < length:
+                self._wanted = size + length
+                break
+            at = start + length
+            records.append(Record(_WHATS[what], connection, stamp_ns, cost_ns, data[start:at]))
+        if at < end:
+            self._rest = [data[at:]]
+            self._waiting = end - at
+        return records
 
 
 _WHATS = {int(what): what for what in What}

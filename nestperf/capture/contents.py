@@ -168,13 +168,16 @@ class Contents:
         self.max_response = max_response
         self._add = add
         self._fields: dict[tuple[str, str], str] = {}
-        self._header_sets: dict[str, int] = {}
+        self._header_sets: dict[Pairs, int] = {}
         self._bodies: dict[tuple[str, str, str, bool, int], int] = {}
         self._last_header_set = 0
         self._last_body = 0
 
     def headers(self, pairs: Pairs) -> int:
         """The `header_sets` id of a head's fields."""
+        known = self._header_sets.get(pairs)
+        if known is not None:
+            return known
         fields = self._fields
         parts = []
         for pair in pairs:
@@ -184,16 +187,17 @@ class Contents:
                     fields.clear()
                 part = fields[pair] = json.dumps((pair[0], self.redactor.field(*pair)), ensure_ascii=False)
             parts.append(part)
-        text = f"[{','.join(parts)}]"
-        known = self._header_sets.get(text)
-        if known is not None:
-            return known
         if len(self._header_sets) > _REMEMBERED:
             self._header_sets.clear()
         self._last_header_set += 1
-        self._header_sets[text] = self._last_header_set
-        self._add(HeaderSet(self._last_header_set, text))
+        self._header_sets[pairs] = self._last_header_set
+        self._add(HeaderSet(self._last_header_set, f"[{','.join(parts)}]"))
         return self._last_header_set
+
+    def forget(self) -> None:
+        """Rows were given up: whatever comes is stored as if it were new."""
+        self._header_sets.clear()
+        self._bodies.clear()
 
     def collect(self, coding: str, *, request: bool) -> BodyCollector:
         """Begin a body; feed it through `grow`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from nestperf.capture.model import Kind, Pairs
 
@@ -21,6 +22,7 @@ Fields = Mapping[str, str]
 """A head's fields by lower-case name; of repeats the first."""
 
 
+@lru_cache(maxsize=256)
 def fields_of(pairs: Pairs) -> Fields:
     """A head's fields for looking things up."""
     return {name.lower(): value for name, value in reversed(pairs)}

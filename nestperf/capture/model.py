@@ -215,6 +215,15 @@ class Body(NamedTuple):
     content: bytes | None
 
 
+class BodyPart(NamedTuple):
+    """What came of a body after its row was stored, while it goes on: a killed run holds it. The whole body, once it
+    is stored, takes the place of its parts."""
+
+    id: int
+    body_id: int
+    content: bytes
+
+
 class Socket(NamedTuple):
     """One WebSocket or Socket.IO connection, whatever transports it used."""
 
@@ -353,4 +362,4 @@ class Query(NamedTuple):
     """JSON list of the values, redacted; None unless they were asked for."""
 
 
-Row = Client | Session | Exchange | HeaderSet | Body | Socket | Frame | Packet | Statement | Query
+Row = Client | Session | Exchange | HeaderSet | Body | BodyPart | Socket | Frame | Packet | Statement | Query

@@ -15,7 +15,7 @@ from sqlite_utils.migrations import Migrations
 from nestperf.capture import model
 
 APPLICATION_ID = 0x4E507266  # "NPrf"
-FORMAT = 2
+FORMAT = 3
 
 TABLES: dict[type[Any], str] = {
     model.Client: "clients",
@@ -23,6 +23,7 @@ TABLES: dict[type[Any], str] = {
     model.Exchange: "exchanges",
     model.HeaderSet: "header_sets",
     model.Body: "bodies",
+    model.BodyPart: "body_parts",
     model.Socket: "sockets",
     model.Frame: "frames",
     model.Packet: "packets",
@@ -264,6 +265,12 @@ def v2_queries(db: Database) -> None:
         from queries left join statements on statements.id = queries.statement_id
         """,
     )
+
+
+@migrations()
+def v3_growing_bodies(db: Database) -> None:
+    """Bodies that go on are stored part by part."""
+    _create(db, "body_parts", {"id": int, "body_id": int, "content": bytes})
 
 
 def _create(db: Database, name: str, columns: dict[str, type]) -> None:

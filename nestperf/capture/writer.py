@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +41,12 @@ Repeat: TypeAlias = tuple[int | str | None, ...]
 """One exchange of a pattern: the columns `REPEATED` in that order, and the pattern's number."""
 _REPEATS_AT_ONCE = 64
 """Rows in one statement: for as long as it runs, other threads do too."""
+_CONTENT = {model.Body: 8, model.BodyPart: 2, model.Frame: 10, model.Packet: 12}
+"""Which field of a row may be large."""
+_KEPT = (model.Client, model.Session, model.HeaderSet, model.Socket, model.Statement)
+"""Rows that others refer to, and that are few: given up last."""
+_BAD_ROW = (ValueError, OverflowError, sqlite3.InterfaceError, sqlite3.DataError, sqlite3.IntegrityError,
+            sqlite3.ProgrammingError)  # fmt: skip
 _COLUMNS_AS_JSON = ("settings", "losses", "relay", "certificate", "invalid")
 
 
@@ -61,15 +68,21 @@ class CaptureWriter:
         self._db = db
         self._vault = vault
         self._pending: dict[type[Any], list[model.Row]] = {}
+        self._pending_rows = 0
+        self.pending_bytes = 0
+        """Size of the contents that are collected and not yet stored."""
+        self._in_parts: set[int] = set()
+        """Bodies of which parts are stored."""
+        self._refused: Counter[str] = Counter()
         self._repeats: list[Repeat] = []
         self._patterns = 0
         self._run_changed = True
 
     @classmethod
     def create(
-        cls, path: Path, run: model.Run, *, vault: Flushable | None = None, force: bool = False
+        cls, path: Path, run: model.Run, *, vault: Flushable | None = None, force: bool = False, patience_s: float = 5.0
     ) -> CaptureWriter:
-        """Begin a capture at `path`.
+        """Begin a capture at `path`; a commit waits `patience_s` for somebody else's lock before it fails.
 
         Raises:
             UsageError: the file exists (and not `force`), or cannot be written.
@@ -79,7 +92,7 @@ class CaptureWriter:
             for name in (path, *_sidecars(path)):
                 name.unlink(missing_ok=True)
         try:
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=patience_s)
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
             connection.execute("pragma wal_autocheckpoint = 4000")
@@ -93,10 +106,20 @@ class CaptureWriter:
 
     def add(self, row: model.Row) -> None:
         """Collect a row for the next commit."""
-        rows = self._pending.get(type(row))
+        row_type = type(row)
+        rows = self._pending.get(row_type)
         if rows is None:
-            rows = self._pending[type(row)] = []
+            rows = self._pending[row_type] = []
         rows.append(row)
+        self._pending_rows += 1
+        if row_type in _CONTENT:
+            self.pending_bytes += len(row[_CONTENT[row_type]] or b"")  # type: ignore[arg-type]
+            if isinstance(row, model.BodyPart):
+                self._in_parts.add(row.body_id)
+            elif self._in_parts and isinstance(row, model.Body) and row.id in self._in_parts:
+                # The whole body takes the place of its parts.
+                parts = self._pending.get(model.BodyPart, [])
+                parts[:] = [part for part in parts if part[1] != row.id]
 
     def extend(self, rows: Iterable[model.Row]) -> None:
         """Collect several rows."""
@@ -129,7 +152,7 @@ class CaptureWriter:
     @property
     def pending(self) -> int:
         """Rows collected and not yet stored."""
-        return sum(map(len, self._pending.values())) + len(self._repeats)
+        return self._pending_rows + len(self._repeats)
 
     def commit(self) -> None:
         """Store what was collected, in one transaction.
@@ -148,7 +171,10 @@ class CaptureWriter:
                 _store(connection, "run", [_run_row(self.run)])
             for row_type, rows in self._pending.items():
                 if rows:
-                    _store(connection, schema.TABLES[row_type], rows)
+                    self._store(schema.TABLES[row_type], rows)
+                    if row_type is model.Body and self._in_parts:
+                        replaced = [(row[0],) for row in rows if row[0] in self._in_parts]
+                        connection.executemany("delete from body_parts where body_id = ?", replaced)
             if self._repeats:
                 _store_repeats(connection, self._repeats)
             connection.execute("commit")
@@ -163,19 +189,45 @@ class CaptureWriter:
             rows.clear()
         self.stored["exchanges"] = self.stored.get("exchanges", 0) + len(self._repeats)
         self._repeats.clear()
+        self._pending_rows = self.pending_bytes = 0
 
-    def discard_pending(self) -> dict[str, int]:
-        """Give up what was collected and say how many rows of which table that was."""
-        lost = {schema.TABLES[row_type]: len(rows) for row_type, rows in self._pending.items() if rows}
-        for rows in self._pending.values():
-            rows.clear()
+    def take_refused(self) -> Counter[str]:
+        """Rows since the last call that no attempt could store, by table."""
+        refused, self._refused = self._refused, Counter()
+        return refused
+
+    def _store(self, table: str, rows: list[Any]) -> None:
+        try:
+            _store(self._db.conn, table, rows)
+        except _BAD_ROW:
+            # One row that SQLite cannot take must not keep out the others.
+            for row in rows:
+                try:
+                    _store(self._db.conn, table, [tuple(map(_storable, row))])
+                except _BAD_ROW:
+                    self._refused[table] += 1
+
+    def discard_pending(self, *, everything: bool = False) -> dict[str, int]:
+        """Give up what was collected and say how many rows of which table that was. Rows that others refer to stay
+        collected, unless `everything`."""
+        lost = {}
+        for row_type, rows in self._pending.items():
+            if rows and (everything or row_type not in _KEPT):
+                lost[schema.TABLES[row_type]] = len(rows)
+                rows.clear()
+        self._pending_rows = sum(map(len, self._pending.values()))
+        self.pending_bytes = 0
         if self._repeats:
             lost["exchanges"] = lost.get("exchanges", 0) + len(self._repeats)
             self._repeats.clear()
         return lost
 
     def close(self) -> None:
-        """Store the rest, build the indexes and leave one file behind."""
+        """Store the rest, build the indexes and leave one file behind.
+
+        Raises:
+            sqlite3.Error, OSError: the disk is full, the file locked, ...; what was stored is there, and can be read.
+        """
         self.commit()
         schema.build_indexes(self._db)
         self._db.conn.execute("pragma wal_checkpoint(truncate)")
@@ -224,6 +276,15 @@ def _run_row(run: model.Run) -> tuple[Any, ...]:
     for name in _COLUMNS_AS_JSON:
         values[name] = json.dumps(values[name])
     return (1, *values.values())
+
+
+def _storable(value: Any) -> Any:
+    """Text that is no Unicode written out, numbers that SQLite does not have as nothing."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return None
+    return value
 
 
 def _store(connection: sqlite3.Connection, table: str, rows: list[Any]) -> None:

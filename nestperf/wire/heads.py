@@ -47,9 +47,11 @@ _KNOWN: dict[bytes, tuple[str, str]] = {}
 """Field lines seen before, those of framing fields apart."""
 _KNOWN_FRAMING: dict[bytes, tuple[str, str]] = {}
 """Lines of framing fields seen before."""
+_KNOWN_HEADS: dict[bytes, tuple[bytes, Fields | None]] = {}
+"""Whole heads seen before: an application that polls sends the same one again and again."""
 _KNOWN_LINES = 4096
 _KNOWN_LENGTH = 1024
-"""Bounds of either memory: some 10 MB at the very worst."""
+"""Bounds of each memory: some 10 MB at the very worst."""
 
 
 def blank_line(data: bytes | bytearray, start: int) -> int:
@@ -107,6 +109,19 @@ def may_begin_request(beginning: bytes | bytearray) -> bool:
 def may_begin_response(beginning: bytes | bytearray) -> bool:
     """Whether these first bytes, no line yet, can become a status line."""
     return b"HTTP/1.".startswith(beginning[:7])
+
+
+def parse_head(head: bytes) -> tuple[bytes, Fields | None]:
+    """First line and fields of a whole head, its blank line cut off; None where a line is no field."""
+    known = _KNOWN_HEADS.get(head)
+    if known is None:
+        lines = head.splitlines()
+        known = lines[0], parse_fields(lines[1:])
+        if len(head) <= _KNOWN_LENGTH:
+            if len(_KNOWN_HEADS) >= _KNOWN_LINES:
+                _KNOWN_HEADS.clear()
+            _KNOWN_HEADS[head] = known
+    return known
 
 
 def parse_fields(lines: list[bytes]) -> Fields | None:

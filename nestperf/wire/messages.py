@@ -171,21 +171,18 @@ class MessageReader:
             self._began_ns = stamp_ns
             self._checked = False
         end = data.find(b"\r\n\r\n", position) + 4
-        fields = None
-        if end > 3:
-            lines = data[position : end - 4].splitlines()
-            fields = heads.parse_fields(lines[1:])
+        line, fields = heads.parse_head(data[position : end - 4]) if end > 3 else (b"", None)
         if fields is None:
             # Not all of it has come, or an empty line with other line ends was taken for a bad field: look closer.
             end = heads.blank_line(data, position)
             if end < 0:
                 return self._wait(data, position, stamp_ns, out, for_line=False)
             lines = data[position:end].splitlines()[:-1]
-            fields = heads.parse_fields(lines[1:])
+            line, fields = lines[0], heads.parse_fields(lines[1:])
         if end - position > heads.MAX_HEAD:
             self._give_up(_TOO_LONG, data[position:], stamp_ns, out)
             return len(data)
-        return self._take_head(lines[0], fields, data, position, end, stamp_ns, out)
+        return self._take_head(line, fields, data, position, end, stamp_ns, out)
 
     def _start_body(self, body: Body, size: int, stamp_ns: int, out: Out) -> None:
         """The head of `size` bytes has been reported: read its body."""
