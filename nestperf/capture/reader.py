@@ -25,7 +25,6 @@ class Capture:
         self.run = run
         self._connection = connection
         self._headers: dict[int, model.Pairs] = {}
-        self._has_parts = bool(connection.execute("select 1 from sqlite_master where name = 'body_parts'").fetchone())
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -137,7 +136,7 @@ class Capture:
     def body(self, body_id: int | None) -> model.Body | None:
         """A body; None for None. Of one that was still growing when the run was killed, all that had come."""
         body = next(self._rows(model.Body, "where id = ?", body_id), None)
-        if body is None or body.state != "cut" or not self._has_parts:
+        if body is None or body.state != "cut":
             return body
         parts = b"".join(part.content for part in self._rows(model.BodyPart, "where body_id = ?", body_id))
         return body._replace(content=(body.content or b"") + parts)

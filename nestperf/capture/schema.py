@@ -30,7 +30,7 @@ TABLES: dict[type[Any], str] = {
     model.Statement: "statements",
     model.Query: "queries",
 }
-SINCE: dict[str, int] = {"statements": 2, "queries": 2}
+SINCE: dict[str, int] = {"statements": 2, "queries": 2, "body_parts": 3}
 """The format that brought a table, where it was not the first: older captures have none of its rows."""
 
 migrations = Migrations("nestperf")

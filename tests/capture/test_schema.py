@@ -76,6 +76,7 @@ def test_capture_of_the_first_format_is_read_as_it_was_written() -> None:
             model.Exchange: 23,
             model.HeaderSet: 30,
             model.Body: 18,
+            model.BodyPart: 0,
             model.Socket: 1,
             model.Frame: 7,
             model.Packet: 5,
