@@ -39,6 +39,8 @@ _BYTES_A_COMMIT = 32 * 2**20
 _MOST_PENDING = 100_000
 _MOST_PENDING_BYTES = 256 * 2**20
 """Rows, and contents, that wait for a disk that is full or locked before they are given up and counted."""
+_PATIENCE_S = 0.05
+"""How long a commit waits for somebody else's lock: there is more to do meanwhile."""
 _LAST_TRY_S = 15
 """How long the end waits for a disk."""
 _READ = 2**18
@@ -66,7 +68,7 @@ class Recording:
             started_unix_ns=self.clock.unix_ns,
             upstreams=tuple(Upstream(**upstream) for upstream in settings["upstreams"]),
         )
-        self.writer = CaptureWriter.create(path, run, vault=vault)
+        self.writer = CaptureWriter.create(path, run, vault=vault, patience_s=_PATIENCE_S)
         self.contents = Contents(Redactor(vault), self.writer.add)
         self.recorder = Recorder(
             self.contents,
