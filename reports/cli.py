@@ -54,6 +54,7 @@ def report(file: Path, format_: str, thresholds_path: Path | None, output: Path 
 
 def _render(capture: Capture, thresholds: Thresholds, format_: str, *, to_file: bool) -> tuple[str, ExitCode]:
     from reports.broadcasts import find_broadcasts
+    from reports.queries import summarize_queries
     from reports.render.json import render_json
     from reports.render.text import render_report
     from reports.samples import Samples
@@ -67,7 +68,7 @@ def _render(capture: Capture, thresholds: Thresholds, format_: str, *, to_file: 
         )
     broadcasts = find_broadcasts(samples)
     judgement = judge_samples(samples, broadcasts, thresholds, capture.path.name)
-    summary = summarize(samples, broadcasts)
+    summary = summarize(samples, broadcasts, summarize_queries(capture, samples.queries))
     if format_ == "json":
         return render_json(judgement, summary), judgement.exit_code
     terminal = not to_file and sys.stdout.isatty()

@@ -67,7 +67,7 @@ class Measures:
             chosen = self.samples.select_sessions(selector)
             return sockets.session_times(s for s in self.samples.sessions if s.id in chosen)
         if quantity == "query_time":
-            return Times(np.zeros(0, dtype=np.int64), 0)
+            return self.samples.query_times(selector)
         if selector.is_of_events:
             return sockets.Acks(self.samples).times(self.samples.select_packets(selector))
         return self.samples.times(quantity, selector)
@@ -136,13 +136,15 @@ class Measures:
                 return bool(self.samples.sockets)
             case "broadcasts":
                 return bool(self._broadcasts_of(threshold) if threshold.expression.event else self.broadcasts)
-        return False  # queries: no capture holds any yet
+            case "queries":
+                return bool(len(self.samples.queries))
+        return False
 
     def absent(self, threshold: Threshold) -> Absent | None:
         """What the threshold is about and no part of this capture is."""
         quantity, selector = threshold.expression.quantity, threshold.selector
         of_events = quantity in {"gap", "events"} or (selector.is_of_events and threshold.expression.event is None)
-        if quantity == "query_time":
+        if quantity == "query_time" and not len(self.samples.queries):
             return Absent.QUERIES
         if selector.mark:
             return Absent.MARKS

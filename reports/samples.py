@@ -16,6 +16,7 @@ from nestperf.capture import model
 from nestperf.capture.model import FAILED, Kind, Outcome
 from nestperf.capture.reader import Capture
 from reports.columns import Codes, Labels, Mask, Stamps, read_columns
+from reports.queries import Queries, read_queries
 from reports.thresholds import Selector, matches_any
 
 ANSWERED = frozenset({Outcome.OK, Outcome.REFUSED})
@@ -100,6 +101,7 @@ class Samples:
     sessions: tuple[model.Session, ...]
     """As a replay stored them; empty for a recording."""
     identities: Identities
+    queries: Queries
 
     @classmethod
     def read(cls, capture: Capture) -> Samples:
@@ -116,6 +118,7 @@ class Samples:
             packets=_read_packets(capture),
             sockets=tuple(capture.sockets()),
             sessions=sessions,
+            queries=read_queries(capture),
             identities=Identities(
                 {s.id: s.identity or "" for s in sessions}, {client: name or "" for client, name in clients}
             ),
@@ -124,7 +127,7 @@ class Samples:
     @property
     def is_empty(self) -> bool:
         """Whether nothing happened."""
-        return not len(self.exchanges) and not self.sockets
+        return not len(self.exchanges) and not self.sockets and not len(self.queries)
 
     @property
     def has_intended(self) -> bool:
@@ -140,6 +143,7 @@ class Samples:
     def span_ns(self) -> tuple[int, int] | None:
         """From the first to the last thing that happened; None where nothing did."""
         moments = [self.exchanges.intended, self.exchanges.sent, self.exchanges.done, self.packets.stamp,
+                   self.queries.sent, self.queries.done,
                    np.array([s.opened_ns for s in self.sockets], dtype=float)]  # fmt: skip
         stamps = np.concatenate(moments)
         stamps = stamps[np.isfinite(stamps)]
@@ -233,6 +237,13 @@ class Samples:
         end = x.first_byte if quantity == "ttfb" else np.where(x.kind.among(Kind.STREAM), x.first_byte, x.done)
         counted = x.kind.among(*TIMED) & x.outcome.among(*ANSWERED)
         return np.where(counted, end - begin, np.nan)
+
+    def query_times(self, selector: Selector) -> Times:
+        """The times of the selected upstreams' queries, sorted."""
+        times = self.queries.times
+        if selector.upstream:
+            times = times[self.queries.at_upstreams(self._upstreams(selector.upstream))]
+        return Times(ordered_ns(times), 0)
 
     def times(self, quantity: str, selector: Selector) -> Times:
         """The durations of the selected exchanges, sorted, with the count of those that failed."""

@@ -18,6 +18,7 @@ from nestperf.capture.routes import route_of
 from nestperf.percentiles import nearest_rank
 from reports.broadcasts import Broadcast
 from reports.columns import Codes, Mask, Stamps
+from reports.queries import QueryFacts
 from reports.samples import TIMED, Samples, ordered_ns
 from reports.sockets import Acks, session_times, users_at_once
 from reports.statistics import percentile_ranks
@@ -154,9 +155,11 @@ class Summary:
     send_lag: Percentiles
     added: Percentiles
     """What the recorder itself took, per exchange."""
+    queries: QueryFacts | None
+    """None where the capture holds no queries."""
 
 
-def summarize(samples: Samples, broadcasts: tuple[Broadcast, ...]) -> Summary:
+def summarize(samples: Samples, broadcasts: tuple[Broadcast, ...], queries: QueryFacts | None = None) -> Summary:
     """The facts of a capture."""
     span = samples.span_ns
     span_ns = span[1] - span[0] if span else 0
@@ -175,6 +178,7 @@ def summarize(samples: Samples, broadcasts: tuple[Broadcast, ...]) -> Summary:
         both_times=tuple(_both_times(samples)) if samples.has_intended else (),
         send_lag=percentiles_of(ordered_ns(samples.durations("send_lag"))),
         added=percentiles_of(ordered_ns(samples.durations("relay_time"))),
+        queries=queries,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, Self, TypeVar
 from nestperf.capture import model, schema
 from nestperf.capture.sessions import derive_sessions
 from nestperf.errors import CaptureEmpty, CaptureForeign, CaptureMissing, CaptureNewer, CaptureTruncated
+
+_TRACE = re.compile(r'"traceparent", ?"[0-9a-f]{2}-([0-9a-f]{32})-', re.IGNORECASE)
 
 R = TypeVar("R", bound=tuple[Any, ...])
 
@@ -160,6 +163,12 @@ class Capture:
     def statements(self) -> Iterator[model.Statement]:
         """All shapes of SQL by id."""
         return self._rows(model.Statement)
+
+    def traces(self) -> dict[int, str]:
+        """Trace id (32 hexadecimal digits) of the `traceparent` in each header set that has one."""
+        rows = self._fetch("select id, pairs from header_sets where pairs like '%traceparent%'")
+        found = {header_set: _TRACE.search(pairs) for header_set, pairs in rows}
+        return {header_set: match[1].lower() for header_set, match in found.items() if match is not None}
 
     def queries(self) -> Iterator[model.Query]:
         """All queries by id."""

@@ -11,6 +11,7 @@ from typing import Any
 from nestperf.capture.model import Kind, Run
 from nestperf.console import NOTHING, duration
 from nestperf.printable import printable
+from reports.render.queries import render_queries
 from reports.render.table import Row, facts, note, render_table
 from reports.render.units import format_count, format_rate, format_share
 from reports.statistics import MIN_SAMPLES
@@ -31,6 +32,7 @@ def sections(run: Run, summary: Summary, width: int) -> Iterator[tuple[str, list
     yield "Events", _events(summary, width)
     yield "Broadcasts", _broadcasts(summary, width)
     yield "Sockets", _sockets(summary, width)
+    yield "Database queries", render_queries(summary.queries, width)
     yield "The load", _load(run, summary, width)
     yield "What nestperf added", _added(run, summary, width)
 

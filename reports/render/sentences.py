@@ -122,7 +122,7 @@ def reason(judged: Judged) -> str:
 
 
 _ABSENT = {
-    Absent.QUERIES: "captures hold no database queries yet",
+    Absent.QUERIES: "no database was recorded: nestperf record URL postgres://HOST:PORT",
     Absent.MARKS: "captures hold no marks yet: select by route or identity",
     Absent.INTENDED_TIMES: "only a replay knows when a request was due: nestperf replay this capture",
     Absent.SESSIONS: "only a replay stores sessions: nestperf replay this capture",

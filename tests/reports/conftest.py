@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nestperf.capture.model import Exchange, Kind, Outcome, Packet, Row, Run, Session, Socket, Upstream
+from nestperf.capture.model import Exchange, Kind, Outcome, Packet, Query, Row, Run, Session, Socket, Upstream
 from nestperf.capture.reader import Capture
 from nestperf.capture.writer import CaptureWriter
 
@@ -43,6 +43,12 @@ _PACKET = Packet(
     engine_type="message", type="event", namespace="/", event="service:status", ack_id=None, payload="[]",
     attachments=None, size=10, answers=None, intended_ns=None, source_packet=None,
 )  # fmt: skip
+_QUERY = Query(
+    id=1, source="wire", connection=1, upstream=1, database="media", application="api", exchange_id=None,
+    statement_id=1, protocol="extended", sent_ns=0, started_ns=0, first_row_ns=None, done_ns=None, rows=1,
+    request_bytes=50, response_bytes=60, outcome="ok", sqlstate=None, transaction_state="idle", trace=None,
+    parameters=None,
+)  # fmt: skip
 _SESSION = Session(id=1, client_id=None, label="friend", vu=0, iteration=0, started_ns=0, ended_ns=S)
 
 
@@ -70,6 +76,13 @@ def packet(number: int, socket_id: int, at_ms: float, **changes: Any) -> Packet:
     return _PACKET._replace(
         **{"id": number, "socket_id": socket_id, "stamp_ns": stamp_ns, "done_ns": stamp_ns, **changes}
     )
+
+
+def query(number: int, at_ms: float, took_ms: float | None = 1, **changes: Any) -> Query:
+    """One query, sent `at_ms` after the run began and answered `took_ms` later."""
+    sent_ns = round(at_ms * MS)
+    done_ns = None if took_ms is None else sent_ns + round(took_ms * MS)
+    return _QUERY._replace(**{"id": number, "sent_ns": sent_ns, "started_ns": sent_ns, "done_ns": done_ns, **changes})
 
 
 def session(number: int, **changes: Any) -> Session:

@@ -1,0 +1,121 @@
+"""Queries of a capture: times, statements, findings, and what they are judged by."""
+
+from __future__ import annotations
+
+import pytest
+
+from nestperf.capture.model import HeaderSet, Row, Statement
+from reports.queries import Links, QueryFacts, read_queries, summarize_queries
+from reports.render.queries import render_queries
+from reports.samples import Samples
+from reports.thresholds import Selector
+from tests.reports.conftest import MS, Write, exchange, query
+
+ONE, MANY = Statement(1, "select ? from users", "a" * 16), Statement(2, "select ? from titles where id = ?", "b" * 16)
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+def facts_of(written: Write, rows: list[Row]) -> QueryFacts:
+    capture = written([ONE, MANY, *rows])
+    facts = summarize_queries(capture, read_queries(capture))
+    assert facts is not None
+    return facts
+
+
+def test_statements_are_ranked_by_the_time_they_took_in_all(written: Write) -> None:
+    rows: list[Row] = [query(n, n * 10, n) for n in range(1, 11)]
+    rows += [query(n, n * 10, 100, statement_id=2, rows=3, outcome="error") for n in (11, 12)]
+    first, second = facts_of(written, rows).statements
+    assert (first.statement, first.n, first.total_ns, first.rows, first.errors) == (MANY.text, 2, 200 * MS, 6, 2)
+    assert (second.n, second.p50_ns, second.p95_ns, second.max_ns) == (10, 5 * MS, 10 * MS, 10 * MS)
+    assert second.share == pytest.approx(55 / 255)
+
+
+def test_preparations_skipped_and_unanswered_queries_have_no_time(written: Write) -> None:
+    rows: list[Row] = [
+        query(1, 0, 5),
+        query(2, 10, 500, protocol="prepare"),
+        query(3, 20, 500, outcome="skipped"),
+        query(4, 30, None, outcome="unfinished"),
+    ]
+    samples = Samples.read(written([ONE, *rows]))
+    assert samples.query_times(Selector()).ordered.tolist() == [5 * MS]
+
+
+def test_query_time_leaves_out_the_wait_behind_the_query_ahead(written: Write) -> None:
+    samples = Samples.read(written([ONE, query(1, 0, 90, started_ns=80 * MS)]))
+    assert samples.query_times(Selector()).ordered.tolist() == [10 * MS]
+
+
+def test_query_times_can_be_of_one_upstream(written: Write) -> None:
+    upstreams = ("http://localhost:4000", "postgres://127.0.0.1:5432")
+    from nestperf.capture.model import Upstream
+
+    capture = written([ONE, query(1, 0, 7), query(2, 0, 9, upstream=0)], upstreams=tuple(map(Upstream, upstreams)))
+    times = Samples.read(capture).query_times(Selector(upstream=("127.0.0.1:5432",)))
+    assert times.ordered.tolist() == [7 * MS]
+
+
+def test_one_statement_many_times_in_one_exchange_is_found_by_route(written: Write) -> None:
+    rows: list[Row] = [exchange(1, 100, sent_ns=0, route="/api/v1/media/requests")]
+    rows += [query(n, 1 + n, 0.5, statement_id=2) for n in range(1, 8)]
+    rows += [query(n, 1 + n, 0.5) for n in range(20, 24)]
+    (found,) = facts_of(written, rows).repeated
+    assert (found.route, found.statement, found.most, found.exchanges, found.exchange_id) == (
+        "/api/v1/media/requests",
+        MANY.text,
+        7,
+        1,
+        1,
+    )
+    assert found.total_ns == 7 * MS // 2
+
+
+def test_transaction_that_waits_for_its_client_is_found(written: Write) -> None:
+    rows: list[Row] = [
+        query(1, 0, 1, transaction_state="open"),
+        query(2, 301, 1),
+        query(3, 900, 1),
+        query(4, 303, 1, connection=2, transaction_state="open"),
+        query(5, 310, 1, connection=2),
+    ]
+    (held,) = facts_of(written, rows).held_open
+    assert (held.connection, held.idle_ns, held.after, held.query_id) == (1, 300 * MS, ONE.text, 1)
+
+
+def test_links_are_counted_and_a_trace_decides_between_two(written: Write) -> None:
+    rows: list[Row] = [
+        HeaderSet(1, f'[["Host", "x"], ["traceparent", "00-{TRACE}-b7ad6b7169203331-01"]]'),
+        exchange(1, 100, sent_ns=0),
+        exchange(2, 100, sent_ns=0, request_headers=1),
+        exchange(3, 100, sent_ns=500 * MS),
+        query(1, 10, trace=f"{TRACE}-00f067aa0ba902b7"),
+        query(2, 20),
+        query(3, 510),
+        query(4, 900),
+        query(5, 950, exchange_id=3, source="server-timing"),
+    ]
+    assert facts_of(written, rows).links == Links(total=5, linked=3, ambiguous=1, background=1)
+
+
+def test_capture_without_queries_has_no_facts_and_no_section(written: Write) -> None:
+    capture = written([exchange(1)])
+    assert summarize_queries(capture, read_queries(capture)) is None
+    assert render_queries(None, 80) == []
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_section_fits_the_width_and_says_what_was_found(written: Write, width: int) -> None:
+    hostile = Statement(3, "select \x1b[31m from " + "x" * 300, "c" * 16)
+    rows: list[Row] = [exchange(1, 100, sent_ns=0)]
+    rows += [query(n, n, 0.5, statement_id=2) for n in range(1, 8)]
+    rows += [query(8, 20, 1, transaction_state="open"), query(9, 60, 2, statement_id=3, outcome="error")]
+    rows += [query(10, 900, 1)]
+    capture = written([ONE, MANY, hostile, *rows])
+    lines = render_queries(summarize_queries(capture, read_queries(capture)), width)
+    text = "\n".join(lines)
+    assert all(len(line) <= width for line in lines)
+    assert "\x1b" not in text
+    assert "N+1" in text
+    assert "7 times" in text
+    assert "stayed open for" in text or "fit none" in text
