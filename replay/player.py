@@ -58,6 +58,7 @@ class Visit:
             clock=stage.clock,
             timeout_s=stage.timeout_s,
             numbers=stage.connection_number,
+            outbox=stage.outbox,
         )
         self._sockets: dict[int, LiveSocket] = {}
         self._sockets_open = 0

@@ -13,6 +13,7 @@ from replay.pacing import Load
 from replay.request import Requests
 from replay.steps import Http, SessionPlan, Step
 from replay.timer import Pacer
+from replay.transport.connection import Outbox
 from replay.transport.dial import Target
 from replay.walk import invert
 
@@ -31,6 +32,7 @@ class Stage:
     """By upstream of the source capture."""
     journal: Journal
     timeout_s: float
+    outbox: Outbox = field(default_factory=Outbox)
     tally: Tally = field(default_factory=Tally)
     connections: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 

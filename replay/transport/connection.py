@@ -25,10 +25,39 @@ IDLE_NS = 100_000_000
 """After a pause this long a connection is looked at before it is used: the server's close may have come unread."""
 
 
+class Outbox:
+    """Requests that go out together, when all that has come in is read.
+
+    Every request that wakes a sleeping server costs its sender a third of what the whole exchange costs; the second
+    one finds it awake. Only requests that an answer has just released wait here, and only for the answers beside it;
+    what is due at a moment of its own goes out at that moment. Either way `sent_ns` is when it went out.
+    """
+
+    __slots__ = ("_begun", "reading")
+
+    def __init__(self) -> None:
+        self.reading = False
+        """An answer is being read."""
+        self._begun: list[tuple[Connection, Answer]] = []
+
+    def add(self, connection: Connection, answer: Answer) -> None:
+        """Send that soon."""
+        if not self._begun:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._begun.append((connection, answer))
+
+    def _send(self) -> None:
+        begun, self._begun = self._begun, []
+        for connection, answer in begun:
+            if connection.answer is answer and not connection.closed:
+                connection.send(answer)
+
+
 class Owner(Protocol):
     """Whoever a connection belongs to."""
 
     clock: Clock
+    outbox: Outbox
 
     def freed(self, connection: Connection) -> None:
         """It has nothing to do."""
@@ -49,6 +78,7 @@ class Connection(asyncio.Protocol):
         self.sock: socket.socket | None = None
         """Given by `dial` where what is written there is what goes out: not under TLS."""
         self._owner = owner
+        self._outbox = owner.outbox
         self._anchor_ns = owner.clock.anchor_ns
         self._transport: asyncio.Transport | None = None
         self._head: Head | None = None
@@ -73,11 +103,17 @@ class Connection(asyncio.Protocol):
 
     def begin(self, answer: Answer) -> None:
         """Send a request; its answer will be told."""
-        request = answer.request
         self.answer = answer
         answer.carrier = self
         answer.connection = self.number
-        whole = request.whole
+        if self._outbox.reading:
+            self._outbox.add(self, answer)
+        else:
+            self.send(answer)
+
+    def send(self, answer: Answer) -> None:
+        """Send its request now."""
+        whole = answer.request.whole
         if whole is None:
             self._begin_large(answer)
             return
@@ -125,12 +161,14 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         answer.progress_ns = stamp_ns
+        self._outbox.reading = True
         if self._reader is not None:
             self._read(answer, data, stamp_ns)
         elif self._head is not None:
             self._more(answer, data, stamp_ns)
         else:
             self._first(answer, data, stamp_ns)
+        self._outbox.reading = False
 
     def eof_received(self) -> bool:
         self._ended(None)

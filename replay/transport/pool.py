@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Outcome
 from replay.transport.answer import Answer, Request
-from replay.transport.connection import Connection
+from replay.transport.connection import Connection, Outbox
 from replay.transport.dial import Dial, Target, describe_refusal
 
 LIMIT = 6
@@ -34,9 +34,12 @@ class Connections:
         clock: Clock,
         timeout_s: float,
         numbers: Callable[[], int],
+        outbox: Outbox | None = None,
     ) -> None:
-        """`limits`: upstream to how many may be open at once; `numbers` gives each connection its number."""
+        """`limits`: upstream to how many may be open at once; `numbers` gives each connection its number; `outbox`
+        is shared by all users of a run."""
         self.clock = clock
+        self.outbox = outbox or Outbox()
         self._targets = targets
         self._source = source
         self._limits = limits
