@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from replay.provenance.answers import Answered, Heard, Origin
 from replay.provenance.linker import Given, Link, Linked, link
-from replay.steps import Await, Listen, Step, Take, Use
+from replay.provenance.parts import Part
+from replay.provenance.sendings import Slot
+from replay.steps import Await, Http, Linkage, Listen, Open, Step, Take, Use
 
 __all__ = ["Answered", "Heard", "Links", "correlate"]
 
@@ -28,7 +30,8 @@ class Links(NamedTuple):
     awaits: tuple[tuple[Await, ...], ...]
     fresh: tuple[int, ...]
     """The values that the client makes up itself."""
-    found: Linked
+    links: tuple[Linkage, ...]
+    unexplained: tuple[tuple[int, str], ...]
 
 
 def correlate(
@@ -78,8 +81,46 @@ def number(steps: Sequence[Step], found: Linked) -> Links:
         listens=tuple(_listens(pushed)),
         awaits=tuple(map(tuple, awaits)),
         fresh=tuple(fresh),
-        found=found,
+        links=tuple(_linkage(steps[one.step], one) for one in found.links),
+        unexplained=tuple((one.step, place_of(steps[one.step], one.slot)) for one in found.unexplained),
     )
+
+
+def _linkage(step: Step, one: Link) -> Linkage:
+    return Linkage(
+        step=one.step,
+        place=place_of(step, one.slot),
+        source=one.given.step,
+        origin=_origin(one.origin),
+        confidence=one.evidence.confidence,
+        reason=one.evidence.reason,
+        value=one.value,
+        event=one.given.packet,
+    )
+
+
+def place_of(step: Step, slot: Slot) -> str:
+    """A place as people name it: `header x-csrf-token`, `path after orders`, `json user.id`."""
+    if slot.place == "header":
+        assert isinstance(step.action, Http | Open)
+        name = step.action.headers[slot.field][0].lower()
+        return f"cookie {slot.name}" if name == "cookie" else f"header {name}"
+    if slot.place == "target":
+        return f"query {slot.name}" if slot.kind != "segment" else f"path after {slot.name}" if slot.name else "path"
+    if slot.place == "payload":
+        return f"packet {slot.name}".strip()
+    return f"{'form' if slot.kind == 'form' else 'json'} {slot.name}".strip()
+
+
+def _origin(origin: Origin) -> str:
+    path = ".".join(map(str, origin.path if origin.source != "packet" else (*origin.path[1:3], *origin.path[3:])))
+    return " ".join([origin.source, path, *map(_part, origin.parts)])
+
+
+def _part(part: Part) -> str:
+    if part.kind == "split":
+        return f"[{part.nth} by {part.key!r}]"
+    return f"[{part.kind} {part.key or '.'.join(map(str, part.path)) or part.nth}]"
 
 
 def _givers(one: Link) -> Iterable[tuple[Given, Origin]]:

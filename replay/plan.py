@@ -290,6 +290,7 @@ class _Builder:
             if packet.sender == "server" and packet.payload is not None and packet.type != "connect_error":
                 is_ack = packet.type == "ack" and packet.ack_id is not None
                 yield Heard(
+                    id=packet.id,
                     stamp_ns=packet.done_ns,
                     socket=packet.socket_id,
                     type=packet.type or "",
@@ -371,6 +372,8 @@ def _session(session_id: int, label: str, user_agent: str, moments: list[Moment]
         values=links.values,
         listens=links.listens,
         fresh=links.fresh,
+        links=links.links,
+        unexplained=links.unexplained,
         connections=_connection_limits(moments),
     )
 

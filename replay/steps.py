@@ -62,6 +62,25 @@ class Take(NamedTuple):
         return self.source in ("json", "html")
 
 
+class Linkage(NamedTuple):
+    """A link as people read it."""
+
+    step: int
+    place: str
+    """Where the value goes out: `header x-csrf-token`."""
+    source: int | None
+    """The step whose answer had handed it out; None for what the server pushed."""
+    origin: str
+    """Where it stood there: `json data.token`."""
+    confidence: str
+    """`certain`, `likely`, `possible`."""
+    reason: str
+    value: str
+    """The recorded value: never printed."""
+    event: int | None = None
+    """The packet that pushed it."""
+
+
 class Listen(NamedTuple):
     """A place of a pushed packet where a live value is found."""
 
@@ -228,6 +247,10 @@ class SessionPlan:
     listens: tuple[Listen, ...] = ()
     fresh: tuple[int, ...] = ()
     """The values that every visit makes up anew."""
+    links: tuple[Linkage, ...] = field(repr=False, default=())
+    """Every value that came from somewhere, those that the cookie jar carries included."""
+    unexplained: tuple[tuple[int, str], ...] = ()
+    """(step, place) of what looks dynamic and came from nowhere."""
     secrets: tuple[str, ...] = field(repr=False, default=())
     """Originals out of the vault that stand in these steps."""
     connections: dict[int, int] = field(default_factory=dict)

@@ -28,6 +28,7 @@ _NEVER_BEGINNINGS = ("access-control-", "ratelimit-", "x-ratelimit-", "sec-", "c
 class Heard(NamedTuple):
     """A packet that the server sent."""
 
+    id: int
     stamp_ns: int
     """When its last byte came, on the run's clock."""
     socket: int

@@ -18,11 +18,10 @@ from replay.provenance.evidence import Evidence, describe, judge, judge_followed
 from replay.provenance.names import names_build, names_id, names_invented
 from replay.provenance.parts import Part, is_url
 from replay.provenance.sendings import Slot, is_asset, slots
-from replay.provenance.weight import MEDIUM, STRONG, bits, is_number, is_placeholder, is_uuid
+from replay.provenance.weight import MEDIUM, PLACEHOLDER, STRONG, bits, is_number, is_placeholder, is_uuid
 from replay.steps import Emit, Http, Step
 
 _TOKEN = re.compile(r"[A-Za-z0-9]+")
-_PLACEHOLDER = re.compile(r"nps_[0-9a-f]{6}_\d+[_uja]")
 _UNSAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -37,6 +36,7 @@ class Given(NamedTuple):
     socket: int | None
     links: tuple[str, ...] = ()
     """Of a page: all its links."""
+    packet: int | None = None
     nth: int = 0
     """Of a push: how many of that name its socket had had before."""
 
@@ -164,7 +164,7 @@ class _Linker:
         nth = self._pushes[name]
         self._pushes[name] += 1
         for offer in offers_of_packet(packet):
-            self._take(Given(offer, packet.stamp_ns - self.start_ns, asked, packet.socket, nth=nth))
+            self._take(Given(offer, packet.stamp_ns - self.start_ns, asked, packet.socket, (), packet.id, nth))
 
     def _take(self, given: Given) -> None:
         offer = given.offer
@@ -249,7 +249,7 @@ class _Linker:
         else:
             inner = Part("query", slot.name)
         origin = given.offer.origin._replace(parts=(*given.offer.origin.parts, inner))
-        taken = given._replace(offer=given.offer._replace(origin=origin))
+        taken = given._replace(offer=given.offer._replace(value=slot.value, origin=origin))
         return self._link(step, slot, slot.start, slot.end, taken, (), evidence)
 
     def _pieces_of(self, step: Step, slot: Slot) -> list[Link]:
@@ -259,7 +259,7 @@ class _Linker:
             return []
         found: list[Link] = []
         end = 0
-        for match in (*_TOKEN.finditer(slot.value), *_PLACEHOLDER.finditer(slot.value)):
+        for match in (*_TOKEN.finditer(slot.value), *PLACEHOLDER.finditer(slot.value)):
             value, first = self._longest_at(slot.value, match)
             last = first + len(value)
             if not value or first < end:

@@ -6,12 +6,14 @@ import math
 import re
 from functools import lru_cache
 
+from nestperf.capture.forms import HTML, IN_JSON, IN_URL, RAW
+
 STRONG = 40.0
 """Bits from which equal values are the same value, wherever they stand."""
 MEDIUM = 15.0
 """Bits from which they are where a name says so too."""
 
-_PLACEHOLDER = re.compile(r"nps_[0-9a-f]{6}_\d+[_ujabcd]")
+PLACEHOLDER = re.compile(rf"nps_[0-9a-f]{{6}}_\d+[{''.join((RAW, HTML, *IN_URL, *IN_JSON))}]")
 _RUN = re.compile(r"[A-Za-z]+|\d+|[^A-Za-z\d]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5,}")
@@ -31,7 +33,7 @@ _VERSION = re.compile(r"v?\d+(?:\.\d+){1,3}(?:-[a-z0-9.]+)?|v\d+")
 
 def is_placeholder(value: str) -> bool:
     """Whether a vault that is not there knows what this is: never chance, whatever its length."""
-    return _PLACEHOLDER.fullmatch(value) is not None
+    return PLACEHOLDER.fullmatch(value) is not None
 
 
 def is_uuid(value: str) -> bool:

@@ -217,9 +217,9 @@ class Recording:
             self._writer.add(model.Client(client, f"127.0.0.{client}", "Tester/1"))
 
 
-def plan_of(path: Path) -> Plan:
+def plan_of(path: Path, *, secrets: bool = True) -> Plan:
     with Capture.open(path) as capture:
-        return build_plan(capture, Vault.open(path))
+        return build_plan(capture, Vault.open(path) if secrets else None)
 
 
 @pytest.fixture
