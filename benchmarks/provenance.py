@@ -25,10 +25,8 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
-    rows = []
-    for secrets in (True, False):
-        for seed in range(1, arguments.seeds + 1):
-            rows.append(_row(arguments.sessions, seed, secrets=secrets))
+    seeds = range(1, arguments.seeds + 1)
+    rows = [_row(arguments.sessions, seed, secrets=secrets) for secrets in (True, False) for seed in seeds]
     print(tabulate(rows, headers=["secrets", "seed", "true links", "found", "linked", "false", "decoys"]))
 
 
