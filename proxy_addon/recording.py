@@ -49,6 +49,9 @@ _BEHIND_NS = 120_000_000
 _KEEPS_UP_NS = 60_000_000
 _CALM_AFTER_NS = 3_000_000_000
 """It yields again when it has kept up for so long."""
+_SWEEP_EVERY_NS = 5_000_000_000
+_SWEPT_WHILE_RUNNING = 2**26
+"""Bytes of a capture up to which secrets that were recognised late are taken out before its end too (0.2 s)."""
 _DOUBTFUL_LAG_NS = 20_000_000
 
 
@@ -83,6 +86,8 @@ class Recording:
         """Rows that are stored without waiting for the next turn."""
         self.not_stored = ""
         """Why the end of the recording could not be stored."""
+        self._next_sweep_ns = _SWEEP_EVERY_NS
+        self._swept_secrets = 0
 
     def feed(self, record: Record) -> None:
         """One record; a fault of ours costs one connection, never the recording."""
@@ -118,6 +123,16 @@ class Recording:
             self._next_commit = _ROWS_A_COMMIT
         for table, count in self.writer.take_refused().items():
             self.tally.lose(table, count)
+
+    def sweep(self, now_ns: int) -> None:
+        """Now and then, if there are new secrets: take them out of what was stored before they were recognised."""
+        known = len(self.recorder.vault)
+        if now_ns < self._next_sweep_ns or known == self._swept_secrets or self.stored_bytes > _SWEPT_WHILE_RUNNING:
+            return
+        with contextlib.suppress(sqlite3.Error, OSError):  # what cannot be done now is done at the end
+            self.writer.sweep()
+            self._swept_secrets = len(self.recorder.vault)
+        self._next_sweep_ns = now_ns + _SWEEP_EVERY_NS
 
     def end(self) -> None:
         """Store everything and close the file; a disk that cannot take it gets another chance, then only the account
@@ -242,6 +257,8 @@ class _Reading:
                 self._next_commit_ns = now_ns + _COMMIT_EVERY_NS
                 recording.recorder.snapshot()
                 recording.commit()
+                if not self.behind:
+                    recording.sweep(now_ns)
             if now_ns >= self._next_show_ns:
                 self._next_show_ns = now_ns + _SHOW_EVERY_NS
                 self._view.show(now_ns, recording.stored_bytes)

@@ -25,6 +25,7 @@ PURE = (
     "proxy_addon/databases.py",
     "nestperf/capture/forms.py",
     "nestperf/capture/known.py",
+    "nestperf/capture/relations.py",
     "nestperf/capture/secret_names.py",
     "nestperf/capture/words.py",
     "proxy_addon/exchanges.py",
@@ -46,6 +47,7 @@ PURE = (
     "nestperf/console.py",
     "nestperf/printable.py",
     "nestperf/percentiles.py",
+    "nestperf/durations.py",
 )
 """Cold modules: no clock, file, socket, process or environment."""
 IMPURE_MODULES = frozenset(
@@ -63,7 +65,8 @@ ALLOWED_BESIDE = {"replay/cli.py": {"reports"}}
 
 MITMPROXY_ONLY_IN = frozenset({"proxy_addon/addon.py", "proxy_addon/master.py", "proxy_addon/flow_files.py",
                                "proxy_addon/mitmdump.py"})  # fmt: skip
-SQL_ONLY_IN = frozenset({"nestperf/capture/schema.py", "nestperf/capture/writer.py", "nestperf/capture/reader.py"})
+SQL_ONLY_IN = frozenset({"nestperf/capture/schema.py", "nestperf/capture/writer.py", "nestperf/capture/reader.py",
+                         "nestperf/capture/sweep.py", "nestperf/capture/rewriting.py"})  # fmt: skip
 ASYNC_SOCKETS_ONLY_IN = "replay/transport"
 
 

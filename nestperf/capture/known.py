@@ -94,6 +94,12 @@ class KnownSecrets:
             anchors = self._older.pop()[0] + anchors
         self._older.append((anchors, BytesAhoCorasick(anchors)))
 
+    def settle(self) -> None:
+        """One automaton for all: worth its while before a long search, when nothing is added meanwhile."""
+        anchors = [anchor for older, _ in self._older for anchor in older] + self._fresh
+        self._fresh = []
+        self._older = [(anchors, BytesAhoCorasick(anchors))] if anchors else []
+
     def replace(self, content: bytes) -> bytes:
         """`content` with a placeholder for every known secret; where several overlap, the first and longest."""
         if len(content) < SHORTEST or not self._by_anchor:

@@ -70,6 +70,10 @@ class Upstream(NamedTuple):
         return self.url.startswith("postgres://")
 
 
+RUNNING = "running"
+"""The state of a run that goes on or was killed: secrets recognised late may still stand in its rows."""
+
+
 class Run(NamedTuple):
     """The one row of `run`: what this capture is, and how far its numbers can be trusted."""
 
@@ -362,4 +366,15 @@ class Query(NamedTuple):
     """JSON list of the values, redacted; None unless they were asked for."""
 
 
-Row = Client | Session | Exchange | HeaderSet | Body | BodyPart | Socket | Frame | Packet | Statement | Query
+class Relation(NamedTuple):
+    """What a secret is made of, where it contains others; `nestperf.capture.relations` builds and takes apart."""
+
+    id: int
+    """The number in the secret's placeholders."""
+    coding: str
+    """How the template's text is written in the secret: empty (as it is), `url`, `base64`, `base64url`."""
+    template: str
+    """Text with placeholders for the secrets inside."""
+
+
+Row = Client | Session | Exchange | HeaderSet | Body | BodyPart | Socket | Frame | Packet | Statement | Query | Relation

@@ -174,6 +174,10 @@ class Capture:
         """All queries by id."""
         return self._rows(model.Query)
 
+    def relations(self) -> Iterator[model.Relation]:
+        """What secrets are made of, by the number in their placeholders."""
+        return self._rows(model.Relation)
+
     def _table(self, row_type: type[Any]) -> str:
         """Where rows of a type stand: nothing, in a capture whose format did not have them."""
         table = schema.TABLES[row_type]

@@ -15,7 +15,7 @@ from sqlite_utils.migrations import Migrations
 from nestperf.capture import model
 
 APPLICATION_ID = 0x4E507266  # "NPrf"
-FORMAT = 3
+FORMAT = 4
 
 TABLES: dict[type[Any], str] = {
     model.Client: "clients",
@@ -29,8 +29,9 @@ TABLES: dict[type[Any], str] = {
     model.Packet: "packets",
     model.Statement: "statements",
     model.Query: "queries",
+    model.Relation: "relations",
 }
-SINCE: dict[str, int] = {"statements": 2, "queries": 2, "body_parts": 3}
+SINCE: dict[str, int] = {"statements": 2, "queries": 2, "body_parts": 3, "relations": 4}
 """The format that brought a table, where it was not the first: older captures have none of its rows."""
 
 migrations = Migrations("nestperf")
@@ -271,6 +272,12 @@ def v2_queries(db: Database) -> None:
 def v3_growing_bodies(db: Database) -> None:
     """Bodies that go on are stored part by part."""
     _create(db, "body_parts", {"id": int, "body_id": int, "content": bytes})
+
+
+@migrations()
+def v4_relations(db: Database) -> None:
+    """What secrets are made of."""
+    _create(db, "relations", {"id": int, "coding": str, "template": str})
 
 
 def _create(db: Database, name: str, columns: dict[str, type]) -> None:

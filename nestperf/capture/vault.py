@@ -36,6 +36,8 @@ class Vault:
         self.tag = hashlib.blake2b(b"tag", key=key, digest_size=3).hexdigest()
         self._key = key
         self._values: list[str] = []
+        self._within: set[int] = set()
+        """Parts of other secrets that were no secrets of their own so far."""
         self._numbers: dict[str, int] = {}
         self._unwritten: list[str] = []
         self._begun = False
@@ -78,7 +80,8 @@ class Vault:
             vault = cls(path, bytes.fromhex(json.loads(lines[0])["key"]))
             # A kill may have cut the last line; nothing refers to it, because it was not yet committed.
             for line in filter(None, lines[1:-1]):
-                vault._remember(str(json.loads(line)["value"]))
+                entry = json.loads(line)
+                vault._remember(str(entry["value"]), within=bool(entry.get("within")))
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise CaptureTruncated(f"{path} is damaged: copy it again, or replay without it.") from error
         vault._unwritten.clear()
@@ -93,9 +96,18 @@ class Vault:
         """The originals, by number."""
         return tuple(self._values)
 
-    def conceal(self, value: str, form: str = RAW) -> str:
-        """The placeholder of a secret, as written in that form."""
-        return f"nps_{self.tag}_{self._remember(value)}{form}"
+    @property
+    def sought(self) -> tuple[str, ...]:
+        """The originals that are secrets of their own, not only what is left of another one beside those within it."""
+        return tuple(value for number, value in enumerate(self._values) if number not in self._within)
+
+    def number(self, value: str) -> int:
+        """The number in the placeholders of a secret that is known already."""
+        return self._numbers[value]
+
+    def conceal(self, value: str, form: str = RAW, *, within: bool = False) -> str:
+        """The placeholder of a secret, as written in that form; `within`: only a part of another one."""
+        return f"nps_{self.tag}_{self._remember(value, within=within)}{form}"
 
     def conceal_number(self, value: str) -> str:
         """The placeholder of a secret that stands as a JSON number: a number as well."""
@@ -125,6 +137,24 @@ class Vault:
         """The same, for contents that come in pieces."""
         return hashlib.blake2b(key=self._key, digest_size=16)
 
+    def copy_to(self, capture: Path) -> None:
+        """Write all of it beside another capture.
+
+        Raises:
+            OSError: it cannot be written; what was there before is still there.
+        """
+        path = secrets_path(capture)
+        part = path.with_name(f".{path.name}.part")
+        part.unlink(missing_ok=True)
+        copy = Vault(part, self._key)
+        for number, value in enumerate(self._values):
+            copy._remember(value, within=number in self._within)
+        try:
+            copy.flush()
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
     def flush(self) -> None:
         """Write what is not yet in the file.
 
@@ -147,12 +177,19 @@ class Vault:
         self._unwritten = []
         self._begun = True
 
-    def _remember(self, value: str) -> int:
+    def _remember(self, value: str, *, within: bool = False) -> int:
         number = self._numbers.get(value)
         if number is None:
             number = self._numbers[value] = len(self._values)
             self._values.append(value)
-            self._unwritten.append(json.dumps({"number": number, "value": value}))
+            if within:
+                self._within.add(number)
+        elif within or number not in self._within:
+            return number
+        else:
+            self._within.remove(number)
+        entry = {"number": number, "value": value}
+        self._unwritten.append(json.dumps(entry | {"within": True} if within else entry))
         return number
 
     def _original(self, match: re.Match[str]) -> str:

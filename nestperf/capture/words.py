@@ -26,7 +26,9 @@ WEB_WORDS = frozenset(
 """Lower case."""
 
 _LETTERS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_PLAIN_URL = re.compile(r"(?:https?://[A-Za-z0-9.:\[\]-]+)?(?:/[a-z-]*)*")
+_PLAIN_URL = re.compile(
+    r"(?:(?:https?|wss?)://[A-Za-z0-9.:\[\]-]+|(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+):\d{2,5})?(?:/[a-z-]*)*"
+)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?")
 
 

@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from sqlite_utils import Database
 
 from nestperf.capture import model, schema
+from nestperf.capture.sweep import leaves_traces, sweep
+from nestperf.capture.vault import Vault
 from nestperf.errors import UsageError
 
 REPEATED = (
@@ -50,17 +52,10 @@ _BAD_ROW = (ValueError, OverflowError, sqlite3.InterfaceError, sqlite3.DataError
 _COLUMNS_AS_JSON = ("settings", "losses", "relay", "certificate", "invalid")
 
 
-class Flushable(Protocol):
-    """Something that must be on disk before the rows that refer to it (the vault)."""
-
-    def flush(self) -> None:
-        """Write what is pending."""
-
-
 class CaptureWriter:
     """Owns the capture while a run writes it. One thread at a time."""
 
-    def __init__(self, path: Path, db: Database, run: model.Run, vault: Flushable | None) -> None:
+    def __init__(self, path: Path, db: Database, run: model.Run, vault: Vault | None) -> None:
         self.path = path
         self.run = run
         self.stored: dict[str, int] = {}
@@ -77,10 +72,11 @@ class CaptureWriter:
         self._repeats: list[Repeat] = []
         self._patterns = 0
         self._run_changed = True
+        self._swept: frozenset[str] = frozenset()
 
     @classmethod
     def create(
-        cls, path: Path, run: model.Run, *, vault: Flushable | None = None, force: bool = False, patience_s: float = 5.0
+        cls, path: Path, run: model.Run, *, vault: Vault | None = None, force: bool = False, patience_s: float = 5.0
     ) -> CaptureWriter:
         """Begin a capture at `path`; a commit waits `patience_s` for somebody else's lock before it fails.
 
@@ -96,6 +92,8 @@ class CaptureWriter:
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
             connection.execute("pragma wal_autocheckpoint = 4000")
+            # A row that is replaced may have held a secret that nobody had recognised yet.
+            connection.execute("pragma secure_delete = on")
             db = Database(connection)
             schema.migrate(db)
         except sqlite3.Error as error:
@@ -222,17 +220,48 @@ class CaptureWriter:
             self._repeats.clear()
         return lost
 
-    def close(self) -> None:
-        """Store the rest, build the indexes and leave one file behind.
+    def sweep(self) -> int:
+        """Take secrets out of the stored rows that were recognised after they had been stored; how many rows had any.
 
         Raises:
-            sqlite3.Error, OSError: the disk is full, the file locked, ...; what was stored is there, and can be read.
+            sqlite3.Error, OSError: the disk is full, the file locked, ...; what was there is still there.
         """
         self.commit()
+        if self._vault is None:
+            return 0
+        connection = self._db.conn
+        connection.execute("begin immediate")
+        try:
+            swept = sweep(connection, self._vault)
+            connection.execute("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("rollback")
+            raise
+        connection.execute("pragma wal_checkpoint(truncate)")
+        self._swept |= swept.values
+        return swept.rows
+
+    def close(self) -> None:
+        """Store the rest, take out secrets that were recognised late, build the indexes and leave one file behind.
+
+        Raises:
+            sqlite3.Error, OSError: the disk is full, ...; the rows are stored, the run's row says how far it came.
+        """
+        run = self.run
+        self.set_run(run._replace(state=model.RUNNING))
+        try:
+            self.sweep()
+        finally:
+            self.set_run(run)
+        connection = self._db.conn
+        if self._vault is not None and leaves_traces(self.path, self._vault, self._swept):
+            connection.execute("vacuum")
         schema.build_indexes(self._db)
-        self._db.conn.execute("pragma wal_checkpoint(truncate)")
-        self._db.conn.execute("pragma journal_mode = delete")
-        self._db.conn.close()
+        self.commit()
+        connection.execute("pragma wal_checkpoint(truncate)")
+        connection.execute("pragma journal_mode = delete")
+        connection.close()
 
 
 def default_output() -> Path:

@@ -82,6 +82,7 @@ def test_capture_of_the_first_format_is_read_as_it_was_written() -> None:
             model.Packet: 5,
             model.Statement: 0,
             model.Query: 0,
+            model.Relation: 0,
         }
         assert {exchange.status for exchange in capture.exchanges()} == {101, 200, 401}
         assert list(capture.queries()) == []
