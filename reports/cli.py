@@ -59,7 +59,7 @@ def _render(capture: Capture, thresholds: Thresholds, format_: str, *, to_file: 
     from reports.render.text import render_report
     from reports.samples import Samples
     from reports.summary import summarize
-    from reports.verdict import judge_samples
+    from reports.verdict import explained, judge_samples
 
     samples = Samples.read(capture)
     if samples.is_empty:
@@ -67,7 +67,7 @@ def _render(capture: Capture, thresholds: Thresholds, format_: str, *, to_file: 
             f"{capture.path} holds no exchange and no socket: nothing passed through nestperf; record again."
         )
     broadcasts = find_broadcasts(samples)
-    judgement = judge_samples(samples, broadcasts, thresholds, capture.path.name)
+    judgement = explained(judge_samples(samples, broadcasts, thresholds, capture.path.name), samples, capture)
     summary = summarize(samples, broadcasts, summarize_queries(capture, samples.queries))
     if format_ == "json":
         return render_json(judgement, summary), judgement.exit_code

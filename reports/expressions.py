@@ -45,6 +45,10 @@ class Comparison(enum.StrEnum):
         """Whether `value` keeps the limit."""
         return bool(_OPERATORS[self](value, limit))
 
+    def each(self, values: Any, limit: float) -> Any:
+        """As `holds`, of an array."""
+        return _OPERATORS[self](values, limit)
+
     @property
     def is_upper(self) -> bool:
         """Whether smaller is better."""

@@ -41,6 +41,7 @@ class Exchanges:
     route: Labels
     status: Stamps
     outcome: Labels
+    response_bytes: Stamps
     intended: Stamps
     sent: Stamps
     first_byte: Stamps
@@ -240,10 +241,13 @@ class Samples:
 
     def query_times(self, selector: Selector) -> Times:
         """The times of the selected upstreams' queries, sorted."""
-        times = self.queries.times
-        if selector.upstream:
-            times = times[self.queries.at_upstreams(self._upstreams(selector.upstream))]
-        return Times(ordered_ns(times), 0)
+        return Times(ordered_ns(self.queries.times[self.select_queries(selector)]), 0)
+
+    def select_queries(self, selector: Selector) -> Mask:
+        """The queries to the selected upstreams."""
+        if not selector.upstream:
+            return np.ones(len(self.queries), dtype=bool)
+        return self.queries.at_upstreams(self._upstreams(selector.upstream))
 
     def times(self, quantity: str, selector: Selector) -> Times:
         """The durations of the selected exchanges, sorted, with the count of those that failed."""
@@ -270,7 +274,7 @@ def _has_status(status: Stamps, wanted: tuple[str, ...]) -> Mask:
 
 
 _EXCHANGE_COLUMNS = ("id", "session_id", "client_id", "kind", "server_call", "upstream", "method", "route", "status",
-                     "outcome", "intended_ns", "sent_ns", "first_byte_ns", "done_ns", "connect_ns",
+                     "outcome", "response_bytes", "intended_ns", "sent_ns", "first_byte_ns", "done_ns", "connect_ns",
                      "relay_ns")  # fmt: skip
 _EXCHANGE_TEXTS = frozenset({3, 6, 7, 9})
 
@@ -278,7 +282,7 @@ _EXCHANGE_TEXTS = frozenset({3, 6, 7, 9})
 def _read_exchanges(capture: Capture) -> Exchanges:
     batches = capture.column_batches(model.Exchange, *_EXCHANGE_COLUMNS)
     columns = read_columns(batches, _EXCHANGE_TEXTS, len(_EXCHANGE_COLUMNS))
-    ids, session, client, kind, server_call, upstream, method, route, status, outcome, *stamps = columns
+    ids, session, client, kind, server_call, upstream, method, route, status, outcome, size, *stamps = columns
     intended, sent, first_byte, done, connect, relay = stamps
     return Exchanges(
         id=ids.astype(np.int64),
@@ -291,6 +295,7 @@ def _read_exchanges(capture: Capture) -> Exchanges:
         route=route,
         status=status,
         outcome=outcome,
+        response_bytes=size,
         intended=intended,
         sent=sent,
         first_byte=first_byte,

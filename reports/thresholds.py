@@ -240,7 +240,7 @@ def _selecting(expression: Expression, *, of_events: bool) -> tuple[str, ...]:
         case "users" | "sessions" | "session_time":
             return ("identity",)
         case "query_time":
-            return ()
+            return ("upstream",)
     return _OF_EXCHANGES
 
 

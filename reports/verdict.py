@@ -19,6 +19,7 @@ from reports.thresholds import Threshold, Thresholds, Unchecked
 if TYPE_CHECKING:
     from nestperf.capture.reader import Capture
     from reports.broadcasts import Broadcast
+    from reports.explain import Explanation
     from reports.measures import Measures
     from reports.samples import Samples
 
@@ -40,6 +41,10 @@ class Judgement:
     unchecked: tuple[Unchecked, ...]
     invalid: tuple[str, ...]
     """Sentences; with any of them no verdict counts."""
+    capture_path: str = ""
+    """As it was given, for the next command."""
+    explanations: tuple[Explanation, ...] = ()
+    """Of what is broken, required or not."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -64,7 +69,16 @@ def judge_capture(capture: Capture, thresholds: Thresholds) -> Judgement:
     from reports.samples import Samples
 
     samples = Samples.read(capture)
-    return judge_samples(samples, find_broadcasts(samples), thresholds, capture.path.name)
+    judgement = judge_samples(samples, find_broadcasts(samples), thresholds, capture.path.name)
+    return explained(judgement, samples, capture)
+
+
+def explained(judgement: Judgement, samples: Samples, capture: Capture) -> Judgement:
+    """The judgement with what is behind every broken promise."""
+    from reports.explain import explain
+
+    explanations = explain(judgement, samples, capture)
+    return replace(judgement, capture_path=str(capture.path), explanations=explanations)
 
 
 def judge_samples(

@@ -43,6 +43,8 @@ PURE = (
     "reports/expressions.py",
     "reports/grammar.py",
     "reports/estimates.py",
+    "reports/breakdown.py",
+    "reports/causes",
     "reports/rules.py",
     "nestperf/console.py",
     "nestperf/printable.py",

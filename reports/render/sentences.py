@@ -264,10 +264,11 @@ def is_left_out(judged: Judged) -> bool:
 
 def remarks(judgement: Judgement) -> Iterator[str]:
     """What to say about everything that is no plain pass, about what was left out and what is not checked."""
+    explained = {id(explanation.judged) for explanation in judgement.explanations}
     shown = [judged for judged in judgement.judged if not is_left_out(judged)]
     alike: dict[Why, list[Judged]] = {Why.TOO_FEW: []}
     for verdict in (Verdict.FAIL, Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED):
-        for judged in (judged for judged in shown if judged.verdict is verdict):
+        for judged in (judged for judged in shown if judged.verdict is verdict and id(judged) not in explained):
             if judged.why in alike and not judged.breaking and not judged.baseline_n:
                 alike[judged.why].append(judged)
             else:

@@ -13,6 +13,7 @@ import click
 from nestperf.printable import printable
 from reports.expressions import Statistic
 from reports.render import sections, sentences
+from reports.render.explanations import render_explanations
 from reports.render.table import INDENT, Row, note, render_table, wrapped
 from reports.render.units import format_count
 from reports.rules import Judged, Verdict
@@ -70,6 +71,8 @@ def render_thresholds(judgement: Judgement, width: int, *, colour: bool = False)
             *render_table(("measured", "95 % interval", "n"), rows, width, label="promise"),
         ]
     lines += _remarks(judgement, width)
+    if judgement.explanations:
+        lines += ["", _bold("Why", colour), *render_explanations(judgement, width)]
     return "\n".join(lines) + "\n"
 
 

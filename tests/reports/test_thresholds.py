@@ -91,7 +91,7 @@ BAD = [
     ("no users", f"[[threshold]]\n{E}users = 0", "`users` is 0, expected a number of users"),
     ("users as a truth", f"[[threshold]]\n{E}users = true", "`users` is True"),
     ("unchecked without a reason", '[[unchecked]]\nname = "uptime"', "unchecked 1 ('uptime'): `reason` is missing"),
-    ("a route for queries", '[[threshold]]\nexpression = "max(query_time) < 1s"\nroute = "/x"', "cannot be selected"),
+    ("a route for queries", '[[threshold]]\nexpression = "max(query_time) < 1s"\nroute = "/x"', "by upstream, not by"),
     (
         "a kind for a broadcast",
         '[[threshold]]\nexpression = "reach(e) == 100%"\nkind = "call"',

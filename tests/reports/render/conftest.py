@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,7 +13,7 @@ from reports.broadcasts import find_broadcasts
 from reports.samples import Samples
 from reports.summary import Summary, summarize
 from reports.thresholds import parse_thresholds
-from reports.verdict import Judgement, judge_samples
+from reports.verdict import Judgement, explained, judge_samples
 from tests.reports.conftest import MS, S, Write, exchange, packet, session, socket
 
 THRESHOLDS = """
@@ -79,6 +80,7 @@ def reported(written: Write) -> Reported:
         samples = Samples.read(capture)
         broadcasts = find_broadcasts(samples)
         judgement = judge_samples(samples, broadcasts, parse_thresholds(thresholds, "promises.toml"), capture.path.name)
+        judgement = replace(explained(judgement, samples, capture), capture_path=capture.path.name)
         return Report(judgement, summarize(samples, broadcasts))
 
     return report
@@ -142,3 +144,33 @@ def replay(reported: Reported) -> Report:
         source_path="recording.db",
         upstreams=(Upstream("http://127.0.0.1:4000"),),
     )
+
+
+@pytest.fixture
+def broken(reported: Reported) -> Report:
+    """A search that is slow for everybody, a token that runs out, and sockets that are cut."""
+    rows: list[Row] = [
+        exchange(
+            number, 30 + number % 9, sent_ns=number * 60 * MS, session_id=number % 4,
+            route=f"/api/v1/dashboard/{number % 5}", intended_ns=number * 60 * MS,
+        )
+        for number in range(1, 200)
+    ]  # fmt: skip
+    for number in range(40):
+        sent_ns = (500 + number * 250) * MS
+        search = exchange(
+            1000 + number, 1200 + number, sent_ns=sent_ns, session_id=number % 4, route="/api/v1/media/search",
+            intended_ns=sent_ns - 3 * MS, connect_ns=2 * MS, request_done_ns=sent_ns + MS,
+        )  # fmt: skip
+        rows.append(search._replace(first_byte_ns=sent_ns + 900 * MS))
+    rows += [
+        exchange(
+            2000 + number, 4, sent_ns=(12_000 + number * 30) * MS, session_id=number % 4, status=401,
+            outcome=Outcome.MISMATCH, route=f"/api/v1/dashboard/{number % 5}",
+            detail="answered 401 where the recording has 200",
+        )
+        for number in range(60)
+    ]  # fmt: skip
+    rows += [socket(number, closed_by="cut", closed_ns=(9 + number) * S) for number in range(1, 25)]
+    lost = THRESHOLDS + "[[threshold]]\nname = 'Sockets stay up'\nexpression = 'rate(lost) < 1%'\nrequired = false\n"
+    return reported(rows, lost, purpose="replay", vantage="client", name="broken.db", settings={"users": 4})

@@ -45,6 +45,16 @@ def test_render_report_stays_within_every_width(recording: Report, replay: Repor
         assert max(map(columns_of, render_report(*report, width).splitlines())) <= min(width, 140)
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_render_report_of_a_broken_promise_is_as_it_was(broken: Report, width: int) -> None:
+    assert_golden(f"broken-{width}.txt", render_thresholds(broken.judgement, width))
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 99, 100, 110, 120, 140])
+def test_render_report_of_a_broken_promise_stays_within_every_width(broken: Report, width: int) -> None:
+    assert max(map(columns_of, render_report(*broken, width).splitlines())) <= width
+
+
 def test_render_report_with_colour_says_the_same(replay: Report) -> None:
     coloured = render_report(*replay, 100, colour=True)
     assert "\x1b[" in coloured
