@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import pytest
 from nestperf.capture.model import Outcome, Packet
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault
-from tests.conftest import Recorder
+from tests.conftest import Recorder, missing_peer
 
 pytestmark = pytest.mark.peer("node")
 
@@ -26,10 +25,7 @@ NODE = Path(__file__).parent / "node"
 @pytest.fixture(autouse=True)
 def _packages() -> None:
     if not (NODE / "node_modules" / "socket.io").is_dir():
-        sentence = "Node's socket.io is missing: run `npm install --prefix tests/interop/node --no-package-lock`."
-        if os.environ.get("NESTPERF_REQUIRE_PEERS"):
-            pytest.fail(sentence, pytrace=False)
-        pytest.skip(sentence)
+        missing_peer("Node's socket.io is missing: run `npm install --prefix tests/interop/node --no-package-lock`.")
 
 
 @pytest.fixture
