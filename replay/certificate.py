@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
-from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
-from nestperf import percentiles
 from nestperf.capture.model import FAILED, Outcome
+from replay.distribution import Distribution
 
 LAG_SHARE = 0.10
 """Send lag at p99 may be this share of the measured median, ..."""
 LAG_FLOOR_NS = 5_000_000
 """... or this long, whichever is more, before a paced run is called invalid."""
+SATURATED = 0.95
+"""From this share of a core on the generator was saturated: one process computes on no more than one."""
 
 TROUBLES = 500
 
 
-def nearest_rank(ordered: Sequence[int], share: float) -> int | None:
-    """The nearest-rank percentile of sorted numbers (ceil(share * n)-th smallest); None for none."""
-    return percentiles.nearest_rank(ordered, Fraction(round(share * 10_000), 10_000)) if ordered else None
-
-
 class Tally:
-    """What happened so far. Counts and two columns of numbers; nothing grows faster than 16 bytes a step."""
+    """What happened so far, in bounded memory."""
 
     def __init__(self) -> None:
         self.planned = 0
@@ -51,14 +44,33 @@ class Tally:
         self.missing_values = 0
         self.alive = 0
         """Users under way."""
-        self.lags_ns = array("q")
+        self.lags_ns = Distribution()
         """Of every step sent: how late, without waiting for a connection."""
-        self.services_ns = array("q")
+        self.services_ns = Distribution()
         """Of every complete answer."""
+        self.responses_ns = Distribution()
+        """The same, from when it was due."""
+        self.sessions_ns = Distribution()
+        """Of every visit that came to its end: from when its arrival was due to its last answer."""
+        self.arrivals_dropped = 0
+        """Sessions that were due and found no free user."""
+        self.slots_dropped = 0
+        """Requests that were due at a rate and found no free user."""
+        self.counted_planned = 0
+        """Slots, or arrivals, of the phases that count."""
+        self.counted_sent = 0
+        """Of them, those that found somebody."""
+        self.counted_last_ns = 0
+        """When the last of them went out."""
         self.refusals: Counter[str] = Counter()
         """Why connections did not come about."""
         self.troubles: Counter[str] = Counter()
         """What went wrong, in sentences; no more than `TROUBLES` different ones."""
+
+    def fold(self) -> None:
+        """Keep memory flat: called now and then."""
+        for column in (self.lags_ns, self.services_ns, self.responses_ns, self.sessions_ns):
+            column.fold()
 
     @property
     def failed(self) -> int:
@@ -77,25 +89,51 @@ class Tally:
         return bool(self.refusals) and self.connections == 0 and refused == sum(self.outcomes.values())
 
 
-def certify(tally: Tally, *, elapsed_ns: int, cpu_ns: int, paced: bool) -> dict[str, Any]:
+class Spent(NamedTuple):
+    """What the generator itself took."""
+
+    elapsed_ns: int
+    cpu_ns: int
+    busiest_share: float | None
+    """Of a core, in the busiest stretch of seconds; None for a run too short to say."""
+    loop_lags_ns: Distribution
+    """How late the loop came to what was due at a known moment."""
+
+
+class Pledge(NamedTuple):
+    """The load that was asked for, as far as a certificate holds the run against it."""
+
+    paced: bool
+    rate: str | None
+    """What is counted a minute: `requests` or `sessions`; None in the closed model."""
+    per_minute: float | None
+    """Asked, on average over the phases that count."""
+    end_ns: int | None
+    """When the last of them ends."""
+    counted_ns: int | None
+    """How long they are together."""
+
+
+def certify(tally: Tally, spent: Spent, pledge: Pledge) -> dict[str, Any]:
     """The numbers of `run.certificate`."""
-    lags = sorted(tally.lags_ns)
-    median_ns = nearest_rank(sorted(tally.services_ns), 0.50)
-    seconds = max(elapsed_ns, 1) / 1e9
+    median_ns = tally.services_ns.percentile(0.50)
+    seconds = max(spent.elapsed_ns, 1) / 1e9
     return {
         "planned": tally.planned,
         "sent": tally.sent,
         "dropped": tally.dropped,
         "unconnected": tally.unconnected,
         "not_reached": tally.not_reached,
-        "paced": paced,
-        "send_lag_p50_ns": nearest_rank(lags, 0.50),
-        "send_lag_p99_ns": nearest_rank(lags, 0.99),
-        "send_lag_max_ns": lags[-1] if lags else None,
-        "late": None if median_ns is None else len(lags) - bisect_right(lags, _latest_ns(median_ns)),
-        "service_p50_ns": median_ns,
+        "paced": pledge.paced,
+        **_percentiles("send_lag", tally.lags_ns),
+        "late": None if median_ns is None else tally.lags_ns.over(_latest_ns(median_ns)),
+        **_percentiles("service", tally.services_ns),
+        **_percentiles("response", tally.responses_ns),
+        **_percentiles("session_response", tally.sessions_ns),
+        **_percentiles("loop_lag", spent.loop_lags_ns),
         "requests": tally.requests,
         "requests_per_minute": round(tally.requests / seconds * 60, 1),
+        **_rate(tally, pledge),
         "packets_sent": tally.packets_sent,
         "packets_received": tally.packets_received,
         "visits": dict(tally.visits),
@@ -103,9 +141,31 @@ def certify(tally: Tally, *, elapsed_ns: int, cpu_ns: int, paced: bool) -> dict[
         "sockets": tally.sockets,
         "sockets_failed": tally.sockets_failed,
         "missing_values": tally.missing_values,
-        "elapsed_ns": elapsed_ns,
-        "cpu_ns": cpu_ns,
-        "cpu_share": round(cpu_ns / max(elapsed_ns, 1), 3),
+        "elapsed_ns": spent.elapsed_ns,
+        "cpu_ns": spent.cpu_ns,
+        "cpu_share": round(spent.cpu_ns / max(spent.elapsed_ns, 1), 3),
+        "cpu_share_busiest": None if spent.busiest_share is None else round(spent.busiest_share, 3),
+    }
+
+
+def _percentiles(name: str, of: Distribution) -> dict[str, int | None]:
+    shares = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+    return {f"{name}_{which}_ns": of.percentile(share) for which, share in shares.items()} | {
+        f"{name}_max_ns": of.max_ns
+    }
+
+
+def _rate(tally: Tally, pledge: Pledge) -> dict[str, Any]:
+    """Asked and reached, over the phases that count. What went out late makes the time longer."""
+    if pledge.rate is None or pledge.per_minute is None:
+        return {}
+    late_ns = max(0, tally.counted_last_ns - (pledge.end_ns or 0))
+    reached = tally.counted_sent / max(1, (pledge.counted_ns or 0) + late_ns) * 60e9
+    return {
+        f"{pledge.rate}_per_minute_asked": round(pledge.per_minute, 1),
+        f"{pledge.rate}_per_minute_reached": round(reached, 1),
+        "slots_dropped": tally.slots_dropped,
+        "arrivals_dropped": tally.arrivals_dropped,
     }
 
 
@@ -114,18 +174,44 @@ def _latest_ns(median_ns: int) -> int:
     return max(LAG_FLOOR_NS, round(LAG_SHARE * median_ns))
 
 
+def is_saturated(certificate: dict[str, Any]) -> bool:
+    """Whether the generator computed without pause for a while."""
+    share = certificate["cpu_share_busiest"]
+    return share is not None and share >= SATURATED
+
+
 def invalid_because(certificate: dict[str, Any]) -> tuple[str, ...]:
     """Sentences that say why the numbers of a run cannot be judged; none where they can.
 
-    The rule is one on the lag's p99; in a run of fewer than 100 steps that is its maximum, and one late step alone
-    shows no bottleneck.
+    The rule on send lag is one on its p99; in a run of fewer than 100 steps that is the maximum, and one late step
+    alone shows no bottleneck.
     """
-    late, sent = certificate["late"], certificate["sent"]
-    if not certificate["paced"] or late is None or late < 2 or late <= sent * 0.01:
+    if not certificate["paced"]:
         return ()
-    sentence = (
-        f"The generator was the bottleneck: {late:,} of {sent:,} steps went out more than "
-        f"{_latest_ns(certificate['service_p50_ns']) / 1e6:.1f} ms late, against a median answer of "
-        f"{certificate['service_p50_ns'] / 1e6:.1f} ms; use fewer users, or a machine with nothing else to do."
-    )
-    return (sentence,)
+    sentences = []
+    late, sent = certificate["late"], certificate["sent"]
+    if late is not None and late >= 2 and late > sent * 0.01:
+        sentences.append(
+            f"The generator was the bottleneck: {late:,} of {sent:,} steps went out more than "
+            f"{_latest_ns(certificate['service_p50_ns']) / 1e6:.1f} ms late, against a median answer of "
+            f"{certificate['service_p50_ns'] / 1e6:.1f} ms; {_REMEDY}."
+        )
+    if is_saturated(certificate):
+        sentences.append(
+            f"The generator was the bottleneck: it computed {certificate['cpu_share_busiest']:.0%} of the time on the "
+            f"one core it can use, in the busiest seconds; {_REMEDY}."
+        )
+    return tuple(sentences)
+
+
+_REMEDY = "ask for less load, or use a machine with nothing else to do"
+
+
+def limited_by(certificate: dict[str, Any]) -> str | None:
+    """What kept a run without pace from being faster, in a sentence; None for a paced one, or where it is unknown."""
+    if certificate["paced"] or certificate["cpu_share_busiest"] is None:
+        return None
+    share = f"{certificate['cpu_share_busiest']:.0%} of a core in the busiest seconds"
+    if is_saturated(certificate):
+        return f"The generator was the limit ({share}): the application may be able to do more."
+    return f"The application, or the number of users, was the limit: the generator had time left ({share})."

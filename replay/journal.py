@@ -85,7 +85,7 @@ class SessionRecord(NamedTuple):
     over: bool
 
 
-Record = ExchangeRecord | PacketRecord | SessionRecord | Socket | Client
+Record = ExchangeRecord | PacketRecord | SessionRecord | Exchange | Session | Socket | Client
 
 
 class Journal:

@@ -22,10 +22,26 @@ from nestperf.capture.routes import route_of
 from nestperf.capture.vault import RAW, Vault, secrets_path
 from nestperf.errors import CaptureEmpty
 from replay.correlate import Answered, Heard, correlate
-from replay.steps import Action, Close, Emit, Http, Join, Leave, Open, Plan, Reply, SessionPlan, Skipped, Step
+from replay.steps import (
+    Action,
+    Close,
+    Emit,
+    Http,
+    Join,
+    Leave,
+    Open,
+    Permission,
+    Plan,
+    Reply,
+    SessionPlan,
+    Skipped,
+    Step,
+)
 
 BROWSER_CONNECTIONS = 6
 """HTTP/1.1 connections a browser opens to one host."""
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that ask for no change (RFC 9110, 9.2.1); all others write, and so do events over Socket.IO."""
 _NOT_OFFERED = frozenset({"sec-websocket-extensions", "content-length", "transfer-encoding"})
 """Fields of a recorded handshake that a new one must not claim: frames go out uncompressed."""
 _PLACEHOLDER = re.compile(r"(nps_[0-9a-f]{6}_\d+)[a-z_]")
@@ -70,14 +86,16 @@ def release_order(spans: Sequence[tuple[int, int | None]], start_ns: int) -> tup
     return tuple(releases)
 
 
-def build_plan(capture: Capture, vault: Vault | None) -> Plan:
-    """Plan the replay of `capture`, secrets revealed through its `vault`.
+def build_plan(capture: Capture, vault: Vault | None, permissions: Sequence[Permission] = ()) -> Plan:
+    """Plan the replay of `capture`, secrets revealed through its `vault`; `permissions` by upstream, none: everything.
+
+    What may not be sent is left out before it is asked what waits for what: the rest keeps its recorded distances.
 
     Raises:
         CaptureEmpty: nothing in it can be sent.
         CaptureError: it cannot be read.
     """
-    builder = _Builder(capture, vault)
+    builder = _Builder(capture, vault, permissions)
     sessions = tuple(builder.sessions())
     if not sessions:
         reasons = sorted({skipped.reason for skipped in builder.skipped})
@@ -91,9 +109,10 @@ def build_plan(capture: Capture, vault: Vault | None) -> Plan:
 class _Builder:
     """One pass over a capture."""
 
-    def __init__(self, capture: Capture, vault: Vault | None) -> None:
+    def __init__(self, capture: Capture, vault: Vault | None, permissions: Sequence[Permission]) -> None:
         self.capture = capture
         self.vault = vault
+        self.permissions = permissions
         self.skipped: list[Skipped] = []
         self.notes: set[str] = set()
         self._heads: dict[int | None, tuple[Pairs, frozenset[str]]] = {}
@@ -167,8 +186,20 @@ class _Builder:
     def _skip(self, exchange: Exchange, reason: str) -> None:
         self.skipped.append(Skipped("exchanges", exchange.id, f"{exchange.method} {exchange.route}", reason))
 
+    def _refused(self, upstream: int, *, writes: bool) -> str | None:
+        """Why nothing of that kind may be sent to an upstream; None where it may."""
+        if upstream >= len(self.permissions):
+            return None
+        permission = self.permissions[upstream]
+        if not permission.reads:
+            return f"{permission.host} is not this machine: --allow-host {permission.host} allows it"
+        if writes and not permission.writes:
+            return f"a write to {permission.host}, which is not this machine: --allow-writes allows it"
+        return None
+
     def _exchange(self, exchange: Exchange, session: int | None) -> Moment | None:
-        reason = _not_sent(exchange, session)
+        writes = exchange.method.upper() not in SAFE_METHODS
+        reason = _not_sent(exchange, session) or self._refused(exchange.upstream, writes=writes)
         body = self.capture.body(exchange.request_body)
         if reason is None and body is not None and body.state in ("cut", "omitted"):
             reason = "its body was not stored whole"
@@ -235,7 +266,7 @@ class _Builder:
         return by_socket
 
     def _socket(self, socket: Socket, opener: Exchange | None, packets: list[Packet]) -> list[Moment]:
-        reason = _socket_not_sent(socket, opener)
+        reason = _socket_not_sent(socket, opener) or self._refused(socket.upstream, writes=False)
         if reason is not None:
             self.skipped.append(Skipped("sockets", socket.id, route_of(socket.target), reason))
             return []
@@ -244,8 +275,13 @@ class _Builder:
             self.notes.add("Socket.IO connections that began with long-polling are replayed over WebSocket alone.")
         done_ns = socket.connected_ns or socket.closed_ns
         moments = [Moment(self._open(socket, opener, packets), socket.opened_ns, done_ns)]
+        unwritten = self._refused(socket.upstream, writes=True)
         for position, packet in enumerate(packets):
-            if packet.sender == "client":
+            if packet.sender != "client":
+                continue
+            if unwritten is not None and packet.type in ("event", "ack"):
+                self.skipped.append(Skipped("packets", packet.id, packet.event or packet.type, unwritten))
+            else:
                 moments += self._packet(packet, packets[position + 1 :])
         if not _closed_by_server(socket):
             closed_ns = socket.closed_ns if socket.closed_ns is not None else max(self._end_ns, socket.opened_ns)
@@ -268,7 +304,7 @@ class _Builder:
             target=target,
             route=route_of(target),
             headers=_handshake_fields(self._head(opener.request_headers)),
-            replies=tuple(self._replies(packets)),
+            replies=() if self._refused(socket.upstream, writes=True) else tuple(self._replies(packets)),
             closed_by_server=_closed_by_server(socket),
         )
 

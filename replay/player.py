@@ -21,6 +21,7 @@ from replay.steps import Close, Emit, Http, Join, Leave, Open, Step
 from replay.transport.answer import Answer
 from replay.transport.pool import Connections
 from replay.walk import Due, Walk
+from replay.watch import Stamps, Watch
 
 
 class Visit:
@@ -62,7 +63,8 @@ class Visit:
         )
         self._sockets: dict[int, LiveSocket] = {}
         self._sockets_open = 0
-        self._walk = Walk(plan.steps, script.followers, stage.load, arrival_ns)
+        self._pace = stage.load.pace(user.number, iteration)
+        self._walk = Walk(plan.steps, script.followers, self._pace, arrival_ns)
         self._begun = bytearray(len(plan.steps))
         self._held: dict[int, list[tuple[Step, int]]] = {}
         """Steps that are due and wait for the one before them on their socket."""
@@ -82,6 +84,13 @@ class Visit:
         """Arrive: schedule the steps that wait for nobody."""
         self._note_session("running", None)
         self._schedule(self._walk.first(), self._stage.clock.now_ns())
+
+    def go(self, step: Step, slot_ns: int) -> bool:
+        """Send a step that was offered, in the slot it was handed; False where the visit is over."""
+        if self._stopping:
+            return False
+        self._go(step, slot_ns)
+        return True
 
     def stop(self) -> None:
         """Begin no new step; the visit is over when what is under way has ended."""
@@ -131,6 +140,13 @@ class Visit:
             patience_ns = round(self._stage.timeout_s * 1e9)
             self._stage.pacer.at(self._stage.clock.now_ns() + patience_ns, self._expected_in_vain, step.index)
             return
+        offer = self._stage.offer
+        if offer is not None and isinstance(step.action, Http | Open):
+            offer(self, step)
+        else:
+            self._go(step, intended_ns)
+
+    def _go(self, step: Step, intended_ns: int) -> None:
         self._stage.tally.planned += 1
         self._begun[step.index] = 1
         action = step.action
@@ -153,7 +169,7 @@ class Visit:
             if not self._lacks(step):
                 del self._expecting[index]
                 think_ns = max(awaited.think_ns for awaited in step.awaits)
-                due_ns = max(intended_ns, self._stage.load.due_ns(now_ns, think_ns))
+                due_ns = max(intended_ns, now_ns + self._pace.pause_ns(think_ns, index))
                 self._stage.pacer.at(due_ns, self._due, step, due_ns)
 
     def _expected_in_vain(self, index: int) -> None:
@@ -215,6 +231,8 @@ class Visit:
         if self._sockets_open == 0 and not self._over:
             self._over = True
             self._stage.tally.visits[self.state] += 1
+            if self.state == "finished":
+                self._stage.tally.sessions_ns.append(self._walk.last_ns - self._arrival_ns)
             self._note_session(self.state, self._walk.last_ns)
             self._on_over(self)
 
@@ -238,14 +256,15 @@ class Visit:
             tag=(step, action, sent.target, intended_ns),
         )
         if action.hold_ns is not None:
-            self._stage.pacer.at(self._stage.clock.now_ns() + action.hold_ns, self._held_long_enough, step)
+            until_ns = self._stage.clock.now_ns() + self._pace.hold_ns(action.hold_ns)
+            self._stage.pacer.at(until_ns, self._held_long_enough, step)
 
     def _held_long_enough(self, step: Step) -> None:
         """Let go of an answer that does not end, as long after its sending as the recorded client did."""
         answer, action = self._under_way.get(step.index), step.action
         if answer is None or not isinstance(action, Http):
             return
-        now_ns, hold_ns = self._stage.clock.now_ns(), action.hold_ns or 0
+        now_ns, hold_ns = self._stage.clock.now_ns(), self._pace.hold_ns(action.hold_ns or 0)
         until_ns = (answer.sent_ns if answer.sent_ns is not None else now_ns) + hold_ns
         if now_ns < until_ns:
             self._stage.pacer.at(until_ns, self._held_long_enough, step)
@@ -331,7 +350,11 @@ class Visit:
         tally.sent += 1
         tally.requests += 1
         tally.outcomes[Outcome.OK] += 1
-        tally.services_ns.append(done_ns - sent_ns)
+        if not answer.patient:
+            tally.services_ns.append(done_ns - sent_ns)
+            tally.responses_ns.append(done_ns - intended_ns)
+        if self._stage.watch is not None:
+            self._watch(self._stage.watch, answer, intended_ns, Outcome.OK)
         lag_ns = sent_ns - intended_ns - answer.queued_ns
         if connect_ns is not None:
             tally.connections += 1
@@ -357,6 +380,8 @@ class Visit:
 
     def _count(self, action: Http, answer: Answer, intended_ns: int, judged: Judged, *, unsent: bool) -> None:
         tally = self._stage.tally
+        if self._stage.watch is not None:
+            self._watch(self._stage.watch, answer, intended_ns, judged.outcome)
         self._stage.connected(answer.connect_ns)
         self._stage.refused(judged.outcome, judged.detail)
         if judged.outcome in FAILED or unsent:
@@ -371,8 +396,14 @@ class Visit:
         tally.requests += 1
         self.reached += 1
         tally.lags_ns.append(answer.sent_ns - intended_ns - answer.queued_ns - (answer.connect_ns or 0))
-        if answer.failure is None and answer.done_ns is not None:
+        if answer.failure is None and answer.done_ns is not None and not answer.patient:
             tally.services_ns.append(answer.done_ns - answer.sent_ns)
+            tally.responses_ns.append(answer.done_ns - intended_ns)
+
+    def _watch(self, watch: Watch, answer: Answer, intended_ns: int, outcome: Outcome) -> None:
+        assert answer.done_ns is not None
+        stamps = Stamps(intended_ns, answer.sent_ns, answer.first_byte_ns, answer.done_ns)
+        watch.note(answer.done_ns, outcome, stamps)
 
     def _note_session(self, state: str, ended_ns: int | None) -> None:
         plan = self._script.plan

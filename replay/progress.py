@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -29,9 +32,9 @@ class Progress:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
 
-    def show(self, tally: Tally, elapsed_ns: int) -> None:
+    def show(self, tallies: tuple[Tally, ...], elapsed_ns: int) -> None:
         """Show the state at that moment."""
-        line = describe(tally, elapsed_ns, self._total_ns)
+        line = describe(tallies, elapsed_ns, self._total_ns)
         if self._live is not None:
             self._live.update(Text(line), refresh=True)
         elif elapsed_ns >= self._next_line_ns:
@@ -48,19 +51,18 @@ class Progress:
             self._live.stop()
 
 
-def describe(tally: Tally, elapsed_ns: int, total_ns: int | None) -> str:
-    """The state of a run in one line."""
+def describe(tallies: Sequence[Tally], elapsed_ns: int, total_ns: int | None) -> str:
+    """The state of a run in one line; `tallies`: of its sides."""
     seconds = elapsed_ns / 1e9
-    parts = [f"{plural(tally.alive, 'user')} under way", plural(tally.requests, "request")]
+    requests = sum(tally.requests for tally in tallies)
+    parts = [f"{plural(sum(tally.alive for tally in tallies), 'user')} under way", plural(requests, "request")]
     if seconds >= 1:
-        parts[-1] += f" ({tally.requests / seconds * 60:,.0f} a minute)"
-    if tally.failed:
-        named = sorted((outcome for outcome in tally.outcomes if outcome in FAILED), key=str)
-        parts.append(", ".join(f"{tally.outcomes[outcome]:,} {outcome}" for outcome in named))
-    if tally.outcomes[Outcome.LIMITED]:
-        parts.append(f"{tally.outcomes[Outcome.LIMITED]:,} limited")
-    if tally.sockets:
-        parts.append(plural(tally.sockets, "socket"))
+        parts[-1] += f" ({requests / seconds * 60:,.0f} a minute)"
+    outcomes = sum((tally.outcomes for tally in tallies), Counter[Outcome]())
+    told = (*sorted(FAILED, key=str), Outcome.LIMITED, Outcome.DROPPED)
+    parts += [f"{outcomes[outcome]:,} {outcome}" for outcome in told if outcomes[outcome]]
+    if any(tally.sockets for tally in tallies):
+        parts.append(plural(sum(tally.sockets for tally in tallies), "socket"))
     return f"{seconds:6.0f} s  {', '.join(parts)}{_left(elapsed_ns, total_ns)}"
 
 

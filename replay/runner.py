@@ -1,4 +1,4 @@
-"""Runs many virtual users on one loop: arrivals, turns, the end, and the capture that comes of it.
+"""Runs many virtual users on one loop: the beginning, the end, and the captures that come of it.
 
 The loop never waits for the disk. At the run's end no new step begins, what is in flight gets 10 s; the first Ctrl-C
 ends the run the same way, only faster, the second at once.
@@ -12,22 +12,25 @@ import gc
 import resource
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from nestperf.capture.clock import Clock
-from nestperf.capture.model import Client, Run
-from replay.certificate import Tally, certify, invalid_because
+from nestperf.capture.model import Client, Exchange, Kind, Outcome, Run, Session
+from nestperf.durations import SECOND_NS
+from replay.certificate import Pledge, Spent, Tally, certify, invalid_because, limited_by
+from replay.drivers import Arrivals, Closed, Driver, Slots
+from replay.health import BEAT_NS, Health
 from replay.journal import FAILURES, SAMPLE, SLOWEST, Journal
-from replay.pacing import GRACE_NS, PAUSE_NS, SECOND_NS, Load, forwarded_address, source_address
+from replay.pacing import GRACE_NS, Load, forwarded_address, session_of, source_address
 from replay.player import Visit
+from replay.profile import Profile
 from replay.stage import Script, Stage, User
-from replay.steps import Plan
+from replay.steps import Http, Open, Plan
 from replay.timer import Pacer
 from replay.transport.dial import Target, can_bind
-
-T = TypeVar("T")
+from replay.watch import Condition, Watch
 
 HEAD_START_NS = 30_000_000
 """From the run's beginning to the first arrival: time to get ready in, so that nobody arrives late."""
@@ -40,7 +43,7 @@ _SHOW_EVERY_S = 0.25
 class Shows(Protocol):
     """Something that shows how the run goes."""
 
-    def show(self, tally: Tally, elapsed_ns: int) -> None:
+    def show(self, tallies: tuple[Tally, ...], elapsed_ns: int) -> None:
         """Show the state at that moment."""
 
     def say(self, sentence: str) -> None:
@@ -52,16 +55,26 @@ class Settings:
     """What was asked for."""
 
     load: Load
-    targets: tuple[Target, ...]
     timeout_s: float
     forwarded_for: bool
     network: int
     """Which of the 127.N networks the users' addresses are taken from."""
+    abort_on: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One application that a run plays against, and the capture that comes of it."""
+
+    targets: tuple[Target, ...]
+    """By upstream of the source capture."""
+    journal: Journal
+    run: Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A run that is over and stored."""
+    """A run that is over and stored, one for each side."""
 
     run: Run
     tally: Tally
@@ -69,112 +82,207 @@ class Ended:
     """Ended by a second Ctrl-C."""
 
 
-def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on uvloop, or on asyncio's own loop where there is none."""
-    factory = None
-    if sys.platform != "win32":
-        import uvloop
-
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(main)
-
-
 class Runner:
-    """One run."""
+    """One run against one application, or against several whose visits take turns."""
 
-    def __init__(self, plan: Plan, settings: Settings, journal: Journal, run: Run, clock: Clock, view: Shows) -> None:
-        self._scripts = tuple(Script(session, journal, forwarded=settings.forwarded_for) for session in plan.sessions)
-        self._length_ns = max(session.length_ns for session in plan.sessions)
+    def __init__(self, plan: Plan, settings: Settings, sides: tuple[Side, ...], clock: Clock, view: Shows) -> None:
+        """Must be made on the loop that it runs on."""
+        self.clock = clock
+        self.pacer = Pacer(clock)
+        self._plan = plan
         self._settings = settings
-        self._journal = journal
-        self._run = run
-        self._clock = clock
+        self._load = settings.load
+        self._profile: Profile = settings.load.profile
+        self._sides = sides
         self._view = view
-        self._users = _users(settings)
-        self._visits: set[Visit] = set()
-        self._waiting_users = len(self._users)
-        """Users that have not arrived yet, or pause."""
+        self._health = Health()
+        self._watch = None if settings.abort_on is None else Watch(settings.abort_on)
+        self._stages = tuple(self._stage(side) for side in sides)
+        self._scripts = tuple(self._scripts_of(side) for side in sides)
+        self._driver = self._driver_for(max(session.length_ns for session in plan.sessions))
+        self._users: dict[int, User] = {}
+        self._own_addresses = can_bind(source_address(0, settings.network))
+        self._visits: dict[Visit, Stage] = {}
+        self._begin_ns = 0
+        self._begun_cpu_ns = 0
         self._stopping = False
         self._interrupts = 0
+        self._given_up: str | None = None
         self._through = asyncio.Event()
 
-    async def run(self) -> Ended:
-        """Play, store and certify; returns when the capture is closed."""
+    async def run(self) -> tuple[Ended, ...]:
+        """Play, store and certify; returns when the captures are closed."""
         loop = asyncio.get_running_loop()
-        settings = self._settings
-        stage = self._stage = Stage(
-            clock=self._clock,
-            pacer=Pacer(self._clock),
-            load=settings.load,
-            targets=settings.targets,
-            journal=self._journal,
-            timeout_s=settings.timeout_s,
-        )
-        for user in self._users:
-            self._journal.note(Client(user.client_id, _shown_address(user), self._scripts[0].plan.user_agent))
-        cpu_ns = _cpu_ns()
+        self._begun_cpu_ns = _cpu_ns()
         with _signals(loop, self._interrupt):
             with _undisturbed():
-                begin_ns = self._clock.now_ns() + HEAD_START_NS
-                self._schedule(begin_ns)
-                storing = loop.create_task(self._journal.keep_storing())
-                showing = loop.create_task(self._show(begin_ns))
+                self._begin()
+                storing = [loop.create_task(side.journal.keep_storing()) for side in self._sides]
+                showing = loop.create_task(self._show())
                 await self._through.wait()
-                elapsed_ns = self._clock.now_ns() - begin_ns
-                cpu_ns = _cpu_ns() - cpu_ns
+                spent = self._spent()
             showing.cancel()
-            self._journal.end_storing()
-            await asyncio.gather(showing, storing, return_exceptions=True)
-            stage.pacer.close()
-            run = self._certified(elapsed_ns, cpu_ns)
-            await asyncio.to_thread(self._journal.finish, run)
-        return Ended(run=run, tally=stage.tally, at_once=self._interrupts > 1)
+            for side in self._sides:
+                side.journal.end_storing()
+            await asyncio.gather(showing, *storing, return_exceptions=True)
+            self.pacer.close()
+            ended = []
+            for side, stage in zip(self._sides, self._stages, strict=True):
+                run = self._certified(side, stage.tally, spent)
+                await asyncio.to_thread(side.journal.finish, run)
+                ended.append(Ended(run=run, tally=stage.tally, at_once=self._interrupts > 1))
+        return tuple(ended)
 
-    # arrivals and turns
+    # what drivers ask for
 
-    def _schedule(self, begin_ns: int) -> None:
-        load, pacer = self._settings.load, self._stage.pacer
-        for user, arrival_ns in zip(self._users, load.arrivals(self._length_ns), strict=True):
-            pacer.at(begin_ns + arrival_ns, self._visit, user, 0, begin_ns + arrival_ns)
-        if load.duration_ns is not None:
-            pacer.at(begin_ns + load.duration_ns, self._stop, GRACE_NS)
-
-    def _visit(self, user: User, iteration: int, arrival_ns: int) -> None:
-        self._waiting_users -= 1
-        if self._stopping:
-            self._check_through()
-            return
-        session = self._settings.load.session_for(user.number, iteration, len(self._scripts))
-        if session is None:
-            self._check_through()
-            return
-        visit = Visit(
-            self._stage,
-            user,
-            self._scripts[session],
+    def let_in(self, user: int, iteration: int, visit: int, arrival_ns: int) -> Visit:
+        """A user begins that visit of the run; the driver starts it."""
+        script, stage = self._turn_of(visit)
+        begun = Visit(
+            stage,
+            self._user(user),
+            script,
             iteration=iteration,
             arrival_ns=arrival_ns,
             on_over=self._visit_over,
         )
-        self._visits.add(visit)
-        self._stage.tally.alive += 1
-        visit.start()
+        self._visits[begun] = stage
+        stage.tally.alive += 1
+        return begun
+
+    def drop_arrival(self, visit: int, due_ns: int) -> None:
+        """A session was due and found no free user."""
+        script, stage = self._turn_of(visit)
+        stage.tally.arrivals_dropped += 1
+        label = f"visit {visit + 1}: no user was free"
+        stage.journal.note(
+            Session(
+                id=stage.journal.session_id(),
+                client_id=None,
+                label=label,
+                source_session=script.plan.source,
+                intended_ns=due_ns,
+                state="dropped",
+            )
+        )
+
+    def drop_slot(self, visit: int, due_ns: int) -> None:
+        """A request was due and found no free user; it would have been the first one of that visit."""
+        script, stage = self._turn_of(visit)
+        tally = stage.tally
+        tally.planned += 1
+        tally.dropped += 1
+        tally.slots_dropped += 1
+        tally.outcomes[Outcome.DROPPED] += 1
+        stage.journal.note(_dropped(script, stage.journal.exchange_id(), due_ns, self._load.users))
+
+    def count(self, due_ns: int, *, sent: bool) -> None:
+        """A slot or an arrival of a phase that counts was due, and found somebody or not."""
+        tally = self._stages[0].tally
+        tally.counted_planned += 1
+        if sent:
+            tally.counted_sent += 1
+            tally.counted_last_ns = self.clock.now_ns()
+
+    def nobody_left(self) -> None:
+        """Nobody will come any more."""
+        self._check_through()
+
+    # beginning
+
+    def _stage(self, side: Side) -> Stage:
+        return Stage(
+            clock=self.clock,
+            pacer=self.pacer,
+            load=self._load,
+            targets=side.targets,
+            journal=side.journal,
+            timeout_s=self._settings.timeout_s,
+            watch=self._watch,
+        )
+
+    def _driver_for(self, length_ns: int) -> Driver:
+        sessions = len(self._plan.sessions) * len(self._sides)
+        if self._load.model == "users":
+            return Closed(self, self._load, sessions, length_ns)
+        if self._load.model == "sessions":
+            return Arrivals(self, self._load, sessions)
+        slots = Slots(self, self._load)
+        for stage in self._stages:
+            stage.offer = slots.offer
+        return slots
+
+    def _begin(self) -> None:
+        self._begin_ns = begin_ns = self.clock.now_ns() + HEAD_START_NS
+        phases = [
+            [name, begin_ns + first_ns, None if last_ns is None else begin_ns + last_ns]
+            for name, first_ns, last_ns in self._profile.phases
+        ]
+        for side in self._sides:
+            # In the file from the beginning: a run that is killed still says which of its time counts.
+            side.journal.writer.set_run(side.run._replace(settings={**side.run.settings, "phases": phases}))
+        self._driver.start(begin_ns)
+        if self._load.is_timed and self._profile.end_ns is not None:
+            self.pacer.at(begin_ns + self._profile.end_ns, self._stop, GRACE_NS)
+        self._beat(begin_ns)
+
+    def _turn_of(self, visit: int) -> tuple[Script, Stage]:
+        session, side = session_of(visit, len(self._plan.sessions), len(self._sides), self._load.seed)
+        return self._scripts[side][session], self._stages[side]
+
+    def _scripts_of(self, side: Side) -> tuple[Script, ...]:
+        """A side's own: they know how its journal stores them."""
+        forwarded = self._settings.forwarded_for
+        return tuple(Script(session, side.journal, forwarded=forwarded) for session in self._plan.sessions)
+
+    def _user(self, number: int) -> User:
+        user = self._users.get(number)
+        if user is None:
+            network = self._settings.network
+            user = self._users[number] = User(
+                number=number,
+                client_id=number + 1,
+                source=source_address(number, network) if self._own_addresses else None,
+                forwarded=forwarded_address(number, network) if self._settings.forwarded_for else None,
+            )
+            row = Client(user.client_id, _shown_address(user), self._plan.sessions[0].user_agent)
+            for side in self._sides:
+                side.journal.note(row)
+        return user
+
+    # the way
 
     def _visit_over(self, visit: Visit) -> None:
-        self._visits.discard(visit)
-        self._stage.tally.alive -= 1
+        stage = self._visits.pop(visit)
+        stage.tally.alive -= 1
         if not self._stopping:
-            self._waiting_users += 1
-            # A user who reached nobody would come back at once, again and again.
-            pause_ns = PAUSE_NS if visit.state == "failed" else 0
-            arrival_ns = self._clock.now_ns() + pause_ns
-            self._stage.pacer.at(arrival_ns, self._visit, visit.user, visit.iteration + 1, arrival_ns)
+            self._driver.over(visit)
         self._check_through()
 
     def _check_through(self) -> None:
-        if not self._visits and (self._stopping or self._waiting_users == 0):
+        if not self._visits and (self._stopping or self._driver.is_through):
             self._through.set()
+
+    def _beat(self, due_ns: int) -> None:
+        now_ns = self.clock.now_ns()
+        if now_ns >= due_ns:
+            self._health.beat(due_ns, now_ns)
+            self._health.read(now_ns - self._begin_ns, _cpu_ns(), len(self._visits))
+            for stage in self._stages:
+                stage.tally.fold()
+        if self._watch is not None and self._given_up is None and self._health.is_new_second:
+            self._given_up = self._watch.verdict(now_ns)
+            if self._given_up is not None:
+                self._view.say(self._given_up)
+                self._stop(INTERRUPTED_GRACE_NS)
+                return
+        self.pacer.at(now_ns + BEAT_NS, self._beat, now_ns + BEAT_NS)
+
+    async def _show(self) -> None:
+        while True:
+            elapsed_ns = max(0, self.clock.now_ns() - self._begin_ns)
+            self._view.show(tuple(stage.tally for stage in self._stages), elapsed_ns)
+            await asyncio.sleep(_SHOW_EVERY_S)
 
     # endings
 
@@ -182,15 +290,17 @@ class Runner:
         if self._stopping:
             return
         self._stopping = True
-        self._stage.pacer.clear()
-        self._stage.pacer.at(self._clock.now_ns() + grace_ns, self._kill)
+        now_ns = self.clock.now_ns()
+        self.pacer.clear()
+        self.pacer.at(now_ns + grace_ns, self._kill)
+        self.pacer.at(now_ns + BEAT_NS, self._beat, now_ns + BEAT_NS)
         for visit in tuple(self._visits):
             visit.stop()
         self._check_through()
 
     def _kill(self) -> None:
         self._stopping = True
-        self._stage.pacer.clear()
+        self.pacer.clear()
         for visit in tuple(self._visits):
             visit.kill()
         self._check_through()
@@ -203,33 +313,99 @@ class Runner:
         if self._interrupts == 1:
             self._view.say("Stopping: what is in flight gets 2 s; Ctrl-C again ends at once.")
             if self._stopping:
-                self._stage.pacer.at(self._clock.now_ns() + INTERRUPTED_GRACE_NS, self._kill)
+                self.pacer.at(self.clock.now_ns() + INTERRUPTED_GRACE_NS, self._kill)
             self._stop(INTERRUPTED_GRACE_NS)
         else:
             self._kill()
 
-    async def _show(self, begin_ns: int) -> None:
-        while True:
-            self._view.show(self._stage.tally, max(0, self._clock.now_ns() - begin_ns))
-            await asyncio.sleep(_SHOW_EVERY_S)
+    # the certificate
 
-    def _certified(self, elapsed_ns: int, cpu_ns: int) -> Run:
-        settings, tally = self._settings, self._stage.tally
-        certificate = certify(tally, elapsed_ns=elapsed_ns, cpu_ns=cpu_ns, paced=settings.load.think != "none")
-        certificate["users"] = settings.load.users
-        certificate["duration_ns"] = settings.load.duration_ns
-        certificate["source_addresses"] = _addresses(self._users)
+    def _spent(self) -> Spent:
+        elapsed_ns, cpu_ns = self.clock.now_ns() - self._begin_ns, _cpu_ns()
+        self._health.end(elapsed_ns, cpu_ns, len(self._visits))
+        return Spent(
+            elapsed_ns=elapsed_ns,
+            cpu_ns=cpu_ns - self._begun_cpu_ns,
+            busiest_share=self._health.busiest_share,
+            loop_lags_ns=self._health.loop_lags_ns,
+        )
+
+    def _certified(self, side: Side, tally: Tally, spent: Spent) -> Run:
+        load = self._load
+        certificate = certify(tally, spent, self._pledge())
+        certificate["users"] = load.users if load.model == "users" else len(self._users)
+        certificate["users_alive"] = self._health.alive
+        certificate["duration_ns"] = self._profile.end_ns if load.is_timed else None
+        certificate["source_addresses"] = _addresses(tuple(self._users.values()))
         certificate["loop"] = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+        certificate["limit"] = limited_by(certificate)
+        certificate["given_up"] = self._given_up
         invalid = invalid_because(certificate)
         if tally.nothing_connected:
             invalid = (*invalid, _nothing_connected(tally))
-        return self._run._replace(
+        known = side.journal.writer.run
+        return known._replace(
             state="interrupted" if self._interrupts else "finished",
-            ended_ns=self._clock.now_ns(),
+            ended_ns=self.clock.now_ns(),
             certificate=certificate,
             invalid=invalid,
-            settings={**self._run.settings, "kept_whole": _kept_whole()},
+            settings={**known.settings, "kept_whole": _kept_whole()},
         )
+
+    def _pledge(self) -> Pledge:
+        counted = [phase for phase in self._profile.phases if phase.name == "load"]
+        lengths = [phase.end_ns - phase.begin_ns for phase in counted if phase.end_ns is not None]
+        counted_ns = sum(lengths)
+        planned = self._stages[0].tally.counted_planned
+        last_ns = counted[-1].end_ns
+        rate = {"rate": "requests", "sessions": "sessions"}.get(self._load.model)
+        return Pledge(
+            paced=self._load.is_paced,
+            rate=rate,
+            per_minute=planned / counted_ns * 60e9 if rate is not None and counted_ns else None,
+            end_ns=None if last_ns is None else self._begin_ns + last_ns,
+            counted_ns=counted_ns,
+        )
+
+
+def _dropped(script: Script, exchange_id: int, due_ns: int, users: int) -> Exchange:
+    """The row of a request that nobody was there to send."""
+    action = next(step.action for step in script.plan.steps if isinstance(step.action, Http | Open))
+    return Exchange(
+        id=exchange_id,
+        session_id=None,
+        client_id=None,
+        connection=None,
+        upstream=action.upstream,
+        kind=Kind.UPGRADE if isinstance(action, Open) else action.kind,
+        server_call=False,
+        method="GET" if isinstance(action, Open) else action.method,
+        authority=action.authority,
+        target=action.route,
+        route=action.route,
+        http_version="HTTP/1.1",
+        request_headers=None,
+        request_trailers=None,
+        request_body=None,
+        request_bytes=0,
+        status=None,
+        reason=None,
+        response_headers=None,
+        response_trailers=None,
+        response_body=None,
+        response_bytes=0,
+        interim=None,
+        intended_ns=due_ns,
+        sent_ns=due_ns,
+        request_done_ns=None,
+        first_byte_ns=None,
+        done_ns=None,
+        connect_ns=None,
+        relay_ns=None,
+        outcome=Outcome.DROPPED,
+        detail=f"all {users:,} users were busy when it was due",
+        source_exchange=action.source,
+    )
 
 
 def _kept_whole() -> str:
@@ -244,24 +420,13 @@ def _nothing_connected(tally: Tally) -> str:
     return f"Nothing could connect ({why}): start the application, or name where it is with --target."
 
 
-def _users(settings: Settings) -> tuple[User, ...]:
-    own = can_bind(source_address(0, settings.network))
-    return tuple(
-        User(
-            number=number,
-            client_id=number + 1,
-            source=source_address(number, settings.network) if own else None,
-            forwarded=forwarded_address(number, settings.network) if settings.forwarded_for else None,
-        )
-        for number in range(settings.load.users)
-    )
-
-
 def _shown_address(user: User) -> str:
     return user.forwarded or user.source or "127.0.0.1"
 
 
 def _addresses(users: tuple[User, ...]) -> str:
+    if not users:
+        return "nobody came"
     first, last = users[0], users[-1]
     told = f"{_shown_address(first)} to {_shown_address(last)}"
     if first.forwarded is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Kind, Outcome
@@ -16,6 +18,10 @@ from replay.timer import Pacer
 from replay.transport.connection import Outbox
 from replay.transport.dial import Target
 from replay.walk import invert
+from replay.watch import Watch
+
+if TYPE_CHECKING:
+    from replay.player import Visit
 
 JSON_LIMIT = 64 * 2**20
 """Bytes of a decoded body that are searched for a live value at most."""
@@ -33,6 +39,10 @@ class Stage:
     journal: Journal
     timeout_s: float
     outbox: Outbox = field(default_factory=Outbox)
+    watch: Watch | None = None
+    """What may end the run early."""
+    offer: Callable[[Visit, Step], None] | None = None
+    """Takes a request that is ready where requests go out at a rate; None where each goes when it is due."""
     tally: Tally = field(default_factory=Tally)
     connections: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 

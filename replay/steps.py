@@ -266,6 +266,14 @@ class Skipped(NamedTuple):
     reason: str
 
 
+class Permission(NamedTuple):
+    """What may be sent to one upstream."""
+
+    host: str
+    reads: bool
+    writes: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All that a replay repeats."""

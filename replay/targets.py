@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from nestperf.capture.model import Upstream
 from nestperf.errors import UsageError
+from replay.steps import Permission
 from replay.transport.dial import Target, resolve_target
 from replay.transport.tls import Trust
 
@@ -31,6 +32,19 @@ def choose_targets(
                 "or name another target with --target."
             )
     return targets
+
+
+def permissions(targets: tuple[Target, ...], allowed: tuple[str, ...], *, writes: bool) -> tuple[Permission, ...]:
+    """By upstream: everything goes to this machine, anything to hosts that were allowed, writes there only where
+    `writes` allows them too."""
+    return tuple(
+        Permission(
+            host=target.host,
+            reads=target.is_loopback or target.host in allowed,
+            writes=target.is_loopback or (writes and target.host in allowed),
+        )
+        for target in targets
+    )
 
 
 def _split(text: str) -> tuple[str | None, str]:

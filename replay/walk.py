@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from replay.pacing import Load
+from replay.pacing import Pace
 from replay.steps import Step
 
 
@@ -20,15 +20,15 @@ class Due(NamedTuple):
 class Walk:
     """How far a visit has come. Told of each end once; gives each step once."""
 
-    __slots__ = ("_ended", "_followers", "_load", "_released_ns", "_steps", "_waiting", "last_ns", "left")
+    __slots__ = ("_ended", "_followers", "_pace", "_released_ns", "_steps", "_waiting", "last_ns", "left")
 
     def __init__(
-        self, steps: Sequence[Step], followers: Sequence[tuple[int, ...]], load: Load, arrival_ns: int
+        self, steps: Sequence[Step], followers: Sequence[tuple[int, ...]], pace: Pace, arrival_ns: int
     ) -> None:
         """`followers`: by step, those that wait for its end (`invert`)."""
         self._steps = steps
         self._followers = followers
-        self._load = load
+        self._pace = pace
         self._waiting = [len(step.after) for step in steps]
         self._released_ns = [arrival_ns] * len(steps)
         self._ended = bytearray(len(steps))
@@ -57,7 +57,7 @@ class Walk:
         return freed
 
     def _due(self, step: Step) -> Due:
-        return Due(step, self._load.due_ns(self._released_ns[step.index], step.think_ns))
+        return Due(step, self._released_ns[step.index] + self._pace.pause_ns(step.think_ns, step.index))
 
 
 def invert(steps: Sequence[Step]) -> tuple[tuple[int, ...], ...]:

@@ -29,7 +29,10 @@ _FILE_WIDTH = 100
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the report there instead of printing it.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite the file that -o names.")
-def report(file: Path, format_: str, thresholds_path: Path | None, output: Path | None, force: bool) -> ExitCode:
+@click.option("--judge-all", is_flag=True, help="Judge and show a replay's ramp and warm-up as well.")
+def report(
+    file: Path, format_: str, thresholds_path: Path | None, output: Path | None, force: bool, judge_all: bool
+) -> ExitCode:
     """Tables and verdicts of a capture.
 
     Prints whether the promises held, then latency by route, Socket.IO events and broadcasts, sockets, and how far the
@@ -43,7 +46,7 @@ def report(file: Path, format_: str, thresholds_path: Path | None, output: Path 
         _check_output(output, file, force=force)
     with Capture.open(file) as capture:
         thresholds = load_thresholds(thresholds_path, Path.cwd())
-        text, exit_code = _render(capture, thresholds, format_, to_file=output is not None)
+        text, exit_code = _render(capture, thresholds, format_, to_file=output is not None, everything=judge_all)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -52,7 +55,9 @@ def report(file: Path, format_: str, thresholds_path: Path | None, output: Path 
     return exit_code
 
 
-def _render(capture: Capture, thresholds: Thresholds, format_: str, *, to_file: bool) -> tuple[str, ExitCode]:
+def _render(
+    capture: Capture, thresholds: Thresholds, format_: str, *, to_file: bool, everything: bool
+) -> tuple[str, ExitCode]:
     from reports.broadcasts import find_broadcasts
     from reports.queries import summarize_queries
     from reports.render.json import render_json
@@ -61,7 +66,7 @@ def _render(capture: Capture, thresholds: Thresholds, format_: str, *, to_file: 
     from reports.summary import summarize
     from reports.verdict import explained, judge_samples
 
-    samples = Samples.read(capture)
+    samples = Samples.read(capture, everything=everything)
     if samples.is_empty:
         raise CaptureEmpty(
             f"{capture.path} holds no exchange and no socket: nothing passed through nestperf; record again."

@@ -6,7 +6,7 @@ in them. Strings are codes into their distinct values. Nothing here judges.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,6 +51,12 @@ class Exchanges:
 
     def __len__(self) -> int:
         return len(self.id)
+
+    def pick(self, rows: Mask) -> Exchanges:
+        """Some rows of the table."""
+        columns: dict[str, Any] = {column.name: getattr(self, column.name) for column in fields(self)}
+        picked: dict[str, Any] = {n: c.pick(rows) if isinstance(c, Labels) else c[rows] for n, c in columns.items()}
+        return Exchanges(**picked)
 
 
 class Identities(NamedTuple):
@@ -100,22 +106,31 @@ class Samples:
     packets: Packets
     sockets: tuple[model.Socket, ...]
     sessions: tuple[model.Session, ...]
-    """As a replay stored them; empty for a recording."""
+    """As a replay stored them; empty for a recording. One that began in a phase that is left out has its name as its
+    state."""
     identities: Identities
     queries: Queries
+    left_out: int = 0
+    """Exchanges that were due in ramp or warm-up, and are not here."""
+    left_out_spans: tuple[tuple[str, float, float], ...] = ()
+    """Name, beginning and end of the phases that are left out."""
 
     @classmethod
-    def read(cls, capture: Capture) -> Samples:
-        """Read what reports need of a capture.
+    def read(cls, capture: Capture, *, everything: bool = False) -> Samples:
+        """Read what reports need of a capture; `everything`: also what was due in a replay's ramp and warm-up.
 
         Raises:
             CaptureTruncated: the file is damaged.
         """
+        spans = () if everything else _spans_left_out(capture.run)
+        exchanges = _read_exchanges(capture)
+        counted = _outside(spans, np.where(np.isfinite(exchanges.intended), exchanges.intended, exchanges.sent))
         sessions = tuple(map(model.Session._make, capture.columns(model.Session, *model.Session._fields)))
+        sessions = tuple(_with_phase(session, spans) for session in sessions)
         clients = capture.columns(model.Client, "id", "identity")
         return cls(
             run=capture.run,
-            exchanges=_read_exchanges(capture),
+            exchanges=exchanges if counted.all() else exchanges.pick(counted),
             packets=_read_packets(capture),
             sockets=tuple(capture.sockets()),
             sessions=sessions,
@@ -123,12 +138,18 @@ class Samples:
             identities=Identities(
                 {s.id: s.identity or "" for s in sessions}, {client: name or "" for client, name in clients}
             ),
+            left_out=int((~counted).sum()),
+            left_out_spans=spans,
         )
+
+    def counts(self, stamps: Stamps) -> Mask:
+        """Which of these moments lie in no phase that is left out."""
+        return _outside(self.left_out_spans, stamps)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing happened."""
-        return not len(self.exchanges) and not self.sockets and not len(self.queries)
+        return not (len(self.exchanges) or self.sockets or len(self.queries) or self.left_out)
 
     @property
     def has_intended(self) -> bool:
@@ -277,6 +298,27 @@ _EXCHANGE_COLUMNS = ("id", "session_id", "client_id", "kind", "server_call", "up
                      "outcome", "response_bytes", "intended_ns", "sent_ns", "first_byte_ns", "done_ns", "connect_ns",
                      "relay_ns")  # fmt: skip
 _EXCHANGE_TEXTS = frozenset({3, 6, 7, 9})
+
+
+def _spans_left_out(run: model.Run) -> tuple[tuple[str, float, float], ...]:
+    """The phases of a replay that reach its load or keep it up before it counts."""
+    phases = run.settings.get("phases", [])
+    return tuple((name, first, np.inf if last is None else last) for name, first, last in phases if name != "load")
+
+
+def _outside(spans: tuple[tuple[str, float, float], ...], stamps: Stamps) -> Mask:
+    outside = np.ones(len(stamps), dtype=bool)
+    for _, first, last in spans:
+        outside &= ~((stamps >= first) & (stamps < last))
+    return outside
+
+
+def _with_phase(session: model.Session, spans: tuple[tuple[str, float, float], ...]) -> model.Session:
+    began_ns = session.intended_ns
+    for name, first, last in spans:
+        if began_ns is not None and first <= began_ns < last:
+            return session._replace(state=name)
+    return session
 
 
 def _read_exchanges(capture: Capture) -> Exchanges:

@@ -25,8 +25,9 @@ class Acks:
         p = samples.packets
         self.asked: Codes = np.flatnonzero(p.type.among("event") & np.isfinite(p.ack_id))
         """Rows of the packets that asked."""
-        answers = np.flatnonzero(p.type.among("ack") & np.isfinite(p.answers))
         begin = np.where(np.isfinite(p.intended), p.intended, p.stamp)
+        self.asked = self.asked[samples.counts(begin[self.asked])]
+        answers = np.flatnonzero(p.type.among("ack") & np.isfinite(p.answers))
         self.latency: Stamps = np.full(len(self.asked), np.nan)
         """One of each of `asked`: last byte of the ack minus when the event was due, else sent; NaN without an ack."""
         if len(answers) and len(self.asked):

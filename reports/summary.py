@@ -157,6 +157,8 @@ class Summary:
     """What the recorder itself took, per exchange."""
     queries: QueryFacts | None
     """None where the capture holds no queries."""
+    left_out: int = 0
+    """Exchanges of ramp and warm-up, which are in no other number."""
 
 
 def summarize(samples: Samples, broadcasts: tuple[Broadcast, ...], queries: QueryFacts | None = None) -> Summary:
@@ -179,6 +181,7 @@ def summarize(samples: Samples, broadcasts: tuple[Broadcast, ...], queries: Quer
         send_lag=percentiles_of(ordered_ns(samples.durations("send_lag"))),
         added=percentiles_of(ordered_ns(samples.durations("relay_time"))),
         queries=queries,
+        left_out=samples.left_out,
     )
 
 

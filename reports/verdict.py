@@ -59,8 +59,8 @@ class Judgement:
         return ExitCode.OK
 
 
-def judge_capture(capture: Capture, thresholds: Thresholds) -> Judgement:
-    """Read a capture and judge it.
+def judge_capture(capture: Capture, thresholds: Thresholds, *, everything: bool = False) -> Judgement:
+    """Read a capture and judge it; `everything`: also what was due in a replay's ramp and warm-up.
 
     Raises:
         CaptureTruncated: the file is damaged.
@@ -68,7 +68,7 @@ def judge_capture(capture: Capture, thresholds: Thresholds) -> Judgement:
     from reports.broadcasts import find_broadcasts
     from reports.samples import Samples
 
-    samples = Samples.read(capture)
+    samples = Samples.read(capture, everything=everything)
     judgement = judge_samples(samples, find_broadcasts(samples), thresholds, capture.path.name)
     return explained(judgement, samples, capture)
 

@@ -212,6 +212,8 @@ def _load(run: Run, summary: Summary, width: int) -> list[str]:
     if summary.send_lag.n:
         pairs.append(("send lag", _p50_p99_max(summary.send_lag)))
     pairs += _certified(run.certificate)
+    if summary.left_out:
+        pairs.append(("not judged", f"{summary.left_out:,} exchanges of ramp and warm-up; --judge-all counts them"))
     return facts(pairs, width)
 
 
@@ -220,14 +222,25 @@ def _certified(certificate: dict[str, Any]) -> Iterator[tuple[str, str]]:
     steps = [f"{certificate[key]:,} {key.replace('_', ' ')}" for key in _STEPS if isinstance(certificate.get(key), int)]
     if steps:
         yield "steps", ", ".join(steps)
-    if isinstance(asked := certificate.get("requests_per_minute_asked"), int | float):
-        yield "asked for", f"{format_rate(asked)} requests a minute"
-    if isinstance(reached := certificate.get("requests_per_minute"), int | float):
-        yield "reached", f"{format_rate(reached)} requests a minute"
+    for noun in ("requests", "sessions"):
+        if isinstance(asked := certificate.get(f"{noun}_per_minute_asked"), int | float):
+            yield "asked for", f"{format_rate(asked)} {noun} a minute"
+        if isinstance(reached := certificate.get(f"{noun}_per_minute_reached"), int | float):
+            yield "reached", f"{format_rate(reached)} {noun} a minute"
+    if isinstance(sent := certificate.get("requests_per_minute"), int | float):
+        yield "requests", f"{format_rate(sent)} a minute over the whole run"
     if isinstance(visits := certificate.get("visits"), dict) and visits:
         yield "visits", printable(", ".join(f"{count} {state}" for state, count in visits.items()), _LABEL)
     if isinstance(share := certificate.get("cpu_share"), int | float):
-        yield "generator's CPU", f"{share:.0%} of a core"
+        busiest = certificate.get("cpu_share_busiest")
+        peak = f", {busiest:.0%} in the busiest 5 s" if isinstance(busiest, int | float) else ""
+        yield "generator's CPU", f"{share:.0%} of a core{peak}"
+    if isinstance(lag := certificate.get("loop_lag_p99_ns"), int):
+        yield "loop lag", f"p99 {duration(lag)}, max {duration(certificate.get('loop_lag_max_ns'))}"
+    if isinstance(limit := certificate.get("limit"), str):
+        yield "limit", limit
+    if isinstance(given_up := certificate.get("given_up"), str):
+        yield "given up", printable(given_up, _LABEL)
     if addresses := certificate.get("source_addresses"):
         yield "sent from", printable(str(addresses), _LABEL)
 

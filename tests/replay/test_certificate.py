@@ -1,22 +1,25 @@
-"""Was it the load it promised: percentiles and the rule that makes a run invalid."""
+"""Was it the load it promised: percentiles, rates, and the rule that makes a run invalid."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from nestperf.capture.model import Outcome
-from replay.certificate import TROUBLES, Tally, certify, invalid_because, nearest_rank
+from replay.certificate import TROUBLES, Pledge, Spent, Tally, certify, invalid_because, limited_by
+from replay.distribution import Distribution
 
 MS = 1_000_000
+SECOND = 1000 * MS
 
 
-@pytest.mark.parametrize(
-    ("numbers", "share", "expected"),
-    [([], 0.5, None), ([7], 0.99, 7), ([1, 2], 0.5, 1), ([1, 2, 3], 0.5, 2), (list(range(1, 101)), 0.99, 99),
-     (list(range(1, 101)), 0.95, 95), (list(range(1, 102)), 0.99, 100)],
-)  # fmt: skip
-def test_nearest_rank_of_a_table_is_exact(numbers: list[int], share: float, expected: int | None) -> None:
-    assert nearest_rank(numbers, share) == expected
+def spent(elapsed_ns: int = 60 * SECOND, cpu_ns: int = 1, busiest: float | None = None) -> Spent:
+    return Spent(elapsed_ns=elapsed_ns, cpu_ns=cpu_ns, busiest_share=busiest, loop_lags_ns=Distribution())
+
+
+def pledge(*, paced: bool = True, **changes: Any) -> Pledge:
+    return Pledge(paced=paced, rate=None, per_minute=None, end_ns=None, counted_ns=None)._replace(**changes)
 
 
 LAGS = [
@@ -39,24 +42,65 @@ def test_run_is_invalid_when_the_generator_was_the_bottleneck(
     tally.sent = 100
     tally.lags_ns.extend([0] * (100 - times) + [round(lag * MS)] * times)
     tally.services_ns.extend([round(service * MS)] * 100)
-    sentences = invalid_because(certify(tally, elapsed_ns=60_000 * MS, cpu_ns=1, paced=paced))
+    sentences = invalid_because(certify(tally, spent(), pledge(paced=paced)))
     assert bool(sentences) is invalid
-    assert all("bottleneck" in sentence and "fewer users" in sentence for sentence in sentences)
+    assert all("bottleneck" in sentence and "ask for less load" in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    ("busiest", "paced", "invalid"), [(0.96, True, True), (0.9, True, False), (None, True, False), (1.2, False, False)]
+)
+def test_run_is_invalid_when_the_generators_core_was_saturated(
+    busiest: float | None, paced: bool, invalid: bool
+) -> None:
+    certificate = certify(Tally(), spent(busiest=busiest), pledge(paced=paced))
+    assert bool(invalid_because(certificate)) is invalid
+    assert all("core it can use" in sentence for sentence in invalid_because(certificate))
+
+
+def test_run_without_pace_says_what_its_limit_was() -> None:
+    told = [limited_by(certify(Tally(), spent(busiest=share), pledge(paced=False))) for share in (0.97, 0.5, None)]
+    assert told[0] is not None
+    assert told[0].startswith("The generator was the limit (97% of a core")
+    assert told[1] is not None
+    assert told[1].startswith("The application, or the number of users, was the limit")
+    assert told[2] is None
+    assert limited_by(certify(Tally(), spent(busiest=0.97), pledge())) is None
 
 
 def test_certificate_of_a_run_that_sent_nothing_has_no_made_up_numbers() -> None:
-    certificate = certify(Tally(), elapsed_ns=0, cpu_ns=0, paced=True)
+    certificate = certify(Tally(), spent(0, 0), pledge())
     assert certificate["send_lag_p99_ns"] is None
     assert certificate["service_p50_ns"] is None
+    assert certificate["session_response_p50_ns"] is None
     assert certificate["requests_per_minute"] == 0
+    assert "requests_per_minute_asked" not in certificate
     assert invalid_because(certificate) == ()
 
 
 def test_requests_per_minute_are_of_the_time_that_passed() -> None:
     tally = Tally()
     tally.requests = 500
-    assert certify(tally, elapsed_ns=30_000 * MS, cpu_ns=3_000 * MS, paced=True)["requests_per_minute"] == 1000
-    assert certify(tally, elapsed_ns=30_000 * MS, cpu_ns=3_000 * MS, paced=True)["cpu_share"] == 0.1
+    certificate = certify(tally, spent(30 * SECOND, 3 * SECOND), pledge())
+    assert certificate["requests_per_minute"] == 1000
+    assert certificate["cpu_share"] == 0.1
+
+
+RATES = [
+    ("all on time", 1000, 59, 1000),
+    ("some dropped", 900, 59, 900),
+    ("all sent, but the last one a minute late", 1000, 120, 500),
+]
+
+
+@pytest.mark.parametrize(("sent", "last", "reached"), [row[1:] for row in RATES], ids=[row[0] for row in RATES])
+def test_reached_rate_is_held_against_the_asked_one(sent: int, last: int, reached: float) -> None:
+    tally = Tally()
+    tally.counted_planned, tally.counted_sent, tally.counted_last_ns = 1000, sent, last * SECOND
+    asked = pledge(rate="requests", per_minute=1000.0, end_ns=60 * SECOND, counted_ns=60 * SECOND)
+    certificate = certify(tally, spent(), asked)
+    assert certificate["requests_per_minute_asked"] == 1000
+    assert certificate["requests_per_minute_reached"] == pytest.approx(reached, abs=0.1)
 
 
 def test_nothing_connected_is_said_only_when_everything_was_refused() -> None:

@@ -634,7 +634,16 @@ BAD = [
     ("refused host", ["--target", "http://192.0.2.7"], 2, "--allow-host 192.0.2.7"),
     ("no such upstream", ["--target", "9=http://127.0.0.1:1"], 2, "No upstream of the capture is called 9"),
     ("no such thresholds", ["--thresholds", "nowhere.toml"], 2, "nowhere.toml"),
-    ("unknown option", ["--loops", "7"], 2, "--loops"),
+    ("unknown option", ["--lopps", "7"], 2, "--lopps"),
+    ("no rate", ["--rate", "5"], 2, "such as 5/s or 1000/m"),
+    ("rate without an end", ["--rate", "5/s"], 2, "add --duration"),
+    ("two models", ["--rate", "5/s", "--users", "3"], 2, "are different load models"),
+    ("no stage", ["--stages", "10"], 2, "such as 10@30s,50@2m"),
+    ("no think", ["--think", "fast"], 2, "recorded, none, jitter"),
+    ("no speed", ["--speed", "0x"], 2, "such as 2x"),
+    ("no condition", ["--abort-on", "p95(latency) > 1"], 2, "expected a unit of time"),
+    ("condition of the end only", ["--abort-on", "reach(x) < 50%"], 2, "cannot be watched while a run goes on"),
+    ("ramp and start", ["--ramp", "3s", "--start", "together"], 2, "--start is about"),
 ]
 
 

@@ -1,76 +1,119 @@
-"""Arrivals, turns and durations: tables whose every row says what it means."""
+"""Turns, pauses and addresses: tables whose every row says what it means, and what holds of every number."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nestperf.errors import UsageError
-from replay.pacing import SECOND_NS, Load, forwarded_address, parse_duration, source_address
+from nestperf.durations import SECOND_NS
+from replay.pacing import (
+    NONE,
+    Load,
+    Pace,
+    Think,
+    chance_of,
+    forwarded_address,
+    session_of,
+    source_address,
+)
+from replay.profile import Stage
 
-
-def test_arrivals_of_many_users_are_spread_over_ten_seconds_at_most() -> None:
-    arrivals = Load(users=1000).arrivals(60 * SECOND_NS)
-    assert len(arrivals) == 1000
-    assert list(arrivals) == sorted(arrivals)
-    assert arrivals[0] >= 0
-    assert arrivals[-1] < 10 * SECOND_NS
-    # Uniform: each tenth of the time has about a tenth of the users.
-    tenths = [sum(1 for ns in arrivals if ns // SECOND_NS == second) for second in range(10)]
-    assert min(tenths) > 60
-    assert max(tenths) < 140
-
-
-def test_arrivals_of_a_short_session_are_spread_over_the_session() -> None:
-    arrivals = Load(users=100).arrivals(2 * SECOND_NS)
-    assert SECOND_NS < max(arrivals) < 2 * SECOND_NS
-
-
-def test_arrivals_are_the_same_for_the_same_seed_and_others_for_another() -> None:
-    first, again, other = (Load(users=20, seed=seed).arrivals(SECOND_NS) for seed in (1, 1, 2))
-    assert first == again != other
-
-
-@pytest.mark.parametrize("load", [Load(users=1), Load(users=1, duration_ns=5)], ids=["once", "for a while"])
-def test_one_user_alone_arrives_at_once(load: Load) -> None:
-    assert load.arrivals(60 * SECOND_NS) == (0,)
-
-
-def test_users_that_start_together_all_arrive_at_once() -> None:
-    assert Load(users=3, start="together").arrivals(60 * SECOND_NS) == (0, 0, 0)
-
+MS = 1_000_000
 
 TURNS = [
-    ("one user repeats each session once", 1, None, 3, [[0, 1, 2, None]]),
-    ("as many users as sessions: one each", 2, None, 2, [[0, None], [1, None]]),
-    ("more users than sessions: once each, sessions shared", 3, None, 2, [[0, None], [1, None], [0, None]]),
-    ("fewer users than sessions: they share them out", 2, None, 3, [[0, 2, None], [1, None]]),
-    ("with a duration nobody is ever through", 2, 10, 3, [[0, 2, 1, 0, 2], [1, 0, 2, 1, 0]]),
+    ("one user repeats each session once", Load(), 3, [[0, 1, 2, None]]),
+    ("as many users as sessions: one each", Load(users=2), 2, [[0, None], [1, None]]),
+    ("more users than sessions: once each", Load(users=3), 2, [[0, None], [1, None], [2, None]]),
+    ("fewer users than sessions: they share them out", Load(users=2), 3, [[0, 2, None], [1, None]]),
+    ("with a duration nobody is ever through", Load(users=2, duration_ns=10), 3, [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9]]),
+    ("in stages neither", Load(users=1, stages=(Stage(1, 10),)), 1, [[0, 1, 2]]),
+    ("two loops: everything twice", Load(users=2, loops=2), 3, [[0, 2, 4, None], [1, 3, 5, None]]),
+    ("two loops of more users than sessions", Load(users=2, loops=2), 1, [[0, 2, None], [1, 3, None]]),
+    ("loops end a run with a duration too", Load(users=1, loops=2, duration_ns=10), 1, [[0, 1, None]]),
 ]
 
 
-@pytest.mark.parametrize(
-    ("users", "duration_ns", "sessions", "expected"), [case[1:] for case in TURNS], ids=[case[0] for case in TURNS]
-)
-def test_turns_of_a_table_are_exact(
-    users: int, duration_ns: int | None, sessions: int, expected: list[list[int | None]]
-) -> None:
-    load = Load(users=users, duration_ns=duration_ns)
-    turns = [[load.session_for(user, n, sessions) for n in range(len(row))] for user, row in enumerate(expected)]
+@pytest.mark.parametrize(("load", "sessions", "expected"), [row[1:] for row in TURNS], ids=[row[0] for row in TURNS])
+def test_turns_of_a_table_are_exact(load: Load, sessions: int, expected: list[list[int | None]]) -> None:
+    turns = [[load.visit_of(user, n, sessions) for n in range(len(row))] for user, row in enumerate(expected)]
     assert turns == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("30s", 30), ("2m", 120), ("1h", 3600), ("500ms", 0.5), ("1m30s", 90), ("1.5s", 1.5), (" 10S ", 10)],
-)
-def test_duration_is_understood(text: str, expected: float) -> None:
-    assert parse_duration(text) == round(expected * SECOND_NS)
+def test_sessions_take_turns() -> None:
+    assert [session_of(visit, 3) for visit in range(5)] == [(0, 0), (1, 0), (2, 0), (0, 0), (1, 0)]
 
 
-@pytest.mark.parametrize("text", ["", "30", "s", "-5s", "0s", "5 minutes", "1s2", "nan"])
-def test_duration_that_is_none_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(UsageError, match="30s"):
-        parse_duration(text)
+@given(seed=st.integers(0, 1000), sessions=st.integers(1, 5), sides=st.integers(2, 3))
+def test_every_session_goes_to_each_side_before_the_next_ones_turn(seed: int, sessions: int, sides: int) -> None:
+    turns = [session_of(visit, sessions, sides, seed) for visit in range(30 * sides)]
+    for turn in range(30):
+        block = turns[turn * sides : (turn + 1) * sides]
+        assert {session for session, _ in block} == {turn % sessions}
+        assert sorted(side for _, side in block) == list(range(sides))
+    assert turns == [session_of(visit, sessions, sides, seed) for visit in range(30 * sides)]
+
+
+def test_each_side_comes_first_about_as_often_as_the_other() -> None:
+    first = Counter(session_of(2 * turn, 1, 2, 7)[1] for turn in range(1000))
+    assert 430 < first[0] < 570
+
+
+PAUSES = [
+    ("as recorded", Load(), 1000, 1000),
+    ("none", Load(think=NONE), 1000, 0),
+    ("half", Load(think=Think(0.5)), 1000, 500),
+    ("twice as fast", Load(speed=2.0), 1000, 500),
+    ("twice as fast, with longer pauses", Load(speed=2.0, think=Think(3.0)), 1000, 1500),
+    ("no longer than", Load(max_idle_ns=300), 1000, 300),
+    ("no longer than, of what is left of it", Load(max_idle_ns=300, speed=4.0), 1000, 250),
+]
+
+
+@pytest.mark.parametrize(("load", "think", "expected"), [row[1:] for row in PAUSES], ids=[row[0] for row in PAUSES])
+def test_pauses_of_a_table_are_exact(load: Load, think: int, expected: int) -> None:
+    assert load.pace(3, 1).pause_ns(think, 7) == expected
+
+
+def test_speed_shortens_how_long_streams_are_held_and_think_does_not() -> None:
+    assert Load(speed=2.0).pace(0, 0).hold_ns(1000) == 500
+    assert Load(think=NONE).pace(0, 0).hold_ns(1000) == 1000
+
+
+@given(seed=st.integers(0, 2**32), user=st.integers(0, 65_000), iteration=st.integers(0, 100), step=st.integers(0, 999))
+def test_jitter_is_bounded_and_the_same_for_the_same_seed(seed: int, user: int, iteration: int, step: int) -> None:
+    load = Load(think=Think(jitter=True), seed=seed)
+    pause = load.pace(user, iteration).pause_ns(1000 * MS, step)
+    assert 500 * MS <= pause <= 1500 * MS
+    assert load.pace(user, iteration).pause_ns(1000 * MS, step) == pause
+
+
+def test_jitter_differs_between_users_visits_and_steps_and_keeps_the_mean() -> None:
+    load = Load(think=Think(jitter=True))
+    pauses = [
+        load.pace(user, n).pause_ns(1000 * MS, step) for user in range(10) for n in range(10) for step in range(10)
+    ]
+    assert len(set(pauses)) == 1000
+    assert 970 * MS < sum(pauses) / 1000 < 1030 * MS
+
+
+def test_chances_are_uniform() -> None:
+    tenths = Counter(int(chance_of(1, number) * 10) for number in range(10_000))
+    assert set(tenths) == set(range(10))
+    assert min(tenths.values()) > 850
+    assert max(tenths.values()) < 1150
+
+
+def test_only_a_closed_load_without_pauses_has_no_pace_of_its_own() -> None:
+    assert Load().is_paced
+    assert not Load(think=NONE).is_paced
+    assert Load(think=NONE, model="rate", stages=(Stage(5, SECOND_NS),)).is_paced
+
+
+def test_pace_without_anything_is_the_recording() -> None:
+    assert Pace().pause_ns(123, 0) == 123
 
 
 def test_addresses_of_users_are_distinct_and_well_formed() -> None:

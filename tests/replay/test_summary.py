@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from nestperf.capture.model import Outcome, Run
 from nestperf.console import duration
-from replay.certificate import Tally, certify
+from replay.certificate import Pledge, Spent, Tally, certify
+from replay.distribution import Distribution
+from replay.pacing import Load
+from replay.profile import Stage
 from replay.progress import describe
-from replay.summary import describe_plan, summarize
+from replay.summary import describe_load, describe_plan, summarize
 from tests.replay.conftest import Recording
 
 SECOND = 1_000_000_000
@@ -24,8 +29,14 @@ def tally() -> Tally:
 
 
 def told(made: Tally) -> str:
-    certificate = certify(made, elapsed_ns=60 * SECOND, cpu_ns=SECOND, paced=True)
+    certificate = certify(
+        made,
+        Spent(elapsed_ns=60 * SECOND, cpu_ns=SECOND, busiest_share=0.25, loop_lags_ns=Distribution()),
+        Pledge(paced=True, rate="requests", per_minute=12.0, end_ns=SECOND, counted_ns=60 * SECOND),
+    )
     certificate["source_addresses"] = "127.5.0.1 to 127.5.0.3"
+    certificate["users_alive"] = [(second * SECOND, min(second, 8)) for second in range(20)]
+    certificate["limit"] = None
     run = Run("u", "replay", "client", "finished", "0", 1, certificate=certificate)
     return "\n".join(summarize(run, made))
 
@@ -34,7 +45,11 @@ def test_summary_says_how_much_how_it_ended_and_what_went_wrong() -> None:
     text = told(tally())
     assert "10 requests in 60.0 s (10 a minute): 7 ok, 2 mismatch, 1 limited" in text
     assert "Visits: 2 finished; from 127.5.0.1 to 127.5.0.3" in text
-    assert "12 steps planned, 11 sent, 0 dropped; send lag p50 100 µs" in text
+    assert "Asked 12.0 requests a minute, reached 0.0" in text
+    assert "Users under way:  ▁▂▃▄▅▆▇████████████  at most 8" in text
+    assert "12 steps planned, 11 sent, 0 dropped; 0 connections" in text
+    assert "send lag p50 100 µs" in text
+    assert "2% of a core, 25% in the busiest 5 s" in text
     assert "2 × GET /a: answered 401 where the recording has 200" in text
 
 
@@ -60,10 +75,10 @@ def test_summary_names_the_commonest_troubles_and_counts_the_others() -> None:
 
 
 def test_progress_shows_failures_limits_and_the_time_left() -> None:
-    line = describe(tally(), 30 * SECOND, 90 * SECOND)
+    line = describe([tally()], 30 * SECOND, 90 * SECOND)
     assert line == "    30 s  3 users under way, 10 requests (20 a minute), 2 mismatch, 1 limited; 60 s left"
-    assert describe(tally(), 91 * SECOND, 90 * SECOND).endswith("; waiting for what is in flight")
-    assert "left" not in describe(tally(), 91 * SECOND, None)
+    assert describe([tally()], 91 * SECOND, 90 * SECOND).endswith("; waiting for what is in flight")
+    assert "left" not in describe([tally()], 91 * SECOND, None)
 
 
 def test_plan_is_described_with_what_is_not_sent(recording: Recording) -> None:
@@ -74,3 +89,20 @@ def test_plan_is_described_with_what_is_not_sent(recording: Recording) -> None:
     lines = list(describe_plan(recording.plan()))
     assert lines[0] == "1 session: 1 request, 3 socket steps"
     assert "  not sent: 1 × a server-side call: the application makes it itself" in lines
+
+
+LOADS = [
+    (Load(), "1 user, every session once"),
+    (Load(users=9, loops=3), "9 users, every session 3 times"),
+    (Load(users=9, duration_ns=30 * SECOND), "9 users for 30 s"),
+    (Load(users=5, stages=(Stage(1, SECOND), Stage(5, 2 * SECOND))), "1 user for 1 s, then 5 users for 2 s"),
+    (Load(model="rate", stages=(Stage(1000 / 60, 60 * SECOND),)), "16.67 requests a second for 60 s"),
+    (Load(model="sessions", stages=(Stage(0.5, 60 * SECOND),)), "30 sessions a minute for 60 s"),
+    (Load(users=9, duration_ns=30 * SECOND, ramp_ns=SECOND, warm_up_ns=2 * SECOND),
+     "after 1 s ramp and 2 s warm-up (not judged), 9 users for 30 s"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("load", "sentence"), LOADS, ids=[sentence for _, sentence in LOADS])
+def test_load_is_described_in_words(load: Load, sentence: str) -> None:
+    assert describe_load(load) == sentence

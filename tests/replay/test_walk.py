@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replay.pacing import Load
+from replay.pacing import NONE, Load
 from replay.plan import release_order
 from replay.steps import Leave, Step
 from replay.walk import Walk, invert
@@ -44,7 +44,7 @@ def steps(recorded: Spans) -> list[Step]:
 def walked(load: Load, durations: dict[int, int]) -> list[int]:
     """When each step was due, in milliseconds."""
     planned = steps(RECORDED)
-    walk = Walk(planned, invert(planned), load, 1000 * MS)
+    walk = Walk(planned, invert(planned), load.pace(0, 0), 1000 * MS)
     intended = dict.fromkeys(range(len(planned)), -1)
     due = walk.first()
     under_way: list[tuple[int, int]] = []
@@ -65,12 +65,12 @@ def test_intended_times_of_a_table_are_exact(durations: dict[int, int], expected
 
 
 def test_intended_times_without_think_are_the_releases() -> None:
-    assert walked(Load(users=1, think="none"), {0: 10, 1: 8, 2: 17, 3: 5}) == [1000, 1010, 1010, 1027]
+    assert walked(Load(users=1, think=NONE), {0: 10, 1: 8, 2: 17, 3: 5}) == [1000, 1010, 1010, 1027]
 
 
 def test_walk_told_twice_of_an_end_releases_once() -> None:
     planned = steps(RECORDED)
-    walk = Walk(planned, invert(planned), Load(users=1), 0)
+    walk = Walk(planned, invert(planned), Load().pace(0, 0), 0)
     assert [due.step.index for due in walk.end(0, 5)] == [1, 2]
     assert walk.end(0, 9) == []
     assert walk.left == 3
