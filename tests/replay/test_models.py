@@ -168,8 +168,9 @@ async def test_ramp_and_warm_up_are_marked_and_left_out_unless_asked_in(
             tmp_path, str(path), "--rate", "50/s", "--duration", "1s", "--warm-up", "1s", "-o", "r.db", "--force",
             "--thresholds", str(limits), *more,
         )  # fmt: skip
-        outcomes.append([line.split()[0] for line in replayed[1].splitlines() if "count(exchanges) <= 60" in line])
-    assert outcomes == [["pass"], ["fail"]]
+        rows = [line.split() for line in replayed[1].splitlines()]
+        outcomes += [words[0] for words in rows if words[1:2] == ["count(exchanges)"] and words[0].islower()]
+    assert outcomes == ["pass", "fail"]
 
 
 async def test_loops_repeat_every_session(server: CountingServer, recordings: Recordings, replay: Replays) -> None:
@@ -220,7 +221,8 @@ async def test_hopeless_run_is_given_up_early(server: CountingServer, recordings
         tmp_path, str(visit(recordings(server.url))), "--rate", "100/s", "--duration", "25s", "-o", "r.db",
         "--abort-on", "rate(failed) > 50%", "--thresholds", "limits.toml",
     )  # fmt: skip
-    assert code == 1, printed
+    # A generator that a busy machine kept from its slots is said first.
+    assert code == (4 if "Invalid:" in printed else 1), printed
     assert "Given up: rate(failed) > 50% held over the last 10 s" in printed
     with Capture.open(tmp_path / "r.db") as capture:
         run = capture.run
