@@ -14,11 +14,14 @@ from collections.abc import Iterable
 from itertools import count
 
 from mitmproxy import connection, ctx
+from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.mode_specs import ReverseMode
 
 from proxy_addon.spool import Spool
 from proxy_addon.tap import What
+from proxy_addon.tls import ClientTls, Relay, UpstreamTls, close
 
 _LAG_EVERY_S = 0.1
 _WAIT_FOR_REQUEST_S = 0.25
@@ -40,7 +43,7 @@ class Wakeups:
         self.woke_ns = time.perf_counter_ns()
 
 
-class RelayLayer(layer.Layer):
+class RelayLayer(Relay):
     """Opens the upstream connection and forwards chunks, half-closes and closes between both sides."""
 
     def __init__(self, context: Context, spool: Spool, number: int, upstream: int, wakeups: Wakeups | None) -> None:
@@ -56,8 +59,9 @@ class RelayLayer(layer.Layer):
         opened_ns = time.perf_counter_ns()
         who = {"client": client.peername[0] if client.peername else "", "upstream": self._upstream}
         self._spool.put(What.OPENED, self._number, opened_ns, 0, json.dumps(who).encode())
-        error = None
-        if server.timestamp_start is None:
+        error = server.error
+        handshake_due = server.tls and not server.tls_established
+        if error is None and (server.timestamp_start is None or handshake_due):
             error = yield commands.OpenConnection(server)
         connected_ns = time.perf_counter_ns()
         text = str(error).encode() if error else b""
@@ -79,21 +83,29 @@ class RelayLayer(layer.Layer):
                 what = What.SERVER_BYTES
             self._spool.put(what, self._number, arrived_ns, time.perf_counter_ns() - arrived_ns, event.data)
         elif isinstance(event, events.ConnectionClosed):
-            yield from self._end(event.connection)
+            yield from self._end(event)
 
-    def _end(self, ended: connection.Connection) -> layer.CommandGenerator[None]:
-        client, server = self.context.client, self.context.server
+    def _end(self, event: events.ConnectionClosed) -> layer.CommandGenerator[None]:
+        client, server, ended = self.context.client, self.context.server, event.connection
         what = What.CLIENT_END if ended is client else What.SERVER_END
         self._spool.put(what, self._number, time.perf_counter_ns())
         if (client.state | server.state) & connection.ConnectionState.CAN_READ:
             # The other side may still have something to say.
-            yield commands.CloseTcpConnection(server if ended is client else client, half_close=True)
+            yield close(server if ended is client else client, event, half_close=True)
             return
         self._spool.put(What.CLOSED, self._number, time.perf_counter_ns())
         self._handle_event = self._ignore  # type: ignore[method-assign]
         for side in (server, client):
             if side.state is not connection.ConnectionState.CLOSED:
-                yield commands.CloseConnection(side)
+                yield close(side, event)
+
+    def handshake_failed(self, reason: str) -> None:
+        """The connection is over."""
+        now_ns = time.perf_counter_ns()
+        if reason:
+            self._spool.put(What.HANDSHAKE_FAILED, self._number, now_ns, 0, reason.encode())
+        self._spool.put(What.CLOSED, self._number, now_ns)
+        self._handle_event = self._ignore  # type: ignore[method-assign]
 
     def _refuse(self, event: events.Event) -> layer.CommandGenerator[None]:
         """The upstream cannot be reached: take down what was asked, then close as it would have."""
@@ -131,16 +143,27 @@ class NestperfAddon:
         self._numbers = count(1)
         self._lag: asyncio.TimerHandle | None = None
 
-    def relay(self, context: Context, upstream: int) -> RelayLayer:
-        """The layer for a new connection."""
-        return RelayLayer(context, self.spool, next(self._numbers), upstream, self._wakeups)
+    def relay(self, context: Context, upstream: int, *, client_tls: bool, upstream_tls: bool) -> layer.Layer:
+        """The layers for a new connection, the outermost: TLS to either side, as asked for, and the relay inside.
+        The context knows the upstream's address."""
+        relay = RelayLayer(context, self.spool, next(self._numbers), upstream, self._wakeups)
+        outermost: layer.Layer = ClientTls(context, relay) if client_tls else relay
+        if upstream_tls:
+            assert context.server.address is not None
+            outermost = UpstreamTls(context, context.server.address[0], outermost)
+        return outermost
 
     def next_layer(self, data: layer.NextLayer) -> None:
         """Stock mitmproxy: relay whatever arrives on any of its reverse modes."""
-        if data.layer is None:
-            modes = [mode.partition("@")[0] for mode in ctx.options.mode]
-            mode = data.context.client.proxy_mode.full_spec.partition("@")[0]
-            data.layer = self.relay(data.context, modes.index(mode))
+        mode = data.context.client.proxy_mode
+        if data.layer is None and isinstance(mode, ReverseMode):
+            modes = [spec.partition("@")[0] for spec in ctx.options.mode]
+            data.layer = self.relay(
+                data.context,
+                modes.index(mode.full_spec.partition("@")[0]),
+                client_tls=starts_like_tls_record(data.data_client()),
+                upstream_tls=mode.scheme == "https",
+            )
 
     async def running(self) -> None:
         """The listeners are up: start the recorder."""

@@ -54,21 +54,26 @@ def resolver_rules(listeners: Sequence[Listener]) -> str:
         parts = urlsplit(listener.url)
         host = parts.hostname or ""
         names = ("localhost", "127.0.0.1", "[::1]") if is_loopback(host) else (host,)
-        rules += [f"MAP {name}:{parts.port} {listener.shown.removeprefix('http://')}" for name in names]
+        rules += [f"MAP {name}:{parts.port} {listener.authority}" for name in names]
     return ",".join(rules)
 
 
 class Browser:
     """A running browser with a profile of its own."""
 
-    def __init__(self, program: str, listeners: Sequence[Listener], arguments: Sequence[str]) -> None:
+    def __init__(
+        self, program: str, listeners: Sequence[Listener], arguments: Sequence[str], *, spki: str | None
+    ) -> None:
+        """`spki`: of the authority whose certificates it shall take for trusted, beside all that it trusts anyway."""
         self._profile = tempfile.TemporaryDirectory(prefix="nestperf-browser-", ignore_cleanup_errors=True)
+        trusted = (f"--ignore-certificate-errors-spki-list={spki}",) if spki is not None else ()
         sandbox = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
         self._process = subprocess.Popen(  # noqa: S603 - the browser the tester has
             [
                 program,
                 f"--user-data-dir={self._profile.name}",
                 f"--host-resolver-rules={resolver_rules(listeners)}",
+                *trusted,
                 *_QUIET,
                 *sandbox,
                 *arguments,

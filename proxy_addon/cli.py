@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +17,12 @@ from nestperf.capture.vault import secrets_path
 from nestperf.capture.writer import check_writable, default_output, remove_capture
 from nestperf.errors import ExitCode, UsageError
 from proxy_addon.browser import Browser, find_browser
-from proxy_addon.listen import LOOPBACK, Listener, choose_listeners, parse_upstream
+from proxy_addon.listen import LOOPBACK, Listener, Request, choose_listeners, parse_upstream
 from proxy_addon.spool import recorder_command
+from proxy_addon.trust import Trust, check_roots
+
+if TYPE_CHECKING:
+    from proxy_addon.authority import Authority
 
 _TRIES = 5
 _PATIENCE_S = 60
@@ -34,6 +40,21 @@ _PATIENCE_S = 60
     multiple=True,
     help="Listen on this address instead of 127.0.0.1 and ::1; repeatable. 0.0.0.0 lets other machines in.",
 )
+@click.option("--tls", is_flag=True, help="Speak TLS to the browser: the printed addresses begin with https://.")
+@click.option(
+    "--ca",
+    "ca_folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Folder of the certificate authority that the browser trusts, such as ~/.mitmproxy; default nestperf's own.",
+)
+@click.option(
+    "--upstream-ca",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Trust applications whose certificates are signed by these (PEM), beside the system's authorities.",
+)
+@click.option("--insecure", is_flag=True, help="Accept any certificate of https:// applications.")
 @click.option(
     "--browser",
     "browse",
@@ -53,57 +74,112 @@ def record(
     output: Path | None,
     force: bool,
     addresses: tuple[str, ...],
+    tls: bool,
+    ca_folder: Path | None,
+    upstream_ca: Path | None,
+    insecure: bool,
     browse: bool,
     browser_arguments: tuple[str, ...],
 ) -> int:
     """Record what happens between browser and application.
 
-    Starts a relay in front of each URL, an address such as http://127.0.0.1:4000. Open the printed address instead of
-    the application's (or let --browser do it), test by hand, and end with Ctrl-C. LISTEN_PORT= chooses the relay's
-    port.
+    Starts a relay in front of each URL, an address such as http://127.0.0.1:4000 or https://app.test. Open the printed
+    address instead of the application's (or let --browser do it), test by hand, and end with Ctrl-C. LISTEN_PORT=
+    chooses the relay's port.
     """
     if browser_arguments and not browse:
         raise UsageError("--browser-argument is for the browser that --browser opens: add --browser.")
-    program = find_browser() if browse else None
     requests = [parse_upstream(url) for url in urls]
+    trust = choose_trust(requests, upstream_ca, insecure=insecure)
+    speaks_tls = choose_tls(requests, tls=tls, browse=browse, ca_folder=ca_folder)
+    program = find_browser() if browse else None
     hosts = addresses or LOOPBACK
-    listeners = choose_listeners(requests, hosts)
+    listeners = choose_listeners(requests, hosts, speaks_tls)
     path = output or default_output()
     check_writable(path, force=force)
     if force:
         remove_capture(path)
     elif secrets_path(path).exists():
         raise UsageError(f"{secrets_path(path)} exists without its capture: move it away, or overwrite with --force.")
+    authority = _authority(ca_folder) if any(listener.tls for listener in listeners) else None
 
-    def open_browser(listening: tuple[Listener, ...]) -> Browser | None:
-        return Browser(program, listening, browser_arguments) if program is not None else None
+    def ready(listening: tuple[Listener, ...]) -> Browser | None:
+        for listener in listening:
+            click.echo(f"Recording {listener.url}  at  {listener.shown}")
+        if trust.insecure:
+            click.echo("Any certificate of an application is accepted (--insecure).")
+        if authority is not None and program is None:
+            click.echo(f"Browsers have to trust {authority.certificate} once; docs/tls.md says how.")
+        spki = authority.spki if authority is not None else None
+        browser = Browser(program, listening, browser_arguments, spki=spki) if program is not None else None
+        where = "in the browser that opens now; closing it, or" if browser is not None else "there;"
+        click.echo(f"Test by hand {where} Ctrl-C ends the recording.")
+        return browser
 
-    code = _await_recorder(_relay(path, listeners, lambda: choose_listeners(requests, hosts), open_browser))
+    folder = authority.folder if authority is not None else None
+    code = _await_recorder(
+        _relay(path, listeners, lambda: choose_listeners(requests, hosts, speaks_tls), ready, trust, folder)
+    )
     if would_be_committed(secrets_path(path)):
         click.echo(f"git would commit {secrets_path(path)}: add the line  *.secrets  to .gitignore.")
     return code
+
+
+def choose_trust(requests: Sequence[Request], roots: Path | None, *, insecure: bool) -> Trust:
+    """Which certificates of applications to accept.
+
+    Raises:
+        UsageError: there is no application that shows one, or the file of roots is none.
+    """
+    if not any(request.tls for request in requests):
+        for flag, given in (("--insecure", insecure), ("--upstream-ca", roots is not None)):
+            if given:
+                raise UsageError(f"{flag} is about the certificates of https:// applications: none is recorded.")
+    if roots is not None:
+        check_roots(roots)
+    return Trust(insecure=insecure, roots=roots)
+
+
+def choose_tls(requests: Sequence[Request], *, tls: bool, browse: bool, ca_folder: Path | None) -> tuple[bool, ...]:
+    """Which listeners speak TLS: all with --tls; with --browser those whose address the browser opens as https://.
+
+    Raises:
+        UsageError: what is asked for contradicts itself.
+    """
+    if tls and browse and not all(request.tls for request in requests):
+        raise UsageError("--browser opens the addresses as they are given: leave --tls out, or give them as https://.")
+    chosen = tuple(tls or (browse and request.tls) for request in requests)
+    if ca_folder is not None and not any(chosen):
+        raise UsageError("--ca is for recorders that speak TLS to the browser: add --tls.")
+    return chosen
+
+
+def _authority(folder: Path | None) -> Authority:
+    from proxy_addon.authority import open_authority  # mitmproxy: not before everything else is right
+
+    return open_authority(folder)
 
 
 def _relay(
     path: Path,
     listeners: tuple[Listener, ...],
     choose_again: Callable[[], tuple[Listener, ...]],
-    open_browser: Callable[[tuple[Listener, ...]], Browser | None],
+    ready: Callable[[tuple[Listener, ...]], Browser | None],
+    trust: Trust,
+    authority: Path | None,
 ) -> subprocess.Popen[bytes]:
     """Relay until the tester ends it; the recorder process."""
     from proxy_addon.master import CannotListen, run_relay  # mitmproxy: not before everything else is right
 
-    def ready() -> Browser | None:
-        for listener in listeners:
-            click.echo(f"Recording {listener.url}  at  {listener.shown}")
-        browser = open_browser(listeners)
-        where = "in the browser that opens now; closing it, or" if browser is not None else "there;"
-        click.echo(f"Test by hand {where} Ctrl-C ends the recording.")
-        return browser
-
     for _ in range(_TRIES):
         try:
-            addon = run_relay(listeners, _recorder(path, listeners), ready)
+            addon = run_relay(
+                listeners,
+                _recorder(path, listeners),
+                partial(ready, listeners),
+                trust=trust,
+                authority=authority,
+            )
         except CannotListen:
             # Somebody took the port since it was found free; one that was asked for is refused here.
             listeners = choose_again()
@@ -123,9 +199,7 @@ def would_be_committed(path: Path) -> bool:
 
 
 def _recorder(path: Path, listeners: tuple[Listener, ...]) -> list[str]:
-    upstreams = [
-        Upstream(listener.url, listen=listener.shown.removeprefix("http://"))._asdict() for listener in listeners
-    ]
+    upstreams = [Upstream(listener.url, listen=listener.authority)._asdict() for listener in listeners]
     return recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams})
 
 

@@ -68,6 +68,8 @@ class OpenConnection:
     ended_first: str | None = None
     asked: bool = False
     """A request began."""
+    foreign: bool = False
+    """Another protocol is spoken than the one that was recorded here; the tester knows."""
     socket: SocketTrack | None = None
     database: DatabaseTrack | None = None
     """It leads to a database."""

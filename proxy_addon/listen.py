@@ -6,7 +6,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from nestperf.errors import UsageError
@@ -14,7 +14,7 @@ from nestperf.errors import UsageError
 LOOPBACK = ("127.0.0.1", "::1")
 _FIRST_PORT = 8400
 _LAST_PORT = 8999
-_DEFAULT_PORTS = {"http": 80}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +26,24 @@ class Listener:
     hosts: tuple[str, ...]
     """Addresses to listen on."""
     port: int
+    tls: bool = False
+    """Speaks TLS to the browser."""
+
+    @property
+    def authority(self) -> str:
+        """`host:port` to reach it at."""
+        host = "127.0.0.1" if "127.0.0.1" in self.hosts or "0.0.0.0" in self.hosts else self.hosts[0]  # noqa: S104
+        return f"{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def shown(self) -> str:
         """The URL to open instead of the application's."""
-        host = "127.0.0.1" if "127.0.0.1" in self.hosts or "0.0.0.0" in self.hosts else self.hosts[0]  # noqa: S104
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.authority}"
+
+    @property
+    def application_tls(self) -> bool:
+        """The application speaks TLS."""
+        return self.url.startswith("https:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +54,11 @@ class Request:
     host: str
     port: int
     listen_port: int | None
+
+    @property
+    def tls(self) -> bool:
+        """The application speaks TLS."""
+        return self.url.startswith("https:")
 
 
 def parse_upstream(text: str) -> Request:
@@ -61,23 +78,26 @@ def parse_upstream(text: str) -> Request:
     parts = urlsplit(url)
     if parts.scheme not in _DEFAULT_PORTS:
         shown = f"{parts.scheme}://" if "://" in url else repr(url)
-        raise UsageError(f"Cannot record {shown}: give the application's address as http://HOST:PORT.")
+        raise UsageError(f"Cannot record {shown}: give the application's address as http://HOST:PORT (or https://).")
     try:
         port = parts.port or _DEFAULT_PORTS[parts.scheme]
     except ValueError as error:
         raise UsageError(f"{url!r} names no port: use one from 1 to 65535.") from error
     if not parts.hostname:
-        raise UsageError(f"{url!r} names no host: give the application's address as http://HOST:PORT.")
+        raise UsageError(f"{url!r} names no host: give the application's address as http://HOST:PORT (or https://).")
     if parts.path not in ("", "/") or parts.query or parts.username:
         raise UsageError(
-            f"{url!r} is more than an address: give only http://HOST:PORT, and open the path in the browser."
+            f"{url!r} is more than an address: give only {parts.scheme}://HOST:PORT, and open the path in the browser."
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return Request(url=f"{parts.scheme}://{host}:{port}", host=parts.hostname, port=port, listen_port=listen_port)
 
 
-def choose_listeners(requests: Sequence[Request], hosts: Sequence[str]) -> tuple[Listener, ...]:
+def choose_listeners(
+    requests: Sequence[Request], hosts: Sequence[str], speaks_tls: Sequence[bool] = ()
+) -> tuple[Listener, ...]:
     """A free port for each request: the one asked for, else the upstream's own, else the next from 8400.
+    `speaks_tls`: which of them speak TLS to the browser; none where it is empty.
 
     Raises:
         UsageError: a port asked for is in use, asked for twice, or the application's own.
@@ -90,6 +110,8 @@ def choose_listeners(requests: Sequence[Request], hosts: Sequence[str]) -> tuple
     for request in requests:
         used = {listener.port for listener in chosen} | set(taken)
         chosen.append(_listener(request, hosts, used))
+    if speaks_tls:
+        return tuple(replace(listener, tls=tls) for listener, tls in zip(chosen, speaks_tls, strict=True))
     return tuple(chosen)
 
 

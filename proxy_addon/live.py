@@ -24,6 +24,7 @@ class LiveView:
         self._console = Console(highlight=False)
         self._live: Live | None = None
         self._shown: object = None
+        self._noticed: set[str] = set()
         self._next_line_ns = _PLAIN_EVERY_NS
 
     def start(self) -> None:
@@ -33,7 +34,11 @@ class LiveView:
             self._live.start()
 
     def show(self, now_ns: int, stored_bytes: int) -> None:
-        """Show the state at `now_ns` since the run began."""
+        """Show the state at `now_ns` since the run began; what the tester should know is said once."""
+        for sentence in self._tally.notices:
+            if sentence not in self._noticed:
+                self._noticed.add(sentence)
+                self._console.print(Text(printable(sentence), style="yellow"), soft_wrap=True)
         if self._live is not None:
             self._live.update(_table(self._tally, now_ns, stored_bytes), refresh=True)
         elif now_ns >= self._next_line_ns:

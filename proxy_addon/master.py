@@ -1,8 +1,8 @@
 """The lean mitmproxy master: listeners, our relay, nothing else of mitmproxy's addons.
 
-`RelayMode` is a mitmproxy proxy mode of our own, `relay:SCHEME://HOST:PORT@LISTEN_HOST:LISTEN_PORT`. Unlike mitmproxy's
-reverse mode it opens the upstream connection as soon as a client connects, so that the first request does not wait
-for it, and it leaves a failed connect to the relay layer, which still takes down what was asked.
+`RelayMode` is a mitmproxy proxy mode of our own, `relay:INDEX@LISTEN_HOST:LISTEN_PORT`; the index is a listener's.
+Unlike mitmproxy's reverse mode it opens the upstream connection as soon as a client connects, so that the first request
+does not wait for it, and it leaves a failed connect to the relay layer, which still takes down what was asked.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import logging
 import selectors
 import signal
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from mitmproxy import ctx, options
 from mitmproxy.addons import core, next_layer, proxyserver
 from mitmproxy.master import Master
-from mitmproxy.net import server_spec
 from mitmproxy.proxy import layer, mode_servers, mode_specs
 from mitmproxy.proxy.context import Context
 
@@ -26,34 +27,29 @@ from nestperf.errors import UsageError
 from proxy_addon.addon import NestperfAddon, Wakeups
 from proxy_addon.browser import Browser
 from proxy_addon.listen import Listener
+from proxy_addon.tls import RecorderTlsConfig
+from proxy_addon.trust import Trust
 
 _CLOSING_S = 2.0
 """How long open connections may take to close when a recording ends."""
 
 
 class RelayMode(mode_specs.ProxyMode):
-    """Relay everything to one upstream; the mode's data is `INDEX=SCHEME://HOST:PORT`."""
+    """Relay everything to one upstream; the mode's data is the index of its listener."""
 
     description = "relay"
     transport_protocol: Literal["tcp", "udp", "both"] = "tcp"
 
     def __post_init__(self) -> None:
-        _, (_, self.address) = _parse_mode(self.data)
+        int(self.data)
 
 
 class RelayInstance(mode_servers.AsyncioServerInstance[RelayMode]):
     """A listener in relay mode."""
 
     def make_top_layer(self, context: Context) -> layer.Layer:
-        addon = ctx.master.addons.get("nestperfaddon")
-        assert isinstance(addon, NestperfAddon)
-        upstream, (_, context.server.address) = _parse_mode(self.mode.data)
-        return addon.relay(context, upstream)
-
-
-def _parse_mode(text: str) -> tuple[int, server_spec.ServerSpec]:
-    index, _, url = text.partition("=")
-    return int(index), server_spec.parse(url, "http")
+        assert isinstance(ctx.master, LeanMaster)
+        return ctx.master.relay(context, int(self.mode.data))
 
 
 class WatchedSelector(selectors.DefaultSelector):
@@ -77,10 +73,18 @@ class LeanMaster(Master):
     """Listens, relays, and ends on the first SIGINT or SIGTERM."""
 
     def __init__(
-        self, listeners: Sequence[Listener], addon: NestperfAddon, ready: Callable[[], Browser | None]
+        self,
+        listeners: Sequence[Listener],
+        addon: NestperfAddon,
+        ready: Callable[[], Browser | None],
+        *,
+        trust: Trust,
+        authority: Path | None,
     ) -> None:
         super().__init__(options.Options())
         self.refused: str | None = None
+        self._listeners = listeners
+        self._addon = addon
         self._ready = ready
         self._browsing: asyncio.Task[None] | None = None
         self.addons.add(core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), addon)
@@ -88,13 +92,30 @@ class LeanMaster(Master):
             # A log line for every connection would cost more than relaying it.
             logging.getLogger(name).setLevel(logging.ERROR)
             logging.getLogger(name).addHandler(addon.faults)
+        if authority is not None or any(listener.application_tls for listener in listeners):
+            self._speak_tls(trust, authority)
         self.options.update(
             mode=[
-                f"relay:{index}={listener.url}@{host}:{listener.port}"
+                f"relay:{index}@{host}:{listener.port}"
                 for index, listener in enumerate(listeners)
                 for host in listener.hosts
             ]
         )
+
+    def relay(self, context: Context, index: int) -> layer.Layer:
+        """The layers for a new connection at one of the listeners."""
+        listener = self._listeners[index]
+        application = urlsplit(listener.url)
+        assert application.hostname is not None
+        assert application.port is not None
+        context.server.address = (application.hostname, application.port)
+        return self._addon.relay(context, index, client_tls=listener.tls, upstream_tls=listener.application_tls)
+
+    def _speak_tls(self, trust: Trust, authority: Path | None) -> None:
+        self.addons.add(RecorderTlsConfig(certificates=authority is not None))
+        if authority is not None:
+            self.options.update(confdir=str(authority))
+        self.options.update(upstream_cert=False, **trust.options())
 
     async def running(self) -> None:
         """The listeners are up, or one of them is not."""
@@ -141,9 +162,21 @@ async def _close_connections(proxy: proxyserver.Proxyserver) -> None:
 
 
 def run_relay(
-    listeners: Sequence[Listener], recorder: Sequence[str], ready: Callable[[], Browser | None]
+    listeners: Sequence[Listener],
+    recorder: Sequence[str],
+    ready: Callable[[], Browser | None],
+    *,
+    trust: Trust,
+    authority: Path | None,
 ) -> NestperfAddon:
     """Relay until SIGINT or SIGTERM; gives the addon: what it lost, and its recorder process.
+
+    Args:
+        listeners: where to listen, and what is behind.
+        recorder: command line of the recorder process.
+        ready: called once everything listens.
+        trust: which certificates of applications to accept.
+        authority: folder of the authority that signs for browsers; None where no listener speaks TLS.
 
     Raises:
         CannotListen: a port was taken in the meantime; nothing was recorded.
@@ -152,12 +185,12 @@ def run_relay(
     addon = NestperfAddon(recorder, wakeups)
     loop = asyncio.SelectorEventLoop(WatchedSelector(wakeups))
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(_relay(listeners, addon, ready))
+        runner.run(_run(lambda: LeanMaster(listeners, addon, ready, trust=trust, authority=authority)))
     return addon
 
 
-async def _relay(listeners: Sequence[Listener], addon: NestperfAddon, ready: Callable[[], Browser | None]) -> None:
-    master = LeanMaster(listeners, addon, ready)
+async def _run(make: Callable[[], LeanMaster]) -> None:
+    master = make()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows

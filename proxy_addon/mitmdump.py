@@ -1,5 +1,8 @@
 """The recorder inside stock mitmproxy, beside whatever else runs there:
 `mitmdump -s .../proxy_addon/mitmdump.py --mode reverse:http://127.0.0.1:4000@8400 --set nestperf_output=qa.db`.
+
+Its own options say whom to trust (`ssl_verify_upstream_trusted_ca`, `ssl_insecure`) and where its certificate authority
+is (`confdir`). Each port takes clients with and without TLS.
 """
 
 from __future__ import annotations

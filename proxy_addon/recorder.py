@@ -7,16 +7,17 @@ cannot be understood is counted, marked and kept as it came.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import Fields, fields_of
-from nestperf.capture.model import Client, Exchange, Outcome, Row
+from nestperf.capture.model import Client, Exchange, Outcome, Row, Upstream
 from nestperf.wire import http1
 from proxy_addon.databases import DatabaseTrack, Statements
 from proxy_addon.exchanges import OpenConnection, OpenExchange, exchange_row, is_decoded_poll
+from proxy_addon.handshakes import client_sentence, is_tls_failure, upstream_reason, wrong_protocol
 from proxy_addon.sockets import SocketTrack, new_socket
 from proxy_addon.tally import Tally
 from proxy_addon.tap import Record, What
@@ -32,12 +33,14 @@ class Recorder:
         contents: Contents,
         add: Callable[[Row], None],
         clock: Clock,
+        upstreams: Sequence[Upstream] = (),
         *,
         databases: Collection[int] = (),
         parameters: bool = False,
     ) -> None:
         """`databases`: indexes of the upstreams that speak PostgreSQL; `parameters`: store their queries' values."""
         self.tally = Tally()
+        self._upstreams = upstreams
         self._databases = frozenset(databases)
         self._parameters = parameters
         self._statements = Statements(add, contents.redactor, self.tally)
@@ -122,15 +125,25 @@ class Recorder:
             connection.connected_ns = record.stamp_ns
             if record.payload:
                 connection.error = record.payload.decode(errors="replace")
+                if is_tls_failure(connection.error):
+                    url = self._upstream(connection).url
+                    self.tally.notice(f"No connection to {url}: {upstream_reason(connection.error)}.")
             else:
                 connection.connect_ns = record.cost_ns
         elif what is What.CLIENT_END or what is What.SERVER_END:
             self._end(connection, "client" if what is What.CLIENT_END else "server", record.stamp_ns)
+        elif what is What.HANDSHAKE_FAILED:
+            reason = record.payload.decode(errors="replace")
+            self.tally.notice(client_sentence(reason, self._upstream(connection).listen or ""))
         elif what is What.CLOSED:
             self._closed(connection, record.stamp_ns)
         elif what is What.GAP:
             self.tally.lose("connections")
             self._abandon(connection, "the recorder was too slow for this connection and dropped the rest of it")
+
+    def _upstream(self, connection: OpenConnection) -> Upstream:
+        known = connection.upstream < len(self._upstreams)
+        return self._upstreams[connection.upstream] if known else Upstream("the application")
 
     def _bytes(self, connection: OpenConnection, sender: http1.Sender, record: Record) -> None:
         if connection.socket is not None:
@@ -304,7 +317,13 @@ class Recorder:
         self._polled[exchange.connection.upstream, sid or track.row.sid or ""] = track
 
     def _opaque(self, connection: OpenConnection, opaque: http1.Opaque, cost_ns: int) -> None:
-        self.tally.lose("undecodable")
+        upstream = self._upstream(connection)
+        sentence = wrong_protocol(opaque.sender, opaque.data, upstream.url, upstream.listen or "")
+        if sentence is not None:
+            connection.foreign = True
+            self.tally.notice(sentence)
+        elif not connection.foreign:
+            self.tally.lose("undecodable")
         for exchange in list(connection.exchanges.values()):
             self._close(exchange, Outcome.UNFINISHED, f"not understood: {opaque.reason}")
 
@@ -326,7 +345,7 @@ class Recorder:
     def _cut_off(self, exchange: OpenExchange) -> None:
         connection = exchange.connection
         if connection.error is not None:
-            self._close(exchange, Outcome.CONNECT_ERROR, f"the application refused the connection: {connection.error}")
+            self._close(exchange, Outcome.CONNECT_ERROR, _refusal(connection.error))
         elif exchange.response_end is not None and exchange.response_end.complete:
             self._answered(exchange)
         elif connection.ended_first == "client":
@@ -358,6 +377,12 @@ class Recorder:
 def is_browser(sent: Fields) -> bool:
     """Whether a browser sent this: fetch metadata (https://www.w3.org/TR/fetch-metadata/), or its User-Agent."""
     return sent.get("user-agent", "").startswith("Mozilla/") or "sec-fetch-mode" in sent
+
+
+def _refusal(error: str) -> str:
+    if is_tls_failure(error):
+        return f"no connection to the application: {upstream_reason(error)}"
+    return f"the application refused the connection: {error}"
 
 
 def _sid(target: str) -> str:

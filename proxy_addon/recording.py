@@ -77,6 +77,7 @@ class Recording:
             self.contents,
             self.writer.add,
             self.clock,
+            run.upstreams,
             databases=[index for index, upstream in enumerate(run.upstreams) if upstream.is_database],
             parameters=bool(settings.get("pg_parameters")),
         )
@@ -178,6 +179,9 @@ class Recording:
         if tally.losses:
             lost = ", ".join(f"{count:,} {kind}" for kind, count in tally.losses.items())
             lines.append(f"NOT EVERYTHING WAS RECORDED: {lost} lost.")
+        lines += [
+            f"{sentence}{'' if count == 1 else f' ({count:,} times)'}" for sentence, count in tally.notices.items()
+        ]
         lines.append(f"Recorded {counts(tally)} in {duration(run.ended_ns)}.")
         relay = run.relay
         if relay.get("samples"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nestperf.capture.model import FAILED, Exchange, Outcome, Packet
 from nestperf.percentiles import nearest_rank
@@ -40,6 +40,8 @@ class Tally:
         """What keeps the recording from being stored at the moment; empty where nothing does."""
         self.behind_ns = 0
         """How long ago what is understood now crossed."""
+        self.notices: Counter[str] = Counter()
+        """What the tester should know, in sentences, and how often each happened."""
         self.unreachable = 0
         """Connections to an upstream that refused them before anything was asked."""
         self.queries: Counter[str] = Counter()
@@ -89,6 +91,10 @@ class Tally:
         """Something could not be recorded."""
         self.losses[kind] += count
 
+    def notice(self, sentence: str) -> None:
+        """Something happened that the tester should know at once."""
+        self.notices[sentence] += 1
+
     @property
     def sockets(self) -> int:
         """Sockets seen so far."""
@@ -104,9 +110,12 @@ class Tally:
         """The slowest exchanges, slowest first."""
         return sorted(self._slowest, reverse=True)
 
-    def relay(self) -> dict[str, int]:
-        """What the recorder added per exchange and how late its event loop was, for `Run.relay` (nanoseconds)."""
-        figures = {"samples": len(self._added_ns), "behind_max_ns": self._behind_max_ns}
+    def relay(self) -> dict[str, Any]:
+        """What the recorder added per exchange and how late its event loop was, in nanoseconds, and what it noticed:
+        `Run.relay`."""
+        figures: dict[str, Any] = {"samples": len(self._added_ns), "behind_max_ns": self._behind_max_ns}
+        if self.notices:
+            figures["notices"] = dict(self.notices)
         for name, values in (("added", self._added_ns), ("loop_lag", self._lag_ns)):
             ordered = sorted(values)
             if ordered:

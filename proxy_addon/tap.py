@@ -36,6 +36,8 @@ class What(enum.IntEnum):
     """The relay's event loop was late by `cost_ns` (connection 0); a payload is JSON: `dropped_bytes` since then."""
     FINISHED = 10
     """Nothing follows; the payload is JSON: `state`, and what the relay counted."""
+    HANDSHAKE_FAILED = 11
+    """The client's TLS handshake with the recorder failed; the payload is the reason."""
 
 
 class Record(NamedTuple):

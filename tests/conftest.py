@@ -19,6 +19,7 @@ import pytest
 
 from nestperf.demo.postgres import PostgresServer, find_binaries
 from tests.postgres import Postgres
+from tests.tls import Certificates, make_certificates
 
 PEERS = {
     "node": ("node", "install Node.js (Debian: `apt-get install nodejs npm`)"),
@@ -50,11 +51,11 @@ def missing_peer(sentence: str) -> None:
     pytest.skip(sentence)
 
 
-@dataclass
+@dataclass(eq=False)
 class Recorder:
     """A running `nestperf record`."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     capture: Path
     urls: list[str]
     """Where it listens, in the order of the upstreams."""
@@ -64,11 +65,35 @@ class Recorder:
     def ports(self) -> list[int]:
         return [int(url.rpartition(":")[2]) for url in self.urls]
 
+    @property
+    def authority(self) -> Path:
+        """The certificate that clients have to trust."""
+        found = re.search(r"have to trust (\S+) once", self.output)
+        assert found is not None, self.output
+        return Path(found[1])
+
+    def wait_for(self, sentence: str, seconds: float = 20) -> bool:
+        """Whether it prints that within the time."""
+        deadline = time.perf_counter() + seconds
+        while sentence not in self.output and (left := deadline - time.perf_counter()) > 0:
+            if not self.read(left):
+                break
+        return sentence in self.output
+
+    def read(self, seconds: float) -> bool:
+        """Take what it prints within the time; False where it has ended."""
+        assert self.process.stdout is not None
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
+            return True
+        printed = os.read(self.process.stdout.fileno(), 65536)
+        self.output += printed.decode()
+        return bool(printed)
+
     def stop(self, number: int = signal.SIGINT) -> int:
         """End it as a tester would; the exit code. What it printed is in `output`."""
         self.process.send_signal(number)
-        rest, _ = self.process.communicate(timeout=30)
-        self.output += rest
+        rest, _ = self.process.communicate(timeout=90)  # a busy machine
+        self.output += rest.decode()
         return self.process.returncode
 
 
@@ -78,18 +103,30 @@ def start_recorder(capture: Path, *arguments: str) -> Recorder:
         [sys.executable, "-m", "nestperf", "record", *arguments, "-o", str(capture)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        bufsize=0,
         env=os.environ | {"COLUMNS": "200"},
     )
-    assert process.stdout is not None
-    printed = ""
+    recorder = Recorder(process, capture, [])
     deadline = time.perf_counter() + 20
-    while "Ctrl-C ends the recording" not in printed:
-        assert process.poll() is None, printed + process.stdout.read()
-        assert time.perf_counter() < deadline, printed
-        if select.select([process.stdout], [], [], 1)[0]:
-            printed += process.stdout.readline()
-    return Recorder(process, capture, re.findall(r"  at  (\S+)", printed), printed)
+    while "Ctrl-C ends the recording" not in recorder.output:
+        assert recorder.read(1), recorder.output
+        assert time.perf_counter() < deadline, recorder.output
+    recorder.urls = re.findall(r"  at  (\S+)", recorder.output)
+    return recorder
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A server's certificate, and the authority that signed it."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Recorders of tests make their certificate authority away from the tester's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 @pytest.fixture

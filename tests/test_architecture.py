@@ -29,6 +29,7 @@ PURE = (
     "nestperf/capture/secret_names.py",
     "nestperf/capture/words.py",
     "proxy_addon/exchanges.py",
+    "proxy_addon/handshakes.py",
     "proxy_addon/recorder.py",
     "proxy_addon/sockets.py",
     "proxy_addon/tally.py",
@@ -74,6 +75,7 @@ ALLOWED_BESIDE = {"replay/cli.py": {"reports"}, "replay/options.py": {"reports"}
 """`replay` ends with the thresholds' table, and `--abort-on` is written in their language."""
 
 MITMPROXY_ONLY_IN = frozenset({"proxy_addon/addon.py", "proxy_addon/master.py", "proxy_addon/flow_files.py",
+                               "proxy_addon/tls.py", "proxy_addon/authority.py",
                                "proxy_addon/mitmdump.py"})  # fmt: skip
 SQL_ONLY_IN = frozenset({"nestperf/capture/schema.py", "nestperf/capture/writer.py", "nestperf/capture/reader.py",
                          "nestperf/capture/sweep.py", "nestperf/capture/rewriting.py"})  # fmt: skip

@@ -94,7 +94,8 @@ class Run(NamedTuple):
     losses: dict[str, int] = {}  # noqa: RUF012
     """What was not recorded, by kind; empty where nothing was lost."""
     relay: dict[str, Any] = {}  # noqa: RUF012
-    """Recorder: what it added. `added_p50_ns`, `added_p99_ns`, `loop_lag_p99_ns`, `samples`."""
+    """Recorder: what it added. `added_p50_ns`, `added_p99_ns`, `loop_lag_p99_ns`, `samples`; `notices`: sentence
+    to how often it happened."""
     certificate: dict[str, Any] = {}  # noqa: RUF012
     """Replay: was it the load it promised? `planned`, `sent`, `dropped`, `send_lag_p50_ns`, ..."""
     invalid: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from nestperf.capture.model import Outcome, Packet
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault
 from tests.conftest import Recorder, missing_peer
+from tests.tls import Certificates
 
 pytestmark = pytest.mark.peer("node")
 
@@ -48,10 +49,11 @@ def serve() -> Iterator[Callable[..., int]]:
         process.communicate(timeout=10)
 
 
-def visit(url: str, **options: Any) -> list[dict[str, Any]]:
-    """Let Node's client play its visit; what it sent and saw."""
+def visit(url: str, *, authority: Path | None = None, **options: Any) -> list[dict[str, Any]]:
+    """Let Node's client play its visit; what it sent and saw. It trusts the `authority` too."""
     command = ["node", str(NODE / "client.mjs"), url, json.dumps(options)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    env = os.environ | ({"NODE_EXTRA_CA_CERTS": str(authority)} if authority is not None else {})
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=env)
     return [json.loads(line) for line in ended.stdout.split("\n") if line]
 
 
@@ -104,6 +106,23 @@ def test_capture_holds_what_the_client_sent_and_saw_once_in_order(
     recorder = record(f"http://127.0.0.1:{port}")
     lines = visit(recorder.urls[0], **SETUPS[setup])
     assert recorder.stop() == 0, recorder.output
+    check_capture(recorder, setup, lines)
+
+
+@pytest.mark.parametrize("setup", ["websocket", "polling, then upgrade", "deflate"])
+def test_capture_holds_the_same_with_tls_on_both_sides(
+    setup: str, serve: Callable[..., int], record: Callable[..., Recorder], certificates: Certificates
+) -> None:
+    deflate: dict[str, Any] = {"perMessageDeflate": {"threshold": 10}} if setup == "deflate" else {}
+    port = serve(tls=str(certificates.server), **deflate)
+    recorder = record(f"https://127.0.0.1:{port}", "--tls", "--upstream-ca", str(certificates.ca))
+    lines = visit(recorder.urls[0], authority=recorder.authority, **SETUPS[setup])
+    assert recorder.stop() == 0, recorder.output
+    check_capture(recorder, setup, lines)
+
+
+def check_capture(recorder: Recorder, setup: str, lines: list[dict[str, Any]]) -> None:
+    """Everything that Node's client sent and saw is in the capture once, in order, and no secret is."""
     vault = Vault.open(recorder.capture)
     assert vault is not None
     with Capture.open(recorder.capture) as capture:

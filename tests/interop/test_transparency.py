@@ -1,10 +1,13 @@
-"""What each side receives through the recorder is byte for byte what it receives without it."""
+"""What each side receives through the recorder is byte for byte what it receives without it,
+in clear and with TLS on either side."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import random
+import ssl
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,6 +17,7 @@ import pytest
 from nestperf.capture.model import Outcome
 from nestperf.capture.reader import Capture
 from tests.conftest import Recorder
+from tests.tls import Certificates, Stream
 
 Pieces = tuple[bytes, ...]
 
@@ -101,60 +105,99 @@ SCENES = {
 }  # fmt: skip
 
 
-async def play(scene: Scene, connect_to: Callable[[int], int]) -> tuple[bytes, bytes]:
-    """Play a scene; what the server and what the client received. `connect_to` maps the server's port to the port the
-    client uses."""
-    received = bytearray()
-    over = asyncio.Event()
+class Heard(NamedTuple):
+    """What one side received, and how the other side ended."""
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for sent, answered in scene.turns:
-            received.extend(await reader.readexactly(len(b"".join(sent))))
+    size: int
+    sha256: str
+    ending: str | None
+
+
+def heard(content: bytes, ending: str | None) -> Heard:
+    return Heard(len(content), hashlib.sha256(content).hexdigest(), ending)
+
+
+class Stage:
+    """A server that plays its side of whatever scene is on, in clear or with TLS."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self.port = 0
+        self._context = context
+        self._scene = SCENES["GET"]
+        self._heard: asyncio.Queue[Heard] = asyncio.Queue()
+
+    async def start(self) -> asyncio.Server:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        stream = Stream(reader, writer)
+        if self._context is not None:
+            await stream.start_tls(self._context)
+        received = b""
+        for sent, answered in self._scene.turns:
+            received += await stream.read_until(len(b"".join(sent)))
             for piece in answered:
-                writer.write(piece)
-                await writer.drain()
+                await stream.write(piece)
                 if len(answered) > 1:
                     await asyncio.sleep(0.001)
+        if not self._scene.server_closes:
+            received += await stream.read_until()
+        await stream.end()
+        stream.close()
+        self._heard.put_nowait(heard(received, stream.ending))
+
+    async def play(self, scene: Scene, port: int, context: ssl.SSLContext | None) -> tuple[Heard, Heard]:
+        """Play a scene with a client at that port; what the server and what the client heard."""
+        self._scene = scene
+        stream = await Stream.connect(port, context)
+        got = b""
+        for sent, answered in scene.turns:
+            for piece in sent:
+                await stream.write(piece)
+            got += await stream.read_until(len(b"".join(answered)))
         if not scene.server_closes:
-            received.extend(await reader.read())
-        writer.close()
-        over.set()
+            await stream.end()
+        got += await stream.read_until()
+        stream.close()
+        return await asyncio.wait_for(self._heard.get(), 20), heard(got, stream.ending)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", connect_to(server.sockets[0].getsockname()[1]))
-    got = bytearray()
-    for sent, answered in scene.turns:
-        for piece in sent:
-            writer.write(piece)
-            await writer.drain()
-        got += await asyncio.wait_for(reader.readexactly(len(b"".join(answered))), 20)
-    if not scene.server_closes:
-        writer.write_eof()
-    got += await asyncio.wait_for(reader.read(), 20)
-    writer.close()
-    await asyncio.wait_for(over.wait(), 20)
+
+SIDES = {
+    "http to http": (False, False),
+    "http to https": (False, True),
+    "https to http": (True, False),
+    "https to https": (True, True),
+}
+"""Browser's side and application's side: whether they speak TLS."""
+ENDINGS = {False: "FIN", True: "close_notify"}
+
+
+@pytest.mark.parametrize("sides", SIDES)
+async def test_relay_passes_every_byte_and_records_the_exchange(
+    sides: str, record: Callable[..., Recorder], certificates: Certificates
+) -> None:
+    client_tls, upstream_tls = SIDES[sides]
+    stage = Stage(certificates.server_context() if upstream_tls else None)
+    server = await stage.start()
+    flags = [*(["--tls"] if client_tls else []), *(["--upstream-ca", str(certificates.ca)] if upstream_tls else [])]
+    scheme = "https" if upstream_tls else "http"
+    recorder = await asyncio.to_thread(record, f"{scheme}://localhost:{stage.port}", *flags)
+    direct_context = certificates.client_context() if upstream_tls else None
+    context = certificates.client_context(recorder.authority) if client_tls else None
+    for name, scene in SCENES.items():
+        asked, answered = await stage.play(scene, stage.port, direct_context)
+        assert asked.sha256 == heard(b"".join(b"".join(sent) for sent, _ in scene.turns), None).sha256
+        relayed = await stage.play(scene, recorder.ports[0], context)
+        expected = (asked, answered._replace(ending=ENDINGS[client_tls]))
+        assert (name, *relayed) == (name, *expected)
     server.close()
-    return bytes(received), bytes(got)
-
-
-@pytest.mark.parametrize("name", SCENES)
-async def test_relay_passes_every_byte_and_records_the_exchange(name: str, record: Callable[..., Recorder]) -> None:
-    scene = SCENES[name]
-    recorders: list[Recorder] = []
-
-    def through_recorder(port: int) -> int:
-        recorders.append(record(f"http://127.0.0.1:{port}"))
-        return recorders[0].ports[0]
-
-    direct = await play(scene, lambda port: port)
-    relayed = await play(scene, through_recorder)
-    assert relayed == direct
-    assert direct[0] == b"".join(b"".join(sent) for sent, _ in scene.turns)
-    (recorder,) = recorders
-    assert recorder.stop() == 0, recorder.output
+    assert await asyncio.to_thread(recorder.stop) == 0, recorder.output
     with Capture.open(recorder.capture) as capture:
         exchanges = list(capture.exchanges())
-        assert tuple(exchange.status for exchange in exchanges) == scene.statuses
+        assert [exchange.status for exchange in exchanges] == [s for scene in SCENES.values() for s in scene.statuses]
         assert {exchange.outcome for exchange in exchanges} <= {Outcome.OK, Outcome.REFUSED}
+        assert capture.run.upstreams[0].url == f"{scheme}://localhost:{stage.port}"
         assert capture.run.state == "finished"
         assert capture.run.losses == {}

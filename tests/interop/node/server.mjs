@@ -1,9 +1,15 @@
-// A real Socket.IO server for the tests. argv: JSON options for `new Server`. Prints its port, then serves until stdin ends.
+// A real Socket.IO server for the tests. argv: JSON options for `new Server`, and `tls`, a file of key and certificate.
+// Prints its port, then serves until stdin ends.
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { Server } from "socket.io";
 
-const http = createServer((request, response) => response.end("plain"));
-const io = new Server(http, JSON.parse(process.argv[2] ?? "{}"));
+const { tls, ...options } = JSON.parse(process.argv[2] ?? "{}");
+const answer = (request, response) => response.end("plain");
+const pem = tls && readFileSync(tls);
+const http = tls ? createTlsServer({ key: pem, cert: pem }, answer) : createServer(answer);
+const io = new Server(http, options);
 
 function serve(socket) {
   socket.emit("hello", { id: socket.id, text: "grüß dich", n: 9007199254740993n.toString() });
