@@ -210,9 +210,16 @@ def test_snapshot_stores_what_is_still_open_with_the_bytes_so_far() -> None:
 
 
 def test_bytes_that_are_no_http_are_counted_and_harm_nothing() -> None:
-    rows, recorder = rows_of(told(CONNECTED, (What.CLIENT_BYTES, b"\x16\x03\x01\x02\x00\x01\x00"), CLOSED))
+    rows, recorder = rows_of(told(CONNECTED, (What.CLIENT_BYTES, b"\x00\x03\x01\x02\x00\x01\x00"), CLOSED))
     assert of_type(rows, Exchange) == []
     assert recorder.tally.losses["undecodable"] == 1
+
+
+def test_tls_where_plain_http_was_expected_is_said_and_is_no_loss() -> None:
+    hello, alert = b"\x16\x03\x01\x02\x00\x01\x00", b"\x15\x03\x03\x00\x02\x02("
+    _, recorder = rows_of(told(CONNECTED, (What.CLIENT_BYTES, hello), (What.SERVER_BYTES, alert), CLOSED))
+    assert recorder.tally.losses == {}
+    assert "A client speaks TLS to the recorder" in next(iter(recorder.tally.notices))
 
 
 def test_server_side_call_is_recognised_by_its_cause() -> None:
