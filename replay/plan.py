@@ -22,6 +22,7 @@ from nestperf.capture.routes import route_of
 from nestperf.capture.vault import RAW, Vault, secrets_path
 from nestperf.errors import CaptureEmpty
 from replay.correlate import Answered, Heard, correlate
+from replay.provenance.relations import Expansion
 from replay.steps import (
     Action,
     Close,
@@ -113,6 +114,7 @@ class _Builder:
         self.capture = capture
         self.vault = vault
         self.permissions = permissions
+        self._expansion = Expansion(capture.relations() if vault is None else ())
         self.skipped: list[Skipped] = []
         self.notes: set[str] = set()
         self._heads: dict[int | None, tuple[Pairs, frozenset[str]]] = {}
@@ -173,11 +175,14 @@ class _Builder:
                 f"{secrets_path(self.capture.path)} is not there: placeholders go out where the recording had secrets "
                 "that no live answer gives anew."
             )
+            return self._expansion.expand(text)
         return text
 
     def _reveal_bytes(self, content: bytes) -> bytes:
         if b"nps_" in content:
-            self._reveal(content.decode("utf-8", "surrogateescape"))
+            text = self._reveal(content.decode("utf-8", "surrogateescape"))
+            if self.vault is None:
+                return text.encode("utf-8", "surrogateescape")
         return content if self.vault is None else self.vault.reveal_bytes(content)
 
     def _owner(self, row: Exchange | Socket) -> int | None:

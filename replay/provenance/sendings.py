@@ -214,6 +214,10 @@ def _inside(slot: Slot) -> Iterator[Slot]:
     if slot.kind in ("header", "json") and blank and rest and " " not in rest and first.isalpha():
         yield _cut(slot, len(first) + 1, len(value), slot.name)
         return
+    decoded = decode_base64(value)
+    if decoded is not None:
+        yield from _in_base64(slot, decoded[0], decoded[1], wrap)
+        return
     if slot.kind == "header" and "=" in value:
         for match in re.finditer(r'([\w-]+)="?([^\s,;"]+)', value):
             yield _cut(slot, match.start(2), match.end(2), match[1])
@@ -228,9 +232,6 @@ def _inside(slot: Slot) -> Iterator[Slot]:
                 value=inner.value, kind=inner.kind, entity=inner.entity, coding=inner.coding, at=inner_at
             )
         return
-    decoded = None if value.startswith("eyJ") and value.count(".") == 2 else decode_base64(value)
-    if decoded is not None:
-        yield from _in_base64(slot, decoded[0], decoded[1], wrap)
 
 
 def _cut(slot: Slot, first: int, last: int, name: str) -> Slot:

@@ -34,7 +34,7 @@ def test_links_between_placeholders_serve_where_the_secrets_are_missing(corpora:
     score = Score()
     for corpus in corpora:
         measure(corpus, plan_of(corpus.path, secrets=False).sessions, score, values=False)
-    assert score.recall >= 0.98, score.missed[:10]
+    assert score.recall >= 0.99, score.missed[:10]
     assert score.false_share <= 0.005, score.wrong[:10]
 
 
