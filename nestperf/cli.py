@@ -15,6 +15,7 @@ _COMMANDS = {
     "record": ("proxy_addon.cli", "Record what happens between browser and application."),
     "replay": ("replay.cli", "Play a capture back with many users and check the thresholds."),
     "report": ("reports.cli", "Tables and verdicts of a capture."),
+    "show": ("reports.show", "One exchange with everything around it."),
     "demo": ("nestperf.demo.cli", "See it all once, on a small application that comes with nestperf."),
 }
 """Sub-command: the module that holds the click command of the same name, and its line in `nestperf --help`."""

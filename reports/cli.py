@@ -60,6 +60,7 @@ def _render(
 ) -> tuple[str, ExitCode]:
     from reports.broadcasts import find_broadcasts
     from reports.queries import summarize_queries
+    from reports.render.encodable import encodable
     from reports.render.json import render_json
     from reports.render.text import render_report
     from reports.samples import Samples
@@ -80,13 +81,7 @@ def _render(
     width = shutil.get_terminal_size((_FILE_WIDTH, 24)).columns if not to_file else _FILE_WIDTH
     colour = terminal and not os.environ.get("NO_COLOR")
     text = render_report(judgement, summary, width, colour=colour)
-    return text if to_file else _encodable(text), judgement.exit_code
-
-
-def _encodable(text: str) -> str:
-    """Replace what the terminal's encoding does not have (the arrows and dashes, on an ASCII one)."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding)
+    return text if to_file else encodable(text), judgement.exit_code
 
 
 def _check_output(output: Path, capture: Path, *, force: bool) -> None:

@@ -178,6 +178,30 @@ class Capture:
         """What secrets are made of, by the number in their placeholders."""
         return self._rows(model.Relation)
 
+    def one(self, row_type: type[R], row_id: int) -> R | None:
+        """One row of a table."""
+        return next(self._rows(row_type, "where id = ?", row_id), None)
+
+    def during(self, row_type: type[R], stamp: str, begin_ns: int, end_ns: int, **same: Any) -> Iterator[R]:
+        """The rows whose column `stamp` lies in a span, ends included, and other columns are the `same`, by id."""
+        conditions = "".join(f" and {name} = ?" for name in _columns_of(row_type, stamp, *same)[1:])
+        return self._rows(row_type, f"where {stamp} between ? and ?{conditions}", begin_ns, end_ns, *same.values())
+
+    def nearest(
+        self, row_type: type[R], stamp: str, moment_ns: int, row_id: int, count: int, *, later: bool, **same: Any
+    ) -> list[R]:
+        """Up to `count` rows before (or after) a row at `moment_ns`, of those whose columns are the `same`."""
+        conditions = "".join(f"{name} = ? and " for name in _columns_of(row_type, stamp, *same)[1:])
+        sign, way = (">", "asc") if later else ("<", "desc")
+        ids = self._fetch(
+            f"select id from {self._table(row_type)} where {conditions}({stamp}, id) {sign} (?, ?) "  # noqa: S608
+            f"order by {stamp} {way}, id {way} limit ?",
+            *same.values(), moment_ns, row_id, count,
+        )  # fmt: skip
+        found = [self.one(row_type, row_id) for (row_id,) in ids.fetchall()]
+        rows = [row for row in found if row is not None]
+        return rows if later else rows[::-1]
+
     def _table(self, row_type: type[Any]) -> str:
         """Where rows of a type stand: nothing, in a capture whose format did not have them."""
         table = schema.TABLES[row_type]
@@ -200,6 +224,12 @@ class Capture:
             return self._connection.execute(sql, values)
         except sqlite3.DatabaseError as error:
             raise _truncated(self.path, error) from error
+
+
+def _columns_of(row_type: type[Any], *names: str) -> tuple[str, ...]:
+    """`names`, which become part of a statement: only a table's own columns may."""
+    assert set(names) <= set(row_type._fields), names
+    return names
 
 
 def _exchange(row: tuple[Any, ...]) -> model.Exchange:

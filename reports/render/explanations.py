@@ -4,7 +4,6 @@ command to go on with. Every captured string passes `printable`."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from nestperf.capture.model import Run
 from nestperf.console import duration, plural, size
@@ -13,6 +12,7 @@ from reports.breakdown import Part
 from reports.causes import Cause, CauseKind
 from reports.explain import Explanation, Worst
 from reports.render import sentences
+from reports.render.moments import moment
 from reports.render.table import Row, note, render_table
 from reports.verdict import Judgement
 
@@ -183,10 +183,8 @@ _CAUSES = {
 
 
 def _moment(ns: int | None, run: Run) -> str:
-    """A moment of the run, with the wall clock's for looking into logs."""
     assert ns is not None
-    clock = datetime.fromtimestamp((run.started_unix_ns + ns) // 1_000_000_000, tz=UTC)
-    return f"{duration(ns)} ({clock:%H:%M:%S} UTC)"
+    return moment(ns, run)
 
 
 def _place(cause: Cause) -> str:
