@@ -178,24 +178,24 @@ def test_show_of_a_recorded_session_is_that_of_its_client(shown: Shown) -> None:
 
 
 def test_show_of_a_replayed_exchange_leads_to_the_recorded_one(
-    written: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    written: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     recording = written([user_call(5, 100, 30)], name="recording.db", uid="rec1")
     rows: list[Row] = [
         Session(1, None, "user 1", vu=0, identity="friend"),
         user_call(9, 100, 50, session_id=1, client_id=None, source_exchange=5, intended_ns=90 * MS),
     ]
     replay: dict[str, Any] = {"purpose": "replay", "vantage": "client", "source_uid": "rec1"}
-    path = written(rows, name="replay.db", source_path="recording.db", **replay).path
+    path = written(rows, name="replay.db", source_path="recording.db", **replay).path.relative_to(tmp_path)
     assert run(["show", str(path), "9"]) == ExitCode.OK
     text = capsys.readouterr().out
-    assert "recorded as    exchange 5 of " in text
-    assert "recording.db: 200 in 30.0 ms (service time)" in text
-    assert f"nestperf show {recording.path} 5   as it was recorded" in text
+    assert "recorded as    exchange 5 of recording.db: 200 in 30.0 ms (service time)" in text
+    assert "nestperf show recording.db 5   as it was recorded" in text
     assert "response time  60.0 ms" in text
     assert "not stored: replays keep those of failures and of the slowest" in text
     assert "session:1" in text
-    elsewhere = tmp_path / "elsewhere.db"
+    elsewhere = Path("elsewhere.db")
     recording.path.rename(elsewhere)
     assert run(["show", str(path), "9"]) == ExitCode.OK
     assert "recorded as    exchange 5 of recording.db (not beside this one: --source FILE)" in capsys.readouterr().out
