@@ -16,6 +16,8 @@ _COMMANDS = {
     "replay": ("replay.cli", "Play a capture back with many users and check the thresholds."),
     "report": ("reports.cli", "Tables and verdicts of a capture."),
     "show": ("reports.show", "One exchange with everything around it."),
+    "export": ("nestperf.capture.cli", "A copy of a capture to hand on: without secrets, or without bodies too."),
+    "trim": ("nestperf.capture.cli", "Take bodies or a stretch of time out of a capture."),
     "demo": ("nestperf.demo.cli", "See it all once, on a small application that comes with nestperf."),
 }
 """Sub-command: the module that holds the click command of the same name, and its line in `nestperf --help`."""

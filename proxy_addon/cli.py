@@ -13,6 +13,8 @@ import click
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Upstream
+from nestperf.capture.remarks import IN_CLEAR, NOT_REDACTED, REDACT
+from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import secrets_path
 from nestperf.capture.writer import check_writable, default_output, remove_capture
 from nestperf.errors import ExitCode, UsageError
@@ -69,6 +71,15 @@ _PATIENCE_S = 60
     multiple=True,
     help="One more argument for that browser, such as --headless=new; repeatable.",
 )
+@click.option(
+    "--redact",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    help="Treat what stands under this name (a header, cookie, key or field; * and ? stand for characters) as a secret "
+    "too; repeatable.",
+)
+@click.option("--no-redact", is_flag=True, help="Store secrets as they come. For a lab; every command will say it.")
 def record(
     urls: tuple[str, ...],
     output: Path | None,
@@ -80,6 +91,8 @@ def record(
     insecure: bool,
     browse: bool,
     browser_arguments: tuple[str, ...],
+    names: tuple[str, ...],
+    no_redact: bool,
 ) -> int:
     """Record what happens between browser and application.
 
@@ -89,6 +102,9 @@ def record(
     """
     if browser_arguments and not browse:
         raise UsageError("--browser-argument is for the browser that --browser opens: add --browser.")
+    if names and no_redact:
+        raise UsageError("--redact and --no-redact contradict each other: leave one of them out.")
+    hidden = {REDACT: SecretNames(names).added, NOT_REDACTED: no_redact}
     requests = [parse_upstream(url) for url in urls]
     trust = choose_trust(requests, upstream_ca, insecure=insecure)
     speaks_tls = choose_tls(requests, tls=tls, browse=browse, ca_folder=ca_folder)
@@ -116,9 +132,11 @@ def record(
         click.echo(f"Test by hand {where} Ctrl-C ends the recording.")
         return browser
 
+    if no_redact:
+        click.secho(f"{path}: {IN_CLEAR}", fg="red", bold=True)
     folder = authority.folder if authority is not None else None
     code = _await_recorder(
-        _relay(path, listeners, lambda: choose_listeners(requests, hosts, speaks_tls), ready, trust, folder)
+        _relay(path, listeners, hidden, lambda: choose_listeners(requests, hosts, speaks_tls), ready, trust, folder)
     )
     if would_be_committed(secrets_path(path)):
         click.echo(f"git would commit {secrets_path(path)}: add the line  *.secrets  to .gitignore.")
@@ -163,6 +181,7 @@ def _authority(folder: Path | None) -> Authority:
 def _relay(
     path: Path,
     listeners: tuple[Listener, ...],
+    asked: dict[str, object],
     choose_again: Callable[[], tuple[Listener, ...]],
     ready: Callable[[tuple[Listener, ...]], Browser | None],
     trust: Trust,
@@ -175,7 +194,7 @@ def _relay(
         try:
             addon = run_relay(
                 listeners,
-                _recorder(path, listeners),
+                _recorder(path, listeners, asked),
                 partial(ready, listeners),
                 trust=trust,
                 authority=authority,
@@ -198,9 +217,9 @@ def would_be_committed(path: Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 1  # noqa: S603 - 128: no work tree
 
 
-def _recorder(path: Path, listeners: tuple[Listener, ...]) -> list[str]:
+def _recorder(path: Path, listeners: tuple[Listener, ...], asked: dict[str, object]) -> list[str]:
     upstreams = [Upstream(listener.url, listen=listener.authority)._asdict() for listener in listeners]
-    return recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams})
+    return recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **asked})
 
 
 def _await_recorder(process: subprocess.Popen[bytes]) -> int:

@@ -70,8 +70,8 @@ def counts(tally: Tally) -> str:
 
 
 def troubles(tally: Tally) -> list[str]:
-    """What is not lost yet, but may be."""
-    found = [tally.trouble] if tally.trouble else []
+    """What the tester must not forget, and what is not lost yet, but may be."""
+    found = [text for text in (tally.warning, tally.trouble) if text]
     if tally.behind_ns > _LATE_NS:
         found.append(f"the recorder is {duration(tally.behind_ns)} behind the traffic")
     return found

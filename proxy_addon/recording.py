@@ -21,7 +21,9 @@ from nestperf import __version__
 from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
 from nestperf.capture.model import Run, Upstream
-from nestperf.capture.redaction import Redactor
+from nestperf.capture.redaction import Redactor, Unredacted
+from nestperf.capture.remarks import NOT_REDACTED, REDACT, remarks_of
+from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
 from nestperf.console import duration, plural, size
@@ -62,6 +64,9 @@ class Recording:
         self.path = path
         self.clock = Clock(*settings["clock"])
         vault = Vault.create(path)
+        asked = {name: settings[name] for name in (REDACT, NOT_REDACTED) if settings.get(name)}
+        names = SecretNames(asked.get(REDACT, ()))
+        redactor = Unredacted(vault) if NOT_REDACTED in asked else Redactor(vault, names=names)
         run = Run(
             uid=os.urandom(8).hex(),
             purpose="record",
@@ -70,9 +75,10 @@ class Recording:
             version=__version__,
             started_unix_ns=self.clock.unix_ns,
             upstreams=tuple(Upstream(**upstream) for upstream in settings["upstreams"]),
+            settings=asked,
         )
         self.writer = CaptureWriter.create(path, run, vault=vault, patience_s=_PATIENCE_S)
-        self.contents = Contents(Redactor(vault), self.writer.add)
+        self.contents = Contents(redactor, self.writer.add)
         self.recorder = Recorder(
             self.contents,
             self.writer.add,
@@ -82,6 +88,8 @@ class Recording:
             parameters=bool(settings.get("pg_parameters")),
         )
         self.tally = self.recorder.tally
+        if NOT_REDACTED in asked:
+            self.tally.warning = "secrets are stored as they come (--no-redact)"
         self.state = "interrupted"
         self._next_commit = _ROWS_A_COMMIT
         """Rows that are stored without waiting for the next turn."""
@@ -173,7 +181,7 @@ class Recording:
     def summary(self) -> list[str]:
         """What the tester reads at the end."""
         tally, run = self.tally, self.writer.run
-        lines = []
+        lines = list(remarks_of(run, self.path.name))
         if self.not_stored:
             lines.append(f"NOT STORED: the end of {self.path}: {self.not_stored}. What was stored before is there.")
         if tally.losses:

@@ -36,6 +36,8 @@ class Tally:
         self.sockets_open = 0
         self.events: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()
+        self.warning = ""
+        """What the tester must not forget."""
         self.trouble = ""
         """What keeps the recording from being stored at the moment; empty where nothing does."""
         self.behind_ns = 0

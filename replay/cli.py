@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nestperf.capture.reader import Capture
+from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault, secrets_path
 from nestperf.capture.writer import check_writable, default_output
 from nestperf.durations import parse_duration
@@ -103,6 +104,8 @@ def replay(
         network=1 + secrets.randbelow(253),
         abort_on=options["abort_on"],
     )
+    for remark in remarks_of(recorded, str(file)):
+        click.echo(f"{file}: {remark}")
     _announce(file, plan, load, chosen)
     (ended,) = play(plan, settings, (Output(path=path, targets=chosen, force=force),), recorded, file)
     try:

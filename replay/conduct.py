@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from nestperf import __version__
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Run, Upstream
+from nestperf.capture.remarks import REDACT
+from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter, remove_capture
 from replay.journal import Journal
@@ -71,6 +73,7 @@ def _side(output: Output, settings: Settings, recorded: Run, source: Path, clock
     if output.force:
         remove_capture(output.path)
     vault = Vault.create(output.path)
+    names = SecretNames(recorded.settings.get(REDACT, ()))
     run = Run(
         uid=secrets.token_hex(8),
         purpose="replay",
@@ -79,12 +82,12 @@ def _side(output: Output, settings: Settings, recorded: Run, source: Path, clock
         version=__version__,
         started_unix_ns=clock.unix_ns,
         upstreams=tuple(Upstream(target.url) for target in output.targets),
-        settings=asked(settings),
+        settings=asked(settings) | ({REDACT: names.added} if names.added else {}),
         source_uid=recorded.uid,
         source_path=source.name,
     )
     writer = CaptureWriter.create(output.path, run, vault=vault)
-    return Side(targets=output.targets, journal=Journal(writer, vault), run=run)
+    return Side(targets=output.targets, journal=Journal(writer, vault, names), run=run)
 
 
 def asked(settings: Settings) -> dict[str, object]:

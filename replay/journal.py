@@ -21,6 +21,7 @@ from nestperf.capture.kinds import field
 from nestperf.capture.model import Client, Exchange, Kind, Outcome, Packet, Pairs, Row, Run, Session, Socket
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.routes import route_of
+from nestperf.capture.secret_names import BUILT_IN, SecretNames
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter, Repeat
 from nestperf.errors import UsageError
@@ -91,7 +92,7 @@ Record = ExchangeRecord | PacketRecord | SessionRecord | Exchange | Session | So
 class Journal:
     """The capture that a replay writes. `note` on the loop; `keep_storing` is a task beside it."""
 
-    def __init__(self, writer: CaptureWriter, vault: Vault) -> None:
+    def __init__(self, writer: CaptureWriter, vault: Vault, names: SecretNames = BUILT_IN) -> None:
         self.writer = writer
         self.failure: str | None = None
         """Why the last attempt to store failed."""
@@ -106,7 +107,8 @@ class Journal:
         """By session that has anything to store but numbers: what one user was given is looked for in that user's
         traffic. One for all would have to look for every token of thousands of visits in every field of every
         answer."""
-        self._contents = Contents(Redactor(vault), writer.add)
+        self._names = names
+        self._contents = Contents(self._new_redactor(), writer.add)
         self._ended = asyncio.Event()
         self._pending: list[Record] = []
         self._repeats: list[Repeat] = []
@@ -162,7 +164,7 @@ class Journal:
         `request` where it is always the same, else None: then heads and bodies are those of nobody. `secrets`: the
         originals that may stand in it.
         """
-        redactor = self._contents.redactor = Redactor(self._vault)
+        redactor = self._contents.redactor = self._new_redactor()
         _make_known(redactor, secrets)
         target = redactor.target(action.target)
         row = _NO_EXCHANGE._replace(
@@ -267,10 +269,13 @@ class Journal:
             return (record._replace(target=self._redactor(record.session_id).target(record.target)),)
         return (record,)
 
+    def _new_redactor(self) -> Redactor:
+        return Redactor(self._vault, names=self._names)
+
     def _redactor(self, session_id: int | None) -> Redactor:
         redactor = self._redactors.get(session_id)
         if redactor is None:
-            redactor = self._redactors[session_id] = Redactor(self._vault)
+            redactor = self._redactors[session_id] = self._new_redactor()
             _make_known(redactor, self._secrets.get(session_id, ()))
         return redactor
 

@@ -45,7 +45,7 @@ class Capture:
             if file.read(16) != b"SQLite format 3\0":
                 raise foreign
         try:
-            connection = _connect(path)
+            connection = connect(path)
             application_id = _pragma(connection, "application_id")
             version = _pragma(connection, "user_version")
             if application_id != schema.APPLICATION_ID:
@@ -274,7 +274,8 @@ def _run(row: tuple[Any, ...]) -> model.Run:
     return model.Run(**values)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """A read-only connection to a capture, whether it is being written or not."""
     # A capture that is being written has a -wal file, which a read-only connection may not be able to use in a
     # folder it cannot write; immutable is right exactly where there is none.
     wal = path.with_name(path.name + "-wal")

@@ -46,7 +46,8 @@ class Swept(NamedTuple):
 
 
 def sweep(connection: sqlite3.Connection, vault: Vault) -> Swept:
-    """Replace every secret of `vault` in the rows of a capture; the caller's transaction, or one for each statement.
+    """Replace every secret of `vault` in the rows of a capture, in the caller's transaction. What is left of a secret
+    beside those within it is new to the vault: flush it before the transaction ends.
 
     Raises:
         sqlite3.Error, OSError: the disk is full, the file locked, ...
@@ -58,7 +59,6 @@ def sweep(connection: sqlite3.Connection, vault: Vault) -> Swept:
     rows = sum(_sweep_table(connection, table, columns, known, found) for table, columns in _CAPTURED.items())
     rows += _sweep_headers(connection, known, found)
     relations = [tuple(relation) for relation in find_relations(vault, known)]
-    vault.flush()
     connection.executemany("insert or replace into relations values (?, ?, ?)", relations)
     return Swept(rows, frozenset(found))
 

@@ -137,13 +137,16 @@ class Vault:
         """The same, for contents that come in pieces."""
         return hashlib.blake2b(key=self._key, digest_size=16)
 
-    def copy_to(self, capture: Path) -> None:
-        """Write all of it beside another capture.
+    def write_beside(self, capture: Path) -> None:
+        """Write all of it beside a capture: its own, or another one.
 
         Raises:
             OSError: it cannot be written; what was there before is still there.
         """
         path = secrets_path(capture)
+        if path == self.path:
+            self.flush()
+            return
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)
         copy = Vault(part, self._key)

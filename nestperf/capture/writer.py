@@ -233,6 +233,7 @@ class CaptureWriter:
         connection.execute("begin immediate")
         try:
             swept = sweep(connection, self._vault)
+            self._vault.flush()
             connection.execute("commit")
         except BaseException:
             if connection.in_transaction:

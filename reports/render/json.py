@@ -13,6 +13,7 @@ from math import isfinite
 from typing import Any
 
 from nestperf import __version__
+from nestperf.capture.remarks import remarks_of
 from nestperf.printable import shorten
 from reports.expressions import Dimension
 from reports.render import sentences
@@ -52,6 +53,7 @@ def render_json(judgement: Judgement, summary: Summary) -> str:
             "source": run.source_path,
             "settings": run.settings,
             "losses": run.losses,
+            "remarks": remarks_of(run, judgement.capture_name),
             "certificate": run.certificate,
             "relay": run.relay,
         },

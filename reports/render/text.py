@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from nestperf.capture.remarks import remarks_of
 from nestperf.printable import printable
 from reports.expressions import Statistic
 from reports.render import sections, sentences
@@ -61,6 +62,7 @@ def render_thresholds(judgement: Judgement, width: int, *, colour: bool = False)
         *first,
         *wrapped(f"Thresholds: {printable(judgement.origin, _LABEL)}", width, hanging=len("Thresholds: ")),
         *wrapped(f"Capture: {_capture_line(judgement)}", width, hanging=len("Capture: ")),
+        *(line for remark in remarks_of(judgement.run, judgement.capture_name) for line in _remark(remark, width)),
         "",
     ]
     shown = [judged for judged in judgement.judged if not sentences.is_left_out(judged)]
@@ -74,6 +76,10 @@ def render_thresholds(judgement: Judgement, width: int, *, colour: bool = False)
     if judgement.explanations:
         lines += ["", _bold("Why", colour), *render_explanations(judgement, width)]
     return "\n".join(lines) + "\n"
+
+
+def _remark(remark: str, width: int) -> list[str]:
+    return wrapped(f"Note: {printable(remark, 2 * _LABEL)}", width, hanging=len("Note: "))
 
 
 def _capture_line(judgement: Judgement) -> str:

@@ -62,7 +62,7 @@ def filled(path: Path, rows: int = 3) -> tuple[CaptureWriter, Contents, Vault]:
 
 def raw(path: Path) -> bytes:
     """Everything that lies beside the capture, but for the secrets."""
-    names = [name for name in path.parent.iterdir() if not name.name.endswith(".secrets")]
+    names = [name for name in path.parent.iterdir() if name.is_file() and not name.name.endswith(".secrets")]
     return b"".join(name.read_bytes() for name in names)
 
 

@@ -21,6 +21,8 @@ from nestperf.capture.model import Outcome
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault, secrets_path
 from proxy_addon.cli import would_be_committed
+from proxy_addon.live import counts
+from proxy_addon.tally import Tally
 from tests.conftest import Recorder
 
 
@@ -218,6 +220,8 @@ def test_record_killed_holds_what_came_before(application: int, record: Callable
         (["http://127.0.0.1:4000", "--listen", "192.0.2.1"], "is no address of this machine"),
         ([], "Missing argument"),
         (["http://127.0.0.1:4000", "--nonsense"], "No such option"),
+        (["http://127.0.0.1:4000", "--redact", "*"], "names nearly everything"),
+        (["http://127.0.0.1:4000", "--redact", "x-y", "--no-redact"], "contradict each other"),
     ],
 )
 def test_record_bad_input_is_one_sentence_and_exit_2(arguments: list[str], sentence: str) -> None:
@@ -247,3 +251,45 @@ def test_record_unwritable_folder_is_refused() -> None:
     ended = run_record("http://127.0.0.1:1", "-o", "/proc/qa.db")
     assert ended.returncode == 2
     assert "Cannot write /proc/qa.db" in ended.stderr
+
+
+def test_record_redact_adds_a_name_for_the_recording_and_its_replays(
+    application: int, record: Callable[..., Recorder], tmp_path: Path
+) -> None:
+    recorder = record(f"http://127.0.0.1:{application}", "--redact", "X-House*")
+    connection = HTTPConnection("127.0.0.1", recorder.ports[0], timeout=10)
+    connection.request("GET", "/one", headers={"X-Household": "household-4711"})
+    connection.getresponse().read()
+    connection.close()
+    recorder.stop()
+    replayed = tmp_path / "replayed.db"
+    command = ["replay", str(recorder.capture), "-o", str(replayed)]
+    subprocess.run([sys.executable, "-m", "nestperf", *command], capture_output=True, check=False, timeout=60)
+    for path in (recorder.capture, replayed):
+        assert b"household-4711" not in path.read_bytes()
+        assert b"household-4711" in secrets_path(path).read_bytes()
+        with Capture.open(path) as capture:
+            assert capture.run.settings["redact"] == ["x-house*"]
+
+
+def test_record_no_redact_says_so_at_both_ends_and_in_the_run(
+    application: int, record: Callable[..., Recorder]
+) -> None:
+    recorder = record(f"http://127.0.0.1:{application}", "--no-redact")
+    get(recorder.ports[0], "/one")
+    recorder.stop()
+    assert recorder.output.count("SECRETS STAND IN IT AS THEY CAME") == 2
+    assert b"cookie-value-1234" in recorder.capture.read_bytes()
+    assert not secrets_path(recorder.capture).exists()
+    with Capture.open(recorder.capture) as capture:
+        assert capture.run.settings["not_redacted"] is True
+    replay = subprocess.run([sys.executable, "-m", "nestperf", "replay", str(recorder.capture), "-o",
+                             str(recorder.capture.with_name("replayed.db"))], capture_output=True, text=True,
+                            check=False, timeout=60)  # fmt: skip
+    assert "SECRETS STAND IN IT" in replay.stdout.splitlines()[0]
+
+
+def test_live_view_shows_that_nothing_is_redacted() -> None:
+    tally = Tally()
+    tally.warning = "secrets are stored as they come (--no-redact)"
+    assert counts(tally).endswith("secrets are stored as they come (--no-redact)")

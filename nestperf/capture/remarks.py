@@ -1,0 +1,53 @@
+"""What everybody who reads a capture must know first: sentences out of the run's row. Pure."""
+
+from __future__ import annotations
+
+from nestperf.capture import model
+from nestperf.capture.model import Run
+from nestperf.console import duration
+
+REDACT = "redact"
+"""Setting: names that were redacted beside the built-in ones."""
+NOT_REDACTED = "not_redacted"
+"""Setting: true where secrets were stored as they came."""
+TRIMMED = "trimmed"
+"""Setting: a list of what was taken out of the capture afterwards, each an object with `what`."""
+
+IN_CLEAR = "SECRETS STAND IN IT AS THEY CAME (--no-redact): keep it in the lab, hand it to nobody."
+_TAKEN_OUT = {
+    "bodies": "Trimmed: bodies and the contents of frames were taken out of it",
+    "payloads": "Exported without bodies: bodies and the contents of frames and packets were taken out of it",
+}
+
+
+def remarks_of(run: Run, name: str) -> tuple[str, ...]:
+    """Sentences about the capture called `name`, the gravest first."""
+    remarks = []
+    if run.settings.get(NOT_REDACTED):
+        remarks.append(IN_CLEAR)
+    elif run.state == model.RUNNING:
+        remarks.append(
+            "Its run goes on or was killed: a secret that was recognised late may still stand in it; "
+            f"`nestperf trim {name}` takes it out."
+        )
+    remarks += [_taken_out(entry) for entry in run.settings.get(TRIMMED, ())]
+    return tuple(remarks)
+
+
+def _taken_out(entry: dict[str, object]) -> str:
+    what = str(entry["what"])
+    if what != "time":
+        return f"{_TAKEN_OUT.get(what, 'Something was taken out of it')}."
+    start, end = entry.get("from_ns"), entry.get("to_ns")
+    if start is None:
+        span = f"before {_shown(end)}"
+    elif end is None:
+        span = f"after {_shown(start)}"
+    else:
+        span = f"from {_shown(start)} to {_shown(end)}"
+    return f"Trimmed: what began {span} was taken out of it."
+
+
+def _shown(ns: object) -> str:
+    assert isinstance(ns, int)
+    return duration(ns)

@@ -1,0 +1,252 @@
+"""Makes another capture out of one: without bodies, without a stretch of time, swept of secrets recognised late.
+
+The original is never written to. A copy grows beside the result, is changed there, and takes the result's name when
+it is whole; whatever goes wrong before that leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlite_utils import Database
+
+from nestperf.capture import model, schema
+from nestperf.capture.reader import Capture, connect
+from nestperf.capture.remarks import NOT_REDACTED, TRIMMED
+from nestperf.capture.sweep import sweep
+from nestperf.capture.vault import Vault
+from nestperf.errors import CaptureTruncated, UsageError
+
+_BEGAN = {"exchanges": "sent_ns", "sockets": "opened_ns", "frames": "stamp_ns", "packets": "stamp_ns",
+          "queries": "sent_ns"}  # fmt: skip
+"""What happened at a moment, and the column that says when it began."""
+_REFERENCES = (
+    ("frames", "socket_id", "sockets", "delete"),
+    ("packets", "socket_id", "sockets", "delete"),
+    ("sockets", "exchange_id", "exchanges", "forget"),
+    ("packets", "exchange_id", "exchanges", "forget"),
+    ("packets", "frame_id", "frames", "forget"),
+    ("packets", "answers", "packets", "forget"),
+    ("queries", "exchange_id", "exchanges", "forget"),
+)
+"""Column that names a row of another table, and what becomes of a row whose other is gone."""
+
+
+class Stretch(NamedTuple):
+    """A stretch of a run, nanoseconds since it began; None: no bound on that side."""
+
+    start_ns: int | None
+    end_ns: int | None
+
+
+class Rewritten(NamedTuple):
+    """What came of it."""
+
+    size_before: int
+    size_after: int
+    swept: int
+    """Rows that had held a secret in clear."""
+    rows: int
+    """Rows that were taken out."""
+
+
+@contextmanager
+def rewritten(capture: Capture, target: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a copy of `capture` that becomes `target` when the block ends well.
+
+    Raises:
+        UsageError: the copy cannot be written.
+        CaptureTruncated: the original cannot be read.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    connection: sqlite3.Connection | None = None
+    try:
+        _copy(capture, part)
+        connection = sqlite3.connect(part, isolation_level=None)
+        # Nobody reads the copy before it is whole, so it needs neither journal nor waiting for the disk.
+        connection.execute("pragma journal_mode = off")
+        connection.execute("pragma synchronous = off")
+        schema.migrate(Database(connection))
+        yield connection
+        schema.build_indexes(Database(connection))
+        connection.execute("vacuum")
+        connection.close()
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        for suffix in ("-wal", "-shm"):
+            target.with_name(target.name + suffix).unlink(missing_ok=True)
+        part.replace(target)
+    except (sqlite3.Error, OSError) as error:
+        raise UsageError(f"Cannot write {target}: {error}. Nothing was changed; name another file with -o.") from error
+    finally:
+        if connection is not None:
+            connection.close()
+        part.unlink(missing_ok=True)
+
+
+def _copy(capture: Capture, part: Path) -> None:
+    part.unlink(missing_ok=True)
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    part.chmod(capture.path.stat().st_mode & 0o666)
+    source = connect(capture.path)
+    try:
+        source.execute("vacuum into ?", (str(part),))
+    except sqlite3.DatabaseError as error:
+        if "malformed" in str(error):
+            raise CaptureTruncated(f"{capture.path} is damaged ({error}): copy it again, or record again.") from error
+        raise
+    finally:
+        source.close()
+
+
+def rewrite(
+    capture: Capture,
+    target: Path,
+    vault: Vault | None,
+    *,
+    stretch: Stretch | None = None,
+    bodies: bool = False,
+    payloads: bool = False,
+    with_secrets: bool = False,
+) -> Rewritten:
+    """Write `capture` to `target`: swept if there is a vault, without what began in `stretch`, without the contents of
+    bodies and frames (`bodies`), without these and the payloads of packets (`payloads`). `with_secrets` writes what the
+    vault holds beside it.
+
+    Raises:
+        UsageError, CaptureTruncated: see `rewritten`.
+    """
+    before = size_of(capture.path)
+    run = capture.run
+    taken_out: list[dict[str, Any]] = list(run.settings.get(TRIMMED, ()))
+    with rewritten(capture, target) as connection:
+        rows = _rows(connection)
+        connection.execute("begin")
+        _join_parts(connection)
+        if stretch is not None:
+            _drop_stretch(connection, stretch)
+            taken_out.append({"what": "time", "from_ns": stretch.start_ns, "to_ns": stretch.end_ns})
+        if bodies or payloads:
+            _drop_contents(connection, payloads=payloads)
+            taken_out.append({"what": "payloads" if payloads else "bodies"})
+        swept = 0
+        state = run.state
+        if vault is not None and not run.settings.get(NOT_REDACTED):
+            swept = sweep(connection, vault).rows
+            state = "interrupted" if state == model.RUNNING else state
+        settings = run.settings | ({TRIMMED: taken_out} if taken_out else {})
+        connection.execute("update run set settings = ?, state = ?", (json.dumps(settings), state))
+        connection.execute("commit")
+        rows -= _rows(connection)
+        if with_secrets and vault is not None:
+            # Before the result has its name: what it refers to is there first.
+            vault.write_beside(target)
+    return Rewritten(before, size_of(target), swept, rows)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a capture on disk, with what has not been moved into it yet."""
+    names = (path, path.with_name(path.name + "-wal"))
+    return sum(name.stat().st_size for name in names if name.exists())
+
+
+def settle(path: Path) -> None:
+    """Move what lies beside a capture (after a kill) into it, so that it can be replaced.
+
+    Raises:
+        UsageError: somebody is writing it.
+    """
+    if not path.with_name(path.name + "-wal").exists():
+        return
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+    try:
+        mode = connection.execute("pragma journal_mode = delete").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        raise UsageError(f"{path} is being written ({error}): end its run first, or write a copy with -o.") from error
+    finally:
+        connection.close()
+    if mode != "delete":
+        raise UsageError(f"{path} is being written: end its run first, or write a copy with -o.")
+
+
+def _rows(connection: sqlite3.Connection) -> int:
+    return sum(
+        int(connection.execute(f"select count(*) from {table}").fetchone()[0])  # noqa: S608 - our own table names
+        for table in schema.TABLES.values()
+    )
+
+
+def _join_parts(connection: sqlite3.Connection) -> None:
+    """Bodies that were growing when the run was killed: a secret may stand across two parts."""
+    growing = connection.execute(
+        "select id, content from bodies where id in (select body_id from body_parts)"
+    ).fetchall()
+    for body_id, content in growing:
+        parts = connection.execute("select content from body_parts where body_id = ? order by id", (body_id,))
+        joined = (content or b"") + b"".join(part for (part,) in parts)
+        connection.execute("update bodies set content = ? where id = ?", (joined, body_id))
+    connection.execute("delete from body_parts")
+
+
+def _drop_contents(connection: sqlite3.Connection, *, payloads: bool) -> None:
+    connection.execute("update bodies set content = null, state = 'omitted' where content is not null")
+    connection.execute("update frames set content = null")
+    if payloads:
+        connection.execute("update packets set payload = null")
+        connection.execute("update queries set parameters = null")
+        connection.execute("update sockets set close_reason = null")
+
+
+def _drop_stretch(connection: sqlite3.Connection, stretch: Stretch) -> None:
+    start = stretch.start_ns if stretch.start_ns is not None else -(2**62)
+    end = stretch.end_ns if stretch.end_ns is not None else 2**62
+    for table, column in _BEGAN.items():
+        connection.execute(f"delete from {table} where {column} >= ? and {column} < ?", (start, end))  # noqa: S608
+    for table, column, other, fate in _REFERENCES:
+        change = f"delete from {table}" if fate == "delete" else f"update {table} set {column} = null"  # noqa: S608
+        connection.execute(f"{change} where {column} is not null and {column} not in (select id from {other})")  # noqa: S608
+    connection.execute(
+        "delete from sessions where started_ns >= ? and started_ns < ? "
+        "and id not in (select session_id from exchanges where session_id is not null "
+        "union select session_id from sockets where session_id is not null)",
+        (start, end),
+    )
+    _drop_orphans(connection)
+
+
+def _drop_orphans(connection: sqlite3.Connection) -> None:
+    """What is stored once and that nothing refers to any more."""
+    connection.execute(
+        """
+        delete from header_sets where id not in (
+            select request_headers from exchanges where request_headers is not null
+            union select request_trailers from exchanges where request_trailers is not null
+            union select response_headers from exchanges where response_headers is not null
+            union select response_trailers from exchanges where response_trailers is not null
+            union select json_extract(early.value, '$[1]') from exchanges, json_each(interim) as early
+            where interim is not null)
+        """
+    )
+    connection.execute(
+        """
+        delete from bodies where id not in (
+            select request_body from exchanges where request_body is not null
+            union select response_body from exchanges where response_body is not null
+            union select attachment.value from packets, json_each(attachments) as attachment
+            where attachments is not null)
+        """
+    )
+    connection.execute(
+        "delete from clients where id not in (select client_id from exchanges where client_id is not null "
+        "union select client_id from sockets where client_id is not null "
+        "union select client_id from sessions where client_id is not null)"
+    )
+    connection.execute(
+        "delete from statements where id not in (select statement_id from queries where statement_id is not null)"
+    )
