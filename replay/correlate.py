@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 from replay.provenance.answers import Answered, Heard, Origin
 from replay.provenance.linker import Given, Link, Linked, link
-from replay.provenance.parts import Part
-from replay.provenance.sendings import Slot
-from replay.steps import Await, Http, Linkage, Listen, Open, Step, Take, Use
+from replay.provenance.places import name_of, place_of
+from replay.provenance.rules import Rules
+from replay.steps import Await, Linkage, Listen, Step, Take, Use
 
-__all__ = ["Answered", "Heard", "Links", "correlate"]
+__all__ = ["Answered", "Heard", "Links", "Rules", "correlate"]
+
+NO_RULES = Rules()
 
 
 class Links(NamedTuple):
@@ -35,13 +37,17 @@ class Links(NamedTuple):
 
 
 def correlate(
-    steps: Sequence[Step], answers: Sequence[Answered | None], start_ns: int, heard: Sequence[Heard] = ()
+    steps: Sequence[Step],
+    answers: Sequence[Answered | None],
+    start_ns: int,
+    heard: Sequence[Heard] = (),
+    rules: Rules = NO_RULES,
 ) -> Links:
     """Link what went out to what came in before.
 
     `answers` has one entry a step; `start_ns` is the session's first moment on the clock of `Answered.done_ns`.
     """
-    return number(steps, link(steps, answers, heard, start_ns))
+    return number(steps, link(steps, answers, heard, start_ns, rules))
 
 
 def number(steps: Sequence[Step], found: Linked) -> Links:
@@ -91,36 +97,13 @@ def _linkage(step: Step, one: Link) -> Linkage:
         step=one.step,
         place=place_of(step, one.slot),
         source=one.given.step,
-        origin=_origin(one.origin),
+        origin=name_of(one.origin),
         confidence=one.evidence.confidence,
         reason=one.evidence.reason,
         value=one.value,
         event=one.given.packet,
+        by_jar=one.by_jar,
     )
-
-
-def place_of(step: Step, slot: Slot) -> str:
-    """A place as people name it: `header x-csrf-token`, `path after orders`, `json user.id`."""
-    if slot.place == "header":
-        assert isinstance(step.action, Http | Open)
-        name = step.action.headers[slot.field][0].lower()
-        return f"cookie {slot.name}" if name == "cookie" else f"header {name}"
-    if slot.place == "target":
-        return f"query {slot.name}" if slot.kind != "segment" else f"path after {slot.name}" if slot.name else "path"
-    if slot.place == "payload":
-        return f"packet {slot.name}".strip()
-    return f"{'form' if slot.kind == 'form' else 'json'} {slot.name}".strip()
-
-
-def _origin(origin: Origin) -> str:
-    path = ".".join(map(str, origin.path if origin.source != "packet" else (*origin.path[1:3], *origin.path[3:])))
-    return " ".join([origin.source, path, *map(_part, origin.parts)])
-
-
-def _part(part: Part) -> str:
-    if part.kind == "split":
-        return f"[{part.nth} by {part.key!r}]"
-    return f"[{part.kind} {part.key or '.'.join(map(str, part.path)) or part.nth}]"
 
 
 def _givers(one: Link) -> Iterable[tuple[Given, Origin]]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
+import string
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -15,6 +17,7 @@ from nestperf.capture.model import Pairs
 from replay.provenance import html
 from replay.provenance.codings import encode
 from replay.provenance.parts import leaf_at, part_at
+from replay.provenance.weight import is_uuid
 from replay.steps import Listen, Take, Use
 
 _SEPARATOR = re.compile(r"(;\s*)")
@@ -44,12 +47,12 @@ class LiveState:
 
     __slots__ = ("_born", "_cookies", "_heard", "values")
 
-    def __init__(self, values: int, fresh: Iterable[int] = ()) -> None:
-        """`fresh`: the values that the client makes up itself, UUIDs."""
+    def __init__(self, values: int, fresh: Iterable[tuple[int, str]] = ()) -> None:
+        """`fresh`: the values that the client makes up itself, (number, what was recorded)."""
         self.values: list[str | None] = [None] * values
         """The live values, by number; None until an answer gave one."""
-        for number in fresh:
-            self.values[number] = str(uuid.uuid4())
+        for number, recorded in fresh:
+            self.values[number] = invent(recorded)
         self._cookies: dict[str, dict[str, list[_Cookie]]] = {}
         """By domain and name: the cookies of different paths, as they are sent (RFC 6265, 5.4)."""
         self._born = 0
@@ -196,6 +199,18 @@ class _Answer:
 def _matches(cookie: str, request: str) -> bool:
     """RFC 6265, 5.1.4."""
     return request == cookie or (request.startswith(cookie) and (cookie[-1] == "/" or request[len(cookie)] == "/"))
+
+
+def invent(recorded: str) -> str:
+    """A value of the same make that nobody else has: a UUID, or letters and digits where there were such."""
+    return str(uuid.uuid4()) if is_uuid(recorded) else "".join(map(_like, recorded))
+
+
+def _like(char: str) -> str:
+    for alphabet in (string.digits, string.ascii_lowercase, string.ascii_uppercase):
+        if char in alphabet:
+            return secrets.choice(alphabet)
+    return char
 
 
 def fill(text: str, uses: Iterable[Use], values: Sequence[str | None]) -> str:

@@ -21,7 +21,7 @@ from nestperf.capture.reader import Capture
 from nestperf.capture.routes import route_of
 from nestperf.capture.vault import RAW, Vault, secrets_path
 from nestperf.errors import CaptureEmpty
-from replay.correlate import Answered, Heard, correlate
+from replay.correlate import NO_RULES, Answered, Heard, Rules, correlate
 from replay.provenance.relations import Expansion
 from replay.steps import (
     Action,
@@ -87,7 +87,9 @@ def release_order(spans: Sequence[tuple[int, int | None]], start_ns: int) -> tup
     return tuple(releases)
 
 
-def build_plan(capture: Capture, vault: Vault | None, permissions: Sequence[Permission] = ()) -> Plan:
+def build_plan(
+    capture: Capture, vault: Vault | None, permissions: Sequence[Permission] = (), rules: Rules = NO_RULES
+) -> Plan:
     """Plan the replay of `capture`, secrets revealed through its `vault`; `permissions` by upstream, none: everything.
 
     What may not be sent is left out before it is asked what waits for what: the rest keeps its recorded distances.
@@ -96,7 +98,7 @@ def build_plan(capture: Capture, vault: Vault | None, permissions: Sequence[Perm
         CaptureEmpty: nothing in it can be sent.
         CaptureError: it cannot be read.
     """
-    builder = _Builder(capture, vault, permissions)
+    builder = _Builder(capture, vault, permissions, rules)
     sessions = tuple(builder.sessions())
     if not sessions:
         reasons = sorted({skipped.reason for skipped in builder.skipped})
@@ -110,8 +112,9 @@ def build_plan(capture: Capture, vault: Vault | None, permissions: Sequence[Perm
 class _Builder:
     """One pass over a capture."""
 
-    def __init__(self, capture: Capture, vault: Vault | None, permissions: Sequence[Permission]) -> None:
+    def __init__(self, capture: Capture, vault: Vault | None, permissions: Sequence[Permission], rules: Rules) -> None:
         self.capture = capture
+        self.rules = rules
         self.vault = vault
         self.permissions = permissions
         self._expansion = Expansion(capture.relations() if vault is None else ())
@@ -158,7 +161,7 @@ class _Builder:
             if moments.get(session.id):
                 agent = agents.get(session.client_id or 0, "")
                 told = tuple(sorted(secrets[session.id]))
-                planned = _session(session.id, session.label, agent, moments[session.id], heard[session.id])
+                planned = _session(session.id, session.label, agent, moments[session.id], heard[session.id], self.rules)
                 yield replace(planned, secrets=told)
 
     def _claim(self, secrets: dict[int | None, set[str]], owner: int | None) -> None:
@@ -379,7 +382,9 @@ class _Builder:
         return tuple(self._reveal_bytes(body.content or b"") if body is not None else b"" for body in bodies)
 
 
-def _session(session_id: int, label: str, user_agent: str, moments: list[Moment], heard: list[Heard]) -> SessionPlan:
+def _session(
+    session_id: int, label: str, user_agent: str, moments: list[Moment], heard: list[Heard], rules: Rules
+) -> SessionPlan:
     moments.sort(key=lambda moment: moment.sent_ns)
     start_ns = moments[0].sent_ns
     releases = release_order([(moment.sent_ns, moment.done_ns) for moment in moments], start_ns)
@@ -400,7 +405,7 @@ def _session(session_id: int, label: str, user_agent: str, moments: list[Moment]
         )
         if socket is not None:
             before[socket] = index
-    links = correlate(steps, [moment.answer for moment in moments], start_ns, heard)
+    links = correlate(steps, [moment.answer for moment in moments], start_ns, heard, rules)
     return SessionPlan(
         source=session_id,
         label=label,

@@ -51,7 +51,7 @@ class Visit:
         self._on_over = on_over
         self._id = stage.journal.session_id()
         self._whole = stage.journal.keeps_visit(plan.source)
-        self._live = LiveState(len(plan.values), plan.fresh)
+        self._live = LiveState(len(plan.values), [(number, plan.values[number]) for number in plan.fresh])
         self._connections = Connections(
             stage.targets,
             source=user.source,

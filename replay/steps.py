@@ -79,6 +79,8 @@ class Linkage(NamedTuple):
     """The recorded value: never printed."""
     event: int | None = None
     """The packet that pushed it."""
+    by_jar: bool = False
+    """A cookie that goes back to the server as cookies do."""
 
 
 class Listen(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -17,6 +18,8 @@ from replay.provenance.answers import Answered, Heard, Offer, Origin, offers, of
 from replay.provenance.evidence import Evidence, describe, judge, judge_followed, never_linked
 from replay.provenance.names import names_build, names_id, names_invented
 from replay.provenance.parts import Part, is_url
+from replay.provenance.places import name_of, place_of
+from replay.provenance.rules import Rule, Rules, title_of
 from replay.provenance.sendings import Slot, is_asset, slots
 from replay.provenance.weight import MEDIUM, PLACEHOLDER, STRONG, bits, is_number, is_placeholder, is_uuid
 from replay.steps import Emit, Http, Step
@@ -82,25 +85,35 @@ class Linked(NamedTuple):
 
 
 def link(
-    steps: Sequence[Step], answers: Sequence[Answered | None], heard: Sequence[Heard] = (), start_ns: int = 0
+    steps: Sequence[Step],
+    answers: Sequence[Answered | None],
+    heard: Sequence[Heard],
+    start_ns: int,
+    rules: Rules,
 ) -> Linked:
     """Link one session.
 
     `answers` has one entry a step; `start_ns` is the session's first moment on the clock of `Answered.done_ns`.
     """
-    return _Linker(steps, answers, heard, start_ns).run()
+    return _Linker(steps, answers, heard, start_ns, rules).run()
 
 
 class _Linker:
     """One session's pass."""
 
     def __init__(
-        self, steps: Sequence[Step], answers: Sequence[Answered | None], heard: Sequence[Heard], start_ns: int
+        self,
+        steps: Sequence[Step],
+        answers: Sequence[Answered | None],
+        heard: Sequence[Heard],
+        start_ns: int,
+        rules: Rules,
     ) -> None:
         self.steps = steps
         self.answers = answers
         self.heard = heard
         self.start_ns = start_ns
+        self.rules = rules
         self.links: list[Link] = []
         self.unexplained: list[Unexplained] = []
         self._offered: dict[str, list[Given]] = {}
@@ -113,6 +126,10 @@ class _Linker:
         self._cookies: dict[str, Given] = {}
         self._sent: list[tuple[int, str]] = []
         self._sent_pairs: dict[tuple[str, str], int] = {}
+        self._ruled: list[Given] = []
+        """All that was handed out, in order; kept where a rule may ask for it."""
+        self._made_up: dict[str, list[tuple[int, Slot, int, int]]] = {}
+        """What a rule calls fresh."""
         self._own: dict[str, list[tuple[int, Slot, int, int]]] = {}
         """UUIDs that the client sent first, and where."""
         self._build: set[str] = set()
@@ -129,6 +146,7 @@ class _Linker:
             else:
                 self._hear(self.heard[at - len(self.steps)])
         invented = [Invented(value, tuple(places)) for value, places in self._own.items() if self._is_fresh(places)]
+        invented += [Invented(value, tuple(places)) for value, places in self._made_up.items()]
         fresh = {one.value for one in invented}
         unexplained = [one for one in self.unexplained if one.slot.value not in fresh]
         return Linked(tuple(self.links), tuple(invented), tuple(unexplained))
@@ -169,6 +187,8 @@ class _Linker:
     def _take(self, given: Given) -> None:
         offer = given.offer
         value = canonical(offer.value)
+        if self.rules.links:
+            self._ruled.append(given)
         if offer.whole and is_url(value):
             self._addresses.setdefault(_address(value), []).append(given)
         if offer.origin.source == "cookie" and offer.whole:
@@ -199,7 +219,17 @@ class _Linker:
                 for place, field, start, end in covered
             ):
                 continue
-            found = self._whole(step, slot) or self._pieces_of(step, slot) or self._by_name(step, slot)
+            rule = self.rules.at(step, place_of(step, slot)) if self.rules.rules else None
+            if rule is not None and rule.kind == "never":
+                continue
+            if rule is not None and rule.kind == "fresh":
+                self._made_up.setdefault(slot.value, []).append((step.index, slot, slot.start, slot.end))
+                covered.append((slot.place, slot.field, slot.start, slot.end))
+                continue
+            if rule is not None:
+                found = self._by_rule(step, slot, rule)
+            else:
+                found = self._whole(step, slot) or self._pieces_of(step, slot) or self._by_name(step, slot)
             for one in found:
                 self.links.append(one)
                 covered.append((slot.place, slot.field, one.start, one.end))
@@ -286,6 +316,14 @@ class _Linker:
             return []
         evidence = Evidence("possible", f"the one id of {slot.entity!r} that was handed out before")
         return [self._link(step, slot, slot.start, slot.end, known[-1], (), evidence)]
+
+    def _by_rule(self, step: Step, slot: Slot, rule: Rule) -> list[Link]:
+        """What a rule names, the latest of it before the sending, whatever its value was."""
+        for given in reversed(self._ruled):
+            by = "" if given.step is None else title_of(self.steps[given.step])
+            if fnmatchcase(name_of(_lasting(given)), rule.origin) and (rule.by == "*" or fnmatchcase(by, rule.by)):
+                return [self._link(step, slot, slot.start, slot.end, given, (), Evidence("certain", "a rule says so"))]
+        return []
 
     def _longest_at(self, text: str, match: re.Match[str]) -> tuple[str, int]:
         """The longest offered value at a token of a text, and where it begins; empty where there is none."""
