@@ -22,6 +22,7 @@ from replay.descriptors import allowed_descriptors, connections_of, users_with_d
 from replay.options import Parsed, asked_of, load_options
 from replay.pacing import Load
 from replay.plan import build_plan
+from replay.rules_file import read_rules
 from replay.runner import Ended, Settings
 from replay.steps import Plan
 from replay.summary import describe_load, describe_plan, summarize
@@ -58,6 +59,7 @@ _PEM = click.Path(path_type=Path, dir_okay=False)
     is_flag=True,
     help="Send writes to allowed hosts as well: all but GET, HEAD, OPTIONS, TRACE, and Socket.IO events.",
 )
+@click.option("--rules", type=click.Path(path_type=Path), help="Rules for live values (TOML; docs/live-values.md).")
 @click.option("--forwarded-for", is_flag=True, help="Give each user an address of its own in X-Forwarded-For.")
 @click.option("--ca", type=_PEM, help="Trust the authorities in this PEM file too, for https targets.")
 @click.option("--client-cert", type=_PEM, help="Certificate (PEM) to show to https targets.")
@@ -78,6 +80,7 @@ def replay(
     client_key: Path | None,
     insecure: bool,
     thresholds: Path | None,
+    rules: Path | None,
     judge_all: bool,
     **options: Any,
 ) -> int:
@@ -95,7 +98,9 @@ def replay(
         recorded = capture.run
         trust = Trust(ca=ca, insecure=insecure, certificate=client_cert, key=client_key)
         chosen = choose_targets(recorded.upstreams, targets, allowed, trust)
-        plan = build_plan(capture, Vault.open(file), permissions(chosen, allowed, writes=allow_writes))
+        plan = build_plan(
+            capture, Vault.open(file), permissions(chosen, allowed, writes=allow_writes), read_rules(rules)
+        )
     load = _load(options, plan)
     settings = Settings(
         load=load,
