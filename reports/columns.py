@@ -35,20 +35,32 @@ class Labels:
         return Labels(codes=self.codes[rows], names=self.names)
 
 
+class _Known(dict[str | None, int]):
+    """The code of each string met so far; a new one gets the next. None counts as empty."""
+
+    def __missing__(self, value: str | None) -> int:
+        code = self[""] if value is None else len(self.names)
+        if value is not None:
+            self.names.append(value)
+        self[value] = code
+        return code
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+
 class _Labelling:
     """Gives equal strings equal codes, over many batches."""
 
     def __init__(self) -> None:
-        self.known: dict[str, int] = {}
+        self.known = _Known()
         self.codes: list[Codes] = []
 
     def extend(self, values: tuple[str | None, ...]) -> None:
-        known = self.known
-        codes = [known.setdefault(value or "", len(known)) for value in values]
-        self.codes.append(np.array(codes, dtype=np.int64))
+        self.codes.append(np.fromiter(map(self.known.__getitem__, values), dtype=np.int64, count=len(values)))
 
     def labels(self) -> Labels:
-        return Labels(codes=_joined(self.codes, np.int64), names=tuple(self.known))
+        return Labels(codes=_joined(self.codes, np.int64), names=tuple(self.known.names))
 
 
 def _joined(parts: list[Any], dtype: Any) -> Any:
