@@ -15,8 +15,10 @@ from typing import Any
 from nestperf import __version__
 from nestperf.capture.remarks import remarks_of
 from nestperf.printable import shorten
+from reports.explain import Explanation
 from reports.expressions import Dimension
 from reports.render import sentences
+from reports.render.explanations import cause_sentence
 from reports.rules import Judged
 from reports.summary import Summary
 from reports.thresholds import Threshold
@@ -63,6 +65,7 @@ def render_json(judgement: Judgement, summary: Summary) -> str:
             "judged": [_judged(judged) for judged in judgement.judged],
             "unchecked": _plain(judgement.unchecked),
         },
+        "explanations": [_explanation(explanation, judgement) for explanation in judgement.explanations],
         **_plain(summary),
     }
     return json.dumps(_plain(document), indent=2, allow_nan=False) + "\n"
@@ -85,6 +88,26 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "asked": judged.asked,
         "baseline": judged.baseline,
         "baseline_n": judged.baseline_n,
+    }
+
+
+def _explanation(explanation: Explanation, judgement: Judgement) -> dict[str, Any]:
+    return {
+        "threshold": explanation.judged.threshold.name,
+        "worst": [
+            {
+                "ref": worst.ref,
+                "title": worst.title,
+                "outcome": worst.outcome,
+                "detail": worst.detail,
+                "value_ns": worst.value_ns,
+                "sent_ns": worst.sent_ns,
+                "parts_ns": {s.part.replace(" ", "_"): s.length_ns for s in worst.stretches},
+                "added_ns": worst.added_ns,
+            }
+            for worst in explanation.worst
+        ],
+        "causes": [{"sentence": cause_sentence(cause, judgement.run), **_plain(cause)} for cause in explanation.causes],
     }
 
 
