@@ -4,12 +4,14 @@ become exit codes."""
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
 
 from nestperf import __version__
 from nestperf.errors import ExitCode, NestperfError
+from nestperf.faults import describe_fault
 
 _COMMANDS = {
     "record": ("proxy_addon.cli", "Record what happens between browser and application."),
@@ -76,6 +78,11 @@ def run(arguments: list[str] | None = None) -> int:
         # Whoever read our output (head, less) has seen enough; keep the interpreter from complaining at exit.
         sys.stdout = None
         return ExitCode.OK
+    except Exception as error:
+        if os.environ.get("NESTPERF_DEBUG"):
+            raise
+        click.echo(f"Error: {describe_fault(error)}", err=True)
+        return ExitCode.INVALID
     return int(result or ExitCode.OK)
 
 

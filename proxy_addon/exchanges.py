@@ -119,7 +119,7 @@ def exchange_row(
             _body(contents, exchange, 0, exchange.sent, whole=request_end is not None),
             request_end.wire_size if request_end else request.size + _size(exchange.request_body),
             response.status if response is not None else None,
-            response.reason if response is not None else None,
+            contents.redactor.text(response.reason) if response is not None else None,
             exchange.header_sets[1],
             _trailers(contents, response_end),
             _body(contents, exchange, 1, exchange.answered, whole=whole and done is not None),

@@ -28,6 +28,7 @@ from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
 from nestperf.console import duration, plural, size
 from nestperf.errors import ExitCode, NestperfError
+from nestperf.faults import describe_fault
 from nestperf.wire.postgres import TLS
 from proxy_addon.background import Background
 from proxy_addon.live import LiveView, counts
@@ -292,6 +293,11 @@ def main() -> None:
     except NestperfError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         code = error.exit_code
+    except Exception as error:
+        if os.environ.get("NESTPERF_DEBUG"):
+            raise
+        print(f"Error: {describe_fault(error)}", file=sys.stderr)  # noqa: T201
+        code = ExitCode.INVALID
     sys.exit(code)
 
 
