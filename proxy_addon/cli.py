@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from proxy_addon.authority import Authority
 
 _TRIES = 5
+PG_PARAMETERS = "pg_parameters"
+"""Key of the run's settings: the values of queries are stored."""
 _PATIENCE_S = 60
 """How long the recorder may take to store the rest."""
 
 
 @click.command()
 @click.argument("urls", metavar="[LISTEN_PORT=]URL...", nargs=-1, required=True)
+@click.option("--pg-parameters", is_flag=True, help="Store the values of database queries too, secrets replaced.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Capture to write; default nestperf-<date>.db.")
 @click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
 @click.option(
@@ -82,6 +85,7 @@ _PATIENCE_S = 60
 @click.option("--no-redact", is_flag=True, help="Store secrets as they come. For a lab; every command will say it.")
 def record(
     urls: tuple[str, ...],
+    pg_parameters: bool,
     output: Path | None,
     force: bool,
     addresses: tuple[str, ...],
@@ -98,13 +102,15 @@ def record(
 
     Starts a relay in front of each URL, an address such as http://127.0.0.1:4000 or https://app.test. Open the printed
     address instead of the application's (or let --browser do it), test by hand, and end with Ctrl-C. LISTEN_PORT=
-    chooses the relay's port.
+    chooses the relay's port. With postgres://HOST:PORT among them the application's SQL queries are recorded too.
     """
+    if pg_parameters and not any(request.is_database for request in map(parse_upstream, urls)):
+        raise UsageError("--pg-parameters is about a database's queries: add postgres://HOST:PORT to the addresses.")
     if browser_arguments and not browse:
         raise UsageError("--browser-argument is for the browser that --browser opens: add --browser.")
     if names and no_redact:
         raise UsageError("--redact and --no-redact contradict each other: leave one of them out.")
-    hidden = {REDACT: SecretNames(names).added, NOT_REDACTED: no_redact}
+    asked = {REDACT: SecretNames(names).added, NOT_REDACTED: no_redact, PG_PARAMETERS: pg_parameters}
     requests = [parse_upstream(url) for url in urls]
     trust = choose_trust(requests, upstream_ca, insecure=insecure)
     speaks_tls = choose_tls(requests, tls=tls, browse=browse, ca_folder=ca_folder)
@@ -122,12 +128,16 @@ def record(
     def ready(listening: tuple[Listener, ...]) -> Browser | None:
         for listener in listening:
             click.echo(f"Recording {listener.url}  at  {listener.shown}")
+            if listener.is_database:
+                url = f"postgresql://USER:PASSWORD@{listener.authority}/DATABASE?sslmode=disable"
+                click.echo(f"  Start the application with DATABASE_URL={url}")
         if trust.insecure:
             click.echo("Any certificate of an application is accepted (--insecure).")
         if authority is not None and program is None:
             click.echo(f"Browsers have to trust {authority.certificate} once; docs/tls.md says how.")
         spki = authority.spki if authority is not None else None
-        browser = Browser(program, listening, browser_arguments, spki=spki) if program is not None else None
+        pages = [listener for listener in listening if not listener.is_database]
+        browser = Browser(program, pages, browser_arguments, spki=spki) if program is not None else None
         where = "in the browser that opens now; closing it, or" if browser is not None else "there;"
         click.echo(f"Test by hand {where} Ctrl-C ends the recording.")
         return browser
@@ -136,7 +146,7 @@ def record(
         click.secho(f"{path}: {IN_CLEAR}", fg="red", bold=True)
     folder = authority.folder if authority is not None else None
     code = _await_recorder(
-        _relay(path, listeners, hidden, lambda: choose_listeners(requests, hosts, speaks_tls), ready, trust, folder)
+        _relay(path, listeners, asked, lambda: choose_listeners(requests, hosts, speaks_tls), ready, trust, folder)
     )
     if would_be_committed(secrets_path(path)):
         click.echo(f"git would commit {secrets_path(path)}: add the line  *.secrets  to .gitignore.")
@@ -164,9 +174,12 @@ def choose_tls(requests: Sequence[Request], *, tls: bool, browse: bool, ca_folde
     Raises:
         UsageError: what is asked for contradicts itself.
     """
-    if tls and browse and not all(request.tls for request in requests):
+    applications = [request for request in requests if not request.is_database]
+    if (tls or browse) and not applications:
+        raise UsageError("--tls and --browser are about applications: name one, such as http://127.0.0.1:4000.")
+    if tls and browse and not all(request.tls for request in applications):
         raise UsageError("--browser opens the addresses as they are given: leave --tls out, or give them as https://.")
-    chosen = tuple(tls or (browse and request.tls) for request in requests)
+    chosen = tuple((tls and not request.is_database) or (browse and request.tls) for request in requests)
     if ca_folder is not None and not any(chosen):
         raise UsageError("--ca is for recorders that speak TLS to the browser: add --tls.")
     return chosen

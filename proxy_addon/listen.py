@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,9 @@ from nestperf.errors import UsageError
 LOOPBACK = ("127.0.0.1", "::1")
 _FIRST_PORT = 8400
 _LAST_PORT = 8999
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "postgres": 5432, "postgresql": 5432}
+_CREDENTIALS = re.compile(r"//[^/]*@")
+_DATABASES = frozenset({"postgres", "postgresql"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,7 @@ class Listener:
     """One port of the recorder and the application address behind it."""
 
     url: str
-    """`scheme://host:port` of the application."""
+    """`scheme://host:port` of the application, or of its database."""
     hosts: tuple[str, ...]
     """Addresses to listen on."""
     port: int
@@ -37,13 +40,20 @@ class Listener:
 
     @property
     def shown(self) -> str:
-        """The URL to open instead of the application's."""
+        """The URL to use instead of the application's."""
+        if self.is_database:
+            return f"postgres://{self.authority}"
         return f"{'https' if self.tls else 'http'}://{self.authority}"
 
     @property
     def application_tls(self) -> bool:
         """The application speaks TLS."""
         return self.url.startswith("https:")
+
+    @property
+    def is_database(self) -> bool:
+        """Relays PostgreSQL."""
+        return self.url.startswith("postgres:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,22 +70,30 @@ class Request:
         """The application speaks TLS."""
         return self.url.startswith("https:")
 
+    @property
+    def is_database(self) -> bool:
+        """It speaks PostgreSQL."""
+        return self.url.startswith("postgres:")
+
 
 def parse_upstream(text: str) -> Request:
     """`[LISTEN_PORT=]URL`.
 
     Raises:
         UsageError: no such scheme, host or port, or a path, which belongs into the browser.
+
+    Of a database's URL only host and port are taken: credentials are the application's business.
     """
     head, mark, url = text.partition("=")
     listen_port = None
     if mark and head.isdigit():
         listen_port = int(head)
         if not 0 < listen_port < 65536:
-            raise UsageError(f"{head} in {text!r} is no port: use one from 1 to 65535.")
+            raise UsageError(f"{head} in {_CREDENTIALS.sub('//…@', text)!r} is no port: use one from 1 to 65535.")
     else:
         url = text
     parts = urlsplit(url)
+    url = _CREDENTIALS.sub("//…@", url)
     if parts.scheme not in _DEFAULT_PORTS:
         shown = f"{parts.scheme}://" if "://" in url else repr(url)
         raise UsageError(f"Cannot record {shown}: give the application's address as http://HOST:PORT (or https://).")
@@ -85,12 +103,14 @@ def parse_upstream(text: str) -> Request:
         raise UsageError(f"{url!r} names no port: use one from 1 to 65535.") from error
     if not parts.hostname:
         raise UsageError(f"{url!r} names no host: give the application's address as http://HOST:PORT (or https://).")
-    if parts.path not in ("", "/") or parts.query or parts.username:
+    database = parts.scheme in _DATABASES
+    if not database and (parts.path not in ("", "/") or parts.query or parts.username):
         raise UsageError(
             f"{url!r} is more than an address: give only {parts.scheme}://HOST:PORT, and open the path in the browser."
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return Request(url=f"{parts.scheme}://{host}:{port}", host=parts.hostname, port=port, listen_port=listen_port)
+    scheme = "postgres" if database else parts.scheme
+    return Request(url=f"{scheme}://{host}:{port}", host=parts.hostname, port=port, listen_port=listen_port)
 
 
 def choose_listeners(

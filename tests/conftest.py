@@ -107,7 +107,7 @@ def start_recorder(capture: Path, *arguments: str) -> Recorder:
         env=os.environ | {"COLUMNS": "200"},
     )
     recorder = Recorder(process, capture, [])
-    deadline = time.perf_counter() + 20
+    deadline = time.perf_counter() + 60
     while "Ctrl-C ends the recording" not in recorder.output:
         assert recorder.read(1), recorder.output
         assert time.perf_counter() < deadline, recorder.output
@@ -158,4 +158,6 @@ def postgres() -> Iterator[Postgres]:
     binaries = find_binaries()
     assert binaries is not None, "mark the test peer('postgres')"
     with PostgresServer(binaries, Postgres.SETTINGS) as server:
-        yield Postgres(server, binaries)
+        running = Postgres(server, binaries)
+        running.run("psql", "-q", server.url, "-c", "create extension pg_stat_statements")
+        yield running

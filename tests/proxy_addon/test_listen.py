@@ -25,6 +25,8 @@ def busy() -> Iterator[int]:
         ("8400=http://localhost:4000", "http://localhost:4000", 8400),
         ("http://example.test", "http://example.test:80", None),
         ("http://[::1]:4000", "http://[::1]:4000", None),
+        ("postgres://127.0.0.1:5433", "postgres://127.0.0.1:5433", None),
+        ("8432=postgresql://u:p%40w@db.test/media?schema=public", "postgres://db.test:5432", 8432),
     ],
 )
 def test_parse_upstream_table(text: str, url: str, listen_port: int | None) -> None:
@@ -47,6 +49,15 @@ def test_parse_upstream_table(text: str, url: str, listen_port: int | None) -> N
 def test_parse_upstream_bad_input_says_what_to_do(text: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         parse_upstream(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["mysql://me:s3cret@db:1", "postgres://me:s3cret@db:99999", "99999=http://me:s3cret@x"]
+)
+def test_parse_upstream_never_shows_credentials(text: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_upstream(text)
+    assert "s3cret" not in str(raised.value)
 
 
 def test_choose_listeners_port_asked_for_and_in_use_is_refused(busy: int) -> None:
