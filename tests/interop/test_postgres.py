@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import statistics
@@ -139,19 +138,14 @@ def test_copy_both_ways_counts_its_lines(recorded: Recorded, tmp_path: Path) -> 
 def test_errors_in_a_pipeline_are_the_ones_the_client_saw(recorded: Recorded) -> None:
     with psycopg.connect(recorded.url, autocommit=True) as connection:
         connection.execute("create table t (a int unique)")
-        with connection.pipeline() as pipeline:
-            cursors = [connection.execute("insert into t values (%s)", (number,)) for number in (1, 2)]
+        # When the client hears of the error depends on when it reads: what it sent does not.
+        with pytest.raises(psycopg.errors.UniqueViolation), connection.pipeline() as pipeline:
+            for number in (1, 2):
+                connection.execute("insert into t values (%s)", (number,))
             pipeline.sync()
-            bad = connection.execute("insert into t values (%s)", (1,))
-            never = connection.execute("insert into t values (%s)", (3,))
-            with pytest.raises(psycopg.errors.UniqueViolation):
-                pipeline.sync()
-            with contextlib.suppress(psycopg.errors.PipelineAborted, psycopg.ProgrammingError):
-                never.fetchall()
-            good = connection.execute("select count(*) from t")
-            assert good.fetchone() == (2,)
-            assert [cursor.rowcount for cursor in cursors] == [1, 1]
-            assert bad.rowcount in (-1, 0)
+            for number in (1, 3):
+                connection.execute("insert into t values (%s)", (number,))
+        assert connection.execute("select count(*) from t where a > %s", (0,)).fetchone() == (2,)
     queries = [query for query in recorded.queries() if query.protocol in ("extended", "prepared")]
     outcomes = [(query.outcome, query.sqlstate) for query in queries]
     assert outcomes == [("ok", None), ("ok", None), ("error", "23505"), ("skipped", None), ("ok", None)]
