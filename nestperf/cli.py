@@ -15,6 +15,7 @@ from nestperf.faults import describe_fault
 
 _COMMANDS = {
     "record": ("proxy_addon.cli", "Record what happens between browser and application."),
+    "plan": ("replay.plan_cli", "Show what a replay would send, and what not, and why."),
     "replay": ("replay.cli", "Play a capture back with many users and check the thresholds."),
     "report": ("reports.cli", "Tables and verdicts of a capture."),
     "show": ("reports.show", "One exchange with everything around it."),

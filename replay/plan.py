@@ -1,13 +1,11 @@
 """From a capture to sessions of steps: what is sent, what it waits for, what is not sent and why.
 
-A step waits for exactly those earlier steps whose end may have released it: all that were done when it was sent,
-without those that others of them had waited for already. So what was parallel stays parallel and what was sequential
-stays causal. Pure but for reading the capture; the same capture always gives the same plan.
+Pure but for reading the capture; the same capture always gives the same plan. What waits for what is found in
+`replay.structure`, what carries which value in `replay.correlate`.
 """
 
 from __future__ import annotations
 
-import heapq
 import json
 import re
 from collections import defaultdict
@@ -38,9 +36,8 @@ from replay.steps import (
     Skipped,
     Step,
 )
+from replay.structure import Span, connection_limits, ready_times, release_order
 
-BROWSER_CONNECTIONS = 6
-"""HTTP/1.1 connections a browser opens to one host."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that ask for no change (RFC 9110, 9.2.1); all others write, and so do events over Socket.IO."""
 _NOT_OFFERED = frozenset({"sec-websocket-extensions", "content-length", "transfer-encoding"})
@@ -56,35 +53,6 @@ class Moment(NamedTuple):
     done_ns: int | None
     """None: nobody waits for it."""
     answer: Answered | None = None
-
-
-class Release(NamedTuple):
-    """What releases a step, and how long after."""
-
-    after: tuple[int, ...]
-    think_ns: int
-
-
-def release_order(spans: Sequence[tuple[int, int | None]], start_ns: int) -> tuple[Release, ...]:
-    """What releases each of `spans` (sent, done; in the order sent; done None: nobody waits for it).
-
-    Of all spans done when one was sent only those matter that ended after the last of the others began; this
-    is the transitive reduction of an interval order, kept as a frontier in one sweep.
-    """
-    running: list[tuple[int, int]] = []
-    frontier: list[tuple[int, int]] = []
-    releases = []
-    for index, (sent_ns, done_ns) in enumerate(spans):
-        while running and running[0][0] <= sent_ns:
-            ended_ns, ended = heapq.heappop(running)
-            began_ns = spans[ended][0]
-            frontier = [(ns, i) for ns, i in frontier if not (ns <= began_ns and i < ended)]
-            frontier.append((ended_ns, ended))
-        latest_ns = max((ns for ns, _ in frontier), default=start_ns)
-        releases.append(Release(tuple(sorted(i for _, i in frontier)), max(0, sent_ns - latest_ns)))
-        if done_ns is not None:
-            heapq.heappush(running, (max(done_ns, sent_ns), index))
-    return tuple(releases)
 
 
 def build_plan(
@@ -387,6 +355,10 @@ def _session(
 ) -> SessionPlan:
     moments.sort(key=lambda moment: moment.sent_ns)
     start_ns = moments[0].sent_ns
+    spans = [_span(moment) for moment in moments]
+    limits = connection_limits([_held(span, moment) for span, moment in zip(spans, moments, strict=True)])
+    moments = [m._replace(sent_ns=ready_ns) for m, ready_ns in zip(moments, ready_times(spans), strict=True)]
+    moments.sort(key=lambda moment: moment.sent_ns)
     releases = release_order([(moment.sent_ns, moment.done_ns) for moment in moments], start_ns)
     before: dict[int, int] = {}
     steps = []
@@ -420,8 +392,24 @@ def _session(
         fresh=links.fresh,
         links=links.links,
         unexplained=links.unexplained,
-        connections=_connection_limits(moments),
+        connections=limits,
     )
+
+
+def _span(moment: Moment) -> Span:
+    action = moment.action
+    if not isinstance(action, Http):
+        return Span(moment.sent_ns, moment.done_ns)
+    may_wait = action.kind is Kind.ASSET and action.method == "GET"
+    return Span(moment.sent_ns, moment.done_ns, action.upstream, action.connection, may_wait)
+
+
+def _held(span: Span, moment: Moment) -> Span:
+    """The span with the time that a stream kept its connection."""
+    action = moment.action
+    if span.done_ns is not None or not isinstance(action, Http):
+        return span
+    return span._replace(done_ns=span.sent_ns + (action.hold_ns or 0))
 
 
 def _openers(exchanges: Iterable[Exchange], sockets: Iterable[Socket]) -> dict[int, Exchange]:
@@ -440,25 +428,6 @@ def _openers(exchanges: Iterable[Exchange], sockets: Iterable[Socket]) -> dict[i
         if opener is not None:
             found[socket.id] = opener
     return found
-
-
-def _connection_limits(moments: Iterable[Moment]) -> dict[int, int]:
-    """A browser's limit, or as many as the recording had in flight at once: not every client is a browser."""
-    changes: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for moment in moments:
-        if isinstance(moment.action, Http):
-            done_ns = moment.done_ns
-            if done_ns is None:
-                done_ns = moment.sent_ns + (moment.action.hold_ns or 0)
-            changes[moment.action.upstream] += [(moment.sent_ns, 1), (max(done_ns, moment.sent_ns + 1), -1)]
-    limits = {}
-    for upstream, steps in changes.items():
-        level = highest = 0
-        for _, change in sorted(steps):
-            level += change
-            highest = max(highest, level)
-        limits[upstream] = max(BROWSER_CONNECTIONS, highest)
-    return limits
 
 
 def _not_sent(exchange: Exchange, session: int | None) -> str | None:

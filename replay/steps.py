@@ -220,7 +220,7 @@ class Step:
     """Its place in `SessionPlan.steps`, which are in recorded order."""
     action: Action
     sent_ns: int
-    """When it was recorded, since the session's first step."""
+    """When it was sent in the recording, or ready where a browser held it back; since the session's first step."""
     waited: bool
     """Whether others may wait for its end."""
     after: tuple[int, ...]

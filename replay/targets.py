@@ -19,12 +19,7 @@ def choose_targets(
     Raises:
         UsageError: something asked for is no target, names no upstream, is ambiguous, or leads to a refused host.
     """
-    urls = [upstream.url for upstream in recorded]
-    for text in asked:
-        which, url = _split(text)
-        for index in _matching(recorded, which, text):
-            urls[index] = url
-    targets = tuple(resolve_target(url, trust) for url in urls)
+    targets = tuple(resolve_target(url, trust) for url in _urls(recorded, asked))
     for target in targets:
         if not target.is_loopback and target.host not in allowed:
             raise UsageError(
@@ -45,6 +40,39 @@ def permissions(targets: tuple[Target, ...], allowed: tuple[str, ...], *, writes
         )
         for target in targets
     )
+
+
+def preview_permissions(
+    recorded: tuple[Upstream, ...], asked: tuple[str, ...], allowed: tuple[str, ...], *, writes: bool
+) -> tuple[Permission, ...]:
+    """The same without refusing anything, also where a host's name is not known here.
+
+    Raises:
+        UsageError: something asked for is no target, names no upstream, or is ambiguous.
+    """
+    found = []
+    for url in _urls(recorded, asked):
+        try:
+            target = resolve_target(url)
+        except UsageError:
+            host = urlsplit(url).hostname
+            if host is None or url not in (upstream.url for upstream in recorded):
+                raise
+            may = host in allowed
+            found.append(Permission(host=host, reads=may, writes=may and writes))
+        else:
+            found += permissions((target,), allowed, writes=writes)
+    return tuple(found)
+
+
+def _urls(recorded: tuple[Upstream, ...], asked: tuple[str, ...]) -> list[str]:
+    """Where each upstream's requests go."""
+    urls = [upstream.url for upstream in recorded]
+    for text in asked:
+        which, url = _split(text)
+        for index in _matching(recorded, which, text):
+            urls[index] = url
+    return urls
 
 
 def _split(text: str) -> tuple[str | None, str]:

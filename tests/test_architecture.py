@@ -39,6 +39,8 @@ PURE = (
     "replay/pacing.py",
     "replay/asked.py",
     "replay/profile.py",
+    "replay/structure.py",
+    "replay/plan_text.py",
     "replay/walk.py",
     "replay/watch.py",
     "replay/health.py",

@@ -8,8 +8,8 @@ import pytest
 
 from nestperf.capture.model import Kind, Outcome
 from nestperf.errors import CaptureEmpty
-from replay.plan import release_order
 from replay.steps import Close, Emit, Http, Join, Leave, Open, SessionPlan
+from replay.structure import release_order
 from tests.replay.conftest import MS, Recording, plan_of
 
 

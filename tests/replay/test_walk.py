@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from replay.pacing import NONE, Load
-from replay.plan import release_order
 from replay.steps import Leave, Step
+from replay.structure import release_order
 from replay.walk import Walk, invert
 
 MS = 1_000_000
