@@ -135,16 +135,20 @@ def test_copy_both_ways_counts_its_lines(recorded: Recorded, tmp_path: Path) -> 
     assert [query.outcome for query in queries] == ["ok"] * len(queries)
 
 
+def insert_in_pipeline(connection: psycopg.Connection[Any], *between_syncs: tuple[int, ...]) -> None:
+    with connection.pipeline() as pipeline:
+        for numbers in between_syncs:
+            for number in numbers:
+                connection.execute("insert into t values (%s)", (number,))
+            pipeline.sync()
+
+
 def test_errors_in_a_pipeline_are_the_ones_the_client_saw(recorded: Recorded) -> None:
     with psycopg.connect(recorded.url, autocommit=True) as connection:
         connection.execute("create table t (a int unique)")
         # When the client hears of the error depends on when it reads: what it sent does not.
-        with pytest.raises(psycopg.errors.UniqueViolation), connection.pipeline() as pipeline:
-            for number in (1, 2):
-                connection.execute("insert into t values (%s)", (number,))
-            pipeline.sync()
-            for number in (1, 3):
-                connection.execute("insert into t values (%s)", (number,))
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            insert_in_pipeline(connection, (1, 2), (1, 3))
         assert connection.execute("select count(*) from t where a > %s", (0,)).fetchone() == (2,)
     queries = [query for query in recorded.queries() if query.protocol in ("extended", "prepared")]
     outcomes = [(query.outcome, query.sqlstate) for query in queries]
