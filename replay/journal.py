@@ -112,17 +112,16 @@ class Journal:
         self._ended = asyncio.Event()
         self._pending: list[Record] = []
         self._repeats: list[Repeat] = []
+        self.note_repeat = self._repeats.append
+        """An exchange of a known pattern went well, and only its numbers are stored."""
         self._visits: Counter[int] = Counter()
         self._failures_kept = 0
         self._slowest: list[int] = []
-        self._exchanges = itertools.count(1)
+        self.exchange_id = itertools.count(1).__next__
+        """The next exchange's id."""
         self._packets = itertools.count(1)
         self._sockets = itertools.count(1)
         self._sessions = itertools.count(1)
-
-    def exchange_id(self) -> int:
-        """The next exchange's id."""
-        return next(self._exchanges)
 
     def packet_id(self) -> int:
         """The next packet's id."""
@@ -180,10 +179,6 @@ class Journal:
             row = self._with_request(row, request, action.trailers)
         return self.writer.add_pattern(row)
 
-    def note_repeat(self, row: Repeat) -> None:
-        """An exchange of a known pattern went well, and only its numbers are stored."""
-        self._repeats.append(row)
-
     def note(self, record: Record) -> None:
         """Something is over, or began; it is stored soon."""
         self._pending.append(record)
@@ -208,6 +203,7 @@ class Journal:
         """What was noted since. On the loop, so that nothing is noted meanwhile."""
         taken = self._pending, self._repeats
         self._pending, self._repeats = [], []
+        self.note_repeat = self._repeats.append
         return taken
 
     def _store(self, records: list[Record], repeats: list[Repeat]) -> None:

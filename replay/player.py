@@ -246,15 +246,15 @@ class Visit:
         self.attempts += 1
         script = self._script
         sent = script.requests.build(step, self._live, self.user.forwarded)
-        self._under_way[step.index] = self._connections.exchange(
-            sent.request,
-            action.upstream,
-            recorded_connection=action.connection,
-            on_done=self._answered,
-            patient=step.index in script.patient,
-            keep=script.kept_bytes.get(step.index),
-            tag=(step, action, sent.target, intended_ns),
+        answer = Answer(
+            sent.request, action.upstream, action.connection, self._answered, (step, action, sent.target, intended_ns)
         )
+        if step.index in script.patient:
+            answer.patient = True
+        if step.index in script.kept_bytes:
+            answer.keep = script.kept_bytes[step.index]
+        self._under_way[step.index] = answer
+        self._connections.exchange(answer)
         if action.hold_ns is not None:
             until_ns = self._stage.clock.now_ns() + self._pace.hold_ns(action.hold_ns)
             self._stage.pacer.at(until_ns, self._held_long_enough, step)

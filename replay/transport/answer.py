@@ -68,8 +68,6 @@ class Answer:
     """Once it has begun, it may be silent for as long as it likes: a stream."""
     keep = KEPT
     """Bytes of its body that are kept at most."""
-    tag: Any = None
-    """Whatever the asker wants to find again when it is over."""
     connection: int | None = None
     """Number of the connection it used, counted from 1 in this run."""
     queued_ns = 0
@@ -100,14 +98,23 @@ class Answer:
     carrier: Connection | None = None
     _kept = 0
 
-    def __init__(self, request: Request, upstream: int, wanted: int | None, on_done: Callable[[Answer], None]) -> None:
-        """`wanted`: the recorded connection it would like to share. `on_done`: called once, when it is over."""
+    def __init__(
+        self,
+        request: Request,
+        upstream: int,
+        wanted: int | None,
+        on_done: Callable[[Answer], None],
+        tag: Any = None,
+    ) -> None:
+        """`wanted`: the recorded connection it would like to share. `on_done`: called once, when it is over. `tag`:
+        whatever the asker wants to find again then."""
         self.request = request
         self.upstream = upstream
         self.wanted = wanted
         self.body: list[bytes] = []
         """Pieces, still content-coded, without chunk framing."""
-        self._on_done = on_done
+        self.tag = tag
+        self.on_done = on_done
 
     @property
     def over(self) -> bool:
@@ -133,7 +140,7 @@ class Answer:
         self.done_ns = stamp_ns
         self.failure = failure
         self.detail = detail
-        self._on_done(self)
+        self.on_done(self)
 
 
 def chunk(data: bytes) -> bytes:

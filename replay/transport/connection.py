@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -17,12 +18,14 @@ from nestperf.capture.model import Outcome
 from nestperf.wire.heads import CHUNKED
 from nestperf.wire.http1 import Interim, Opaque, ResponseBody, ResponseEnd, ResponseHead, ResponseReader, Switched
 from replay.transport.answer import SLICE, Answer, EarlyAnswer, chunk
-from replay.transport.response import Head, read_chunks, read_head
+from replay.transport.response import LONGEST, Head, read_chunks, read_head
 
 CONTINUE_S = 1.0
 """How long `Expect: 100-continue` is waited for before the body is sent anyway (RFC 9110, 10.1.1)."""
 IDLE_NS = 100_000_000
 """After a pause this long a connection is looked at before it is used: the server's close may have come unread."""
+_ODD = frozenset({"HEAD", "CONNECT"})
+"""Methods whose answers do not end where their heads say."""
 
 
 class Outbox:
@@ -33,21 +36,16 @@ class Outbox:
     what is due at a moment of its own goes out at that moment. Either way `sent_ns` is when it went out.
     """
 
-    __slots__ = ("_begun", "reading")
+    __slots__ = ("begun", "reading_ns")
 
     def __init__(self) -> None:
-        self.reading = False
-        """An answer is being read."""
-        self._begun: list[tuple[Connection, Answer]] = []
+        self.reading_ns: int | None = None
+        """When the answer that is being read came in; None while none is."""
+        self.begun: list[tuple[Connection, Answer]] = []
 
-    def add(self, connection: Connection, answer: Answer) -> None:
-        """Send that soon."""
-        if not self._begun:
-            asyncio.get_running_loop().call_soon(self._send)
-        self._begun.append((connection, answer))
-
-    def _send(self) -> None:
-        begun, self._begun = self._begun, []
+    def send(self) -> None:
+        """Send all of it."""
+        begun, self.begun = self.begun, []
         for connection, answer in begun:
             if connection.answer is answer and not connection.closed:
                 connection.send(answer)
@@ -58,6 +56,8 @@ class Owner(Protocol):
 
     clock: Clock
     outbox: Outbox
+    queues: dict[int, deque[Answer]]
+    """Exchanges that wait for a connection, by upstream; empty where none ever had to."""
 
     def freed(self, connection: Connection) -> None:
         """It has nothing to do."""
@@ -99,17 +99,23 @@ class Connection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether another request may be sent on it now."""
-        return self.answer is None and not self.closed and self._transport is not None and not self._is_stale()
+        if self.answer is not None or self.closed or self._transport is None:
+            return False
+        return self._idle_since_ns == self._outbox.reading_ns or not self._is_stale()
 
     def begin(self, answer: Answer) -> None:
         """Send a request; its answer will be told."""
         self.answer = answer
         answer.carrier = self
         answer.connection = self.number
-        if self._outbox.reading:
-            self._outbox.add(self, answer)
-        else:
+        outbox = self._outbox
+        if outbox.reading_ns is None:
             self.send(answer)
+            return
+        begun = outbox.begun
+        if not begun:
+            asyncio.get_running_loop().call_soon(outbox.send)
+        begun.append((self, answer))
 
     def send(self, answer: Answer) -> None:
         """Send its request now."""
@@ -160,15 +166,26 @@ class Connection(asyncio.Protocol):
             # Nobody asked: most often a 408 before the server closes an idle connection.
             self.abort()
             return
-        answer.progress_ns = stamp_ns
-        self._outbox.reading = True
+        self._outbox.reading_ns = stamp_ns
         if self._reader is not None:
             self._read(answer, data, stamp_ns)
         elif self._head is not None:
             self._more(answer, data, stamp_ns)
         else:
-            self._first(answer, data, stamp_ns)
-        self._outbox.reading = False
+            end = data.find(b"\r\n\r\n") + 4
+            head = read_head(data[:end]) if 3 < end <= LONGEST else None
+            if head is None or answer.request.method in _ODD:
+                self._begin_odd(answer, head, data, end, stamp_ns)
+            elif head.body == len(data) - end:
+                # Nearly all answers of a large run are this one.
+                if head.body:
+                    answer.body.append(data[end:])
+                answer.first_byte_ns = stamp_ns
+                answer.response_bytes = len(data)
+                self._plain_end(answer, head, stamp_ns)
+            else:
+                self._begin_body(answer, head, data, end, stamp_ns)
+        self._outbox.reading_ns = None
 
     def eof_received(self) -> bool:
         self._ended(None)
@@ -189,34 +206,37 @@ class Connection(asyncio.Protocol):
 
     # plain answers
 
-    def _first(self, answer: Answer, data: bytes, stamp_ns: int) -> None:
-        """The first bytes of an answer: most often all of it."""
-        end = data.find(b"\r\n\r\n") + 4
-        head = read_head(data[:end]) if end > 3 else None
-        if head is None:
+    def _begin_odd(self, answer: Answer, head: Head | None, data: bytes, end: int, stamp_ns: int) -> None:
+        """What cannot be read in one look; an answer to HEAD can, if nothing follows its head."""
+        if head is None or answer.request.method != "HEAD" or end < len(data):
             self._read_closely(answer, data, stamp_ns)
             return
-        size = 0 if answer.request.method == "HEAD" else head.body
+        answer.first_byte_ns = stamp_ns
+        answer.response_bytes = end
+        self._plain_end(answer, head, stamp_ns)
+
+    def _begin_body(self, answer: Answer, head: Head, data: bytes, end: int, stamp_ns: int) -> None:
+        """A head with another part of its body than all of it."""
         here = len(data) - end
-        if size == CHUNKED:
+        if head.body == CHUNKED:
             pieces = read_chunks(data, end)
             if pieces is None:
                 self._read_closely(answer, data, stamp_ns)
                 return
             answer.body = pieces
-        elif here > size or answer.request.method == "CONNECT":
+        elif here > head.body:
             self._read_closely(answer, data, stamp_ns)
             return
         elif here:
             answer.take(data[end:])
-        answer.first_byte_ns = stamp_ns
-        answer.status, answer.reason, answer.version, answer.headers, _, _, answer.cookies = head
+        answer.first_byte_ns = answer.progress_ns = stamp_ns
         answer.response_bytes = len(data)
-        self._head = head
-        if size == CHUNKED or here == size:
+        if head.body == CHUNKED:
             self._plain_end(answer, head, stamp_ns)
-        else:
-            self._left = size - here
+            return
+        answer.status = head.status
+        self._head = head
+        self._left = head.body - here
 
     def _more(self, answer: Answer, data: bytes, stamp_ns: int) -> None:
         """More of a plain answer's body."""
@@ -228,23 +248,26 @@ class Connection(asyncio.Protocol):
             size = self._left
             head = head._replace(reusable=False)
         answer.take(data)
+        answer.progress_ns = stamp_ns
         answer.response_bytes += size
         self._left -= size
         if not self._left:
             self._plain_end(answer, head, stamp_ns)
 
     def _plain_end(self, answer: Answer, head: Head, stamp_ns: int) -> None:
-        self._head = None
+        answer.status, answer.reason, answer.version, answer.headers, _, reusable, answer.cookies = head
         answer.plain = answer.whole = True
+        self._head = None
         # An answer that came before the request was complete leaves the connection in the middle of a message.
-        if not head.reusable or self._unsent is not None:
+        if not reusable or self._unsent is not None:
             self._over(stamp_ns, reusable=False)
             return
         self.answer = None
         self._used = True
         self._idle_since_ns = stamp_ns
-        answer.finish(stamp_ns)
-        if self.answer is None:
+        answer.done_ns = stamp_ns
+        answer.on_done(answer)
+        if self._owner.queues and self.answer is None:
             self._owner.freed(self)
 
     # all others
@@ -256,6 +279,7 @@ class Connection(asyncio.Protocol):
 
     def _read(self, answer: Answer, data: bytes, stamp_ns: int) -> None:
         assert self._reader is not None
+        answer.progress_ns = stamp_ns
         answer.response_bytes += len(data)
         for seen in self._reader.receive(data, stamp_ns):
             _SEEN[type(seen)](self, answer, seen)
@@ -368,6 +392,9 @@ class Connection(asyncio.Protocol):
 
     def _how_it_ended(self, error: Exception | None) -> str:
         if self._head is not None:
+            answer = self.answer
+            assert answer is not None
+            answer.reason, answer.version, answer.headers = self._head.reason, self._head.version, self._head.headers
             return "the connection ended before the answer did"
         how = "was reset" if isinstance(error, ConnectionError) else "ended"
         # A browser would send the request again (RFC 9112, 9.3.1); a load generator that did would hide the drop.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Outcome
-from replay.transport.answer import Answer, Request
+from replay.transport.answer import Answer
 from replay.transport.connection import Connection, Outbox
 from replay.transport.dial import Dial, Target, describe_refusal
 
@@ -47,50 +47,29 @@ class Connections:
         self._numbers = numbers
         self._open: dict[int, list[Connection]] = {}
         self._dials: dict[Connection, Dial] = {}
-        self._by_recorded: dict[int, Connection] = {}
-        self._queues: dict[int, deque[Answer]] = {}
+        self._by_recorded: dict[int | None, Connection] = {}
+        self.queues: dict[int, deque[Answer]] = {}
         self._alarm: asyncio.TimerHandle | None = None
         """One for all exchanges: each of them has as long as the others."""
         self._over = False
 
-    def exchange(
-        self,
-        request: Request,
-        upstream: int,
-        *,
-        recorded_connection: int | None,
-        on_done: Callable[[Answer], None],
-        patient: bool = False,
-        keep: int | None = None,
-        tag: object = None,
-    ) -> Answer:
-        """Send a request now, or as soon as a connection is free.
+    def exchange(self, answer: Answer) -> None:
+        """Send its request now, or as soon as a connection is free.
 
-        It is over when nothing happens for the time limit; a `patient` one may pause once it has begun. `keep`: how
-        many bytes of the answer's body are wanted.
+        It is over when nothing happens for the time limit; a patient one may pause once it has begun.
         """
-        answer = Answer(request, upstream, recorded_connection, on_done)
-        if patient:
-            answer.patient = True
-        if keep is not None:
-            answer.keep = keep
-        answer.tag = tag
         if self._alarm is None:
             self._alarm = asyncio.get_running_loop().call_later(self._timeout_s, self._check_time)
-        queue = self._queues.get(upstream)
-        if not queue:
-            connection = self._by_recorded.get(recorded_connection) if recorded_connection is not None else None
+        if not self.queues or not self.queues.get(answer.upstream):
+            connection = self._by_recorded.get(answer.wanted)
             if connection is not None and connection.idle:
                 connection.begin(answer)
-                return answer
+                return
             if self._place(answer):
-                return answer
+                return
         answer.progress_ns = self.clock.now_ns()
         answer.queued_ns = -answer.progress_ns
-        if queue is None:
-            queue = self._queues[upstream] = deque()
-        queue.append(answer)
-        return answer
+        self.queues.setdefault(answer.upstream, deque()).append(answer)
 
     def cancel(self, answer: Answer, outcome: Outcome, detail: str | None = None) -> None:
         """End an exchange from this side, its connection with it."""
@@ -102,7 +81,7 @@ class Connections:
             carrier.abort()
             self._stop_dialing(carrier)
         else:
-            self._queues[answer.upstream].remove(answer)
+            self.queues[answer.upstream].remove(answer)
         answer.finish(self.clock.now_ns(), outcome, detail)
         if carrier is not None:
             self._forget(carrier)
@@ -120,8 +99,7 @@ class Connections:
 
     def freed(self, connection: Connection) -> None:
         """A connection has nothing to do."""
-        if self._queues:
-            self._serve_queue(connection.upstream)
+        self._serve_queue(connection.upstream)
 
     def lost(self, connection: Connection) -> None:
         """A connection is closed."""
@@ -134,7 +112,7 @@ class Connections:
             self._serve_queue(connection.upstream)
 
     def _serve_queue(self, upstream: int) -> None:
-        queue = self._queues.get(upstream)
+        queue = self.queues.get(upstream)
         while queue and not self._over:
             answer = queue.popleft()
             if not self._place(answer):
@@ -216,7 +194,7 @@ class Connections:
             for connection in connections:
                 if connection.answer is not None:
                     yield connection.answer
-        for queue in self._queues.values():
+        for queue in self.queues.values():
             yield from queue
 
     def _check_time(self) -> None:

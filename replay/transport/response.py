@@ -17,8 +17,8 @@ from nestperf.wire.heads import CHUNKED
 
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
 _BODYLESS = frozenset({204, 304})
-_LONGEST = 8192
-"""Bytes of a head up to which it is worth remembering."""
+LONGEST = 8192
+"""Bytes of a head that is read, and remembered, here at most."""
 _REMEMBERED = 1024
 """Heads remembered: a server that stamps seconds into them sends the same one for a second."""
 
@@ -38,12 +38,9 @@ class Head(NamedTuple):
     """A Set-Cookie is among the fields."""
 
 
+@lru_cache(_REMEMBERED)
 def read_head(block: bytes) -> Head | None:
     """The head in `block`, which ends with its blank line; None where somebody must look closer."""
-    return _remembered(block) if len(block) <= _LONGEST else _read(block)
-
-
-def _read(block: bytes) -> Head | None:
     lines = block[:-4].splitlines()
     first = heads.status_line(lines[0]) if lines else None
     fields = heads.parse_fields(lines[1:])
@@ -59,9 +56,6 @@ def _read(block: bytes) -> Head | None:
     reusable = not heads.has_token(framing, "close")
     cookies = any(len(name) == 10 and name.lower() == "set-cookie" for name, _ in headers)
     return Head(status, reason, version, headers, body, reusable, cookies)
-
-
-_remembered = lru_cache(_REMEMBERED)(_read)
 
 
 def read_chunks(data: bytes, position: int) -> list[bytes] | None:

@@ -36,7 +36,8 @@ class Client:
 
     def begin(self, request: Request, recorded: int | None = 1) -> tuple[Answer, asyncio.Future[Answer]]:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        answer = self.connections.exchange(request, 0, recorded_connection=recorded, on_done=future.set_result)
+        answer = Answer(request, 0, recorded, future.set_result)
+        self.connections.exchange(answer)
         return answer, future
 
     async def send(self, request: Request, recorded: int | None = 1) -> Answer:
