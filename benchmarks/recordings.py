@@ -42,8 +42,16 @@ class Written:
         self._last = 0
 
     def exchange(
-        self, target: str, sent_ms: float, headers: model.Pairs, answer: model.Pairs = (), body: bytes = b"", **changes: object
-    ) -> int:  # fmt: skip
+        self,
+        target: str,
+        sent_ms: float,
+        headers: model.Pairs,
+        answer: model.Pairs = (),
+        body: bytes = b"",
+        **changes: object,
+    ) -> int:
+        """One exchange; its id."""
+        stored = self._contents.body(body, media_type="application/json", coding="", chunked=False, request=False)
         self._last += 1
         row = model.Exchange(
             id=self._last, session_id=None, client_id=1, connection=1, upstream=0, kind=model.Kind.CALL,
@@ -52,7 +60,7 @@ class Written:
             request_body=None, request_bytes=300, status=200, reason="OK",
             response_headers=self._contents.headers((("Content-Type", "application/json"), *answer)),
             response_trailers=None,
-            response_body=self._contents.body(body, media_type="application/json", coding="", chunked=False, request=False),
+            response_body=stored,
             response_bytes=200, interim=None, intended_ns=None, sent_ns=round(sent_ms * MS),
             request_done_ns=round(sent_ms * MS), first_byte_ns=round((sent_ms + 1) * MS),
             done_ns=round((sent_ms + 1) * MS), connect_ns=None, relay_ns=None, outcome=model.Outcome.OK, detail=None,
@@ -94,18 +102,22 @@ def fixed(path: Path, url: str, requests: int, *, every_ms: float = 10) -> Path:
     return path
 
 
-def live(path: Path, url: str, requests: int) -> Path:
-    """Requests with two cookies, one of them live, and a token; each answer hands out the next token and cookie."""
+def live(path: Path, url: str, requests: int, *, renewed: bool = False) -> Path:
+    """Requests with two cookies, one of them live, and a live token, both handed out by the first answer; `renewed`:
+    by every answer anew."""
     capture = Written(path, url)
     token = ""
+    cookie = ("Set-Cookie", "session=recorded-session-0123456789; Path=/; HttpOnly")
     for number in range(requests):
-        headers = HEADERS
+        headers: model.Pairs = HEADERS
         if number:
-            headers += (("Cookie", "session=recorded-session-0123456789; theme=dark"), ("X-CSRF-Token", token))
-        token = f"recorded-csrf-token-{number:06d}-0a1b2c3d"
-        cookie = ("Set-Cookie", "session=recorded-session-0123456789; Path=/; HttpOnly")
-        body = b'{"status":"ok","csrfToken":"%b"}' % token.encode()
-        capture.exchange("/live", number * 10, headers, (cookie,), body)
+            headers = (*HEADERS, ("Cookie", "session=recorded-session-0123456789; theme=dark"), ("X-CSRF-Token", token))
+        if renewed or not number:
+            token = f"recorded-csrf-token-{number:06d}-0a1b2c3d"
+            body = b'{"status":"ok","csrfToken":"%b"}' % token.encode()
+            capture.exchange("/live", number * 10, headers, (cookie,), body)
+        else:
+            capture.exchange("/api/v1/dashboard/status", number * 10, headers)
     capture.close()
     return path
 

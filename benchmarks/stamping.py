@@ -1,7 +1,7 @@
 """A server that stamps what it receives and sends: the other side's view of a load. Runs in a process of its own.
 
-`python -m benchmarks.stamping PORT DELAY_MS FILE` answers every request after DELAY_MS, and on SIGTERM writes two columns
-to FILE: when a request came in and when its answer went out, nanoseconds since 1970 by the clock of
+`python -m benchmarks.stamping PORT DELAY_MS FILE` answers every request after DELAY_MS, and on SIGTERM writes two
+columns to FILE: when a request came in and when its answer went out, nanoseconds since 1970 by the clock of
 `time.perf_counter_ns`.
 """
 

@@ -35,7 +35,9 @@ class Tally:
         self.requests = 0
         self.packets_sent = 0
         self.packets_received = 0
-        self.outcomes: Counter[Outcome] = Counter()
+        self.as_recorded = 0
+        """Exchanges that went as recorded and are not among `outcomes` yet."""
+        self._outcomes: Counter[Outcome] = Counter()
         self.visits: Counter[str] = Counter()
         """By state: `finished`, `cut`, `failed`."""
         self.connections = 0
@@ -71,6 +73,14 @@ class Tally:
         """Keep memory flat: called now and then."""
         for column in (self.lags_ns, self.services_ns, self.responses_ns, self.sessions_ns):
             column.fold()
+
+    @property
+    def outcomes(self) -> Counter[Outcome]:
+        """Exchanges that are over, by outcome."""
+        if self.as_recorded:
+            self._outcomes[Outcome.OK] += self.as_recorded
+            self.as_recorded = 0
+        return self._outcomes
 
     @property
     def failed(self) -> int:

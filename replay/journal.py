@@ -33,7 +33,7 @@ SAMPLE = 3
 """Visits to each recorded session that are kept whole, heads and bodies: the first ones."""
 FAILURES = 1000
 """Failures and mismatches whose heads and bodies are kept in one run: the first ones."""
-SLOWEST = 100
+SLOWEST = 25
 """An answer slower than all but this many before it is kept with head and body."""
 _SLICE = 200
 """Records stored in one transaction: the thread holds the interpreter for short moments only."""
@@ -101,12 +101,13 @@ class Journal:
         self.slow_ns = -1
         """Service times up to this one are not among the slowest."""
         self._vault = vault
-        self._secrets: dict[int | None, tuple[str, ...]] = {}
-        """By session: what a redactor of it must know."""
+        self._sources: dict[int | None, tuple[int | None, tuple[str, ...]]] = {}
+        """By session under way: the recorded session, and the secrets of it that a redactor must know."""
+        self._shared: dict[int, Redactor] = {}
+        """By recorded session."""
         self._redactors: dict[int | None, Redactor] = {}
-        """By session that has anything to store but numbers: what one user was given is looked for in that user's
-        traffic. One for all would have to look for every token of thousands of visits in every field of every
-        answer."""
+        """By session that has packets: what one user was given is looked for in that user's packets. One for all would
+        have to look for every token of thousands of visits."""
         self._names = names
         self._contents = Contents(self._new_redactor(), writer.add)
         self._ended = asyncio.Event()
@@ -254,7 +255,7 @@ class Journal:
 
     def _rows(self, record: Record) -> Iterable[Row]:
         if isinstance(record, ExchangeRecord):
-            self._contents.redactor = self._redactor(record.session_id)
+            self._contents.redactor = self._redactor(record.session_id, shared=True)
             return (self._exchange(record),)
         if isinstance(record, PacketRecord):
             self._contents.redactor = self._redactor(record.session_id)
@@ -268,19 +269,32 @@ class Journal:
     def _new_redactor(self) -> Redactor:
         return Redactor(self._vault, names=self._names)
 
-    def _redactor(self, session_id: int | None) -> Redactor:
-        redactor = self._redactors.get(session_id)
-        if redactor is None:
-            redactor = self._redactors[session_id] = self._new_redactor()
-            _make_known(redactor, self._secrets.get(session_id, ()))
+    def _redactor(self, session_id: int | None, *, shared: bool = False) -> Redactor:
+        """What looks for a session's secrets. Exchanges outside of the sample are few and from many sessions: those
+        share one for each recorded session, because one that is new to that many secrets takes long to make."""
+        own = self._redactors.get(session_id)
+        if own is not None:
+            return own
+        source, secrets = self._sources.get(session_id, (None, ()))
+        if shared and source is not None:
+            redactor = self._shared.get(source)
+            if redactor is None:
+                redactor = self._shared[source] = self._knowing(secrets)
+            return redactor
+        redactor = self._redactors[session_id] = self._knowing(secrets)
+        return redactor
+
+    def _knowing(self, secrets: tuple[str, ...]) -> Redactor:
+        redactor = self._new_redactor()
+        _make_known(redactor, secrets)
         return redactor
 
     def _session(self, record: SessionRecord) -> Session:
         if record.over:
             self._redactors.pop(record.row.id, None)
-            self._secrets.pop(record.row.id, None)
-        elif record.secrets:
-            self._secrets[record.row.id] = record.secrets
+            self._sources.pop(record.row.id, None)
+        else:
+            self._sources[record.row.id] = (record.row.source_session, record.secrets)
         return record.row
 
     def _exchange(self, record: ExchangeRecord) -> Exchange:

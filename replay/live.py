@@ -11,6 +11,7 @@ import secrets
 import string
 import uuid
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from nestperf.capture.model import Pairs
@@ -28,6 +29,7 @@ _PATH = re.compile(r";\s*path\s*=\s*(/[^;\s]*)", re.IGNORECASE)
 _UNREAD = object()
 
 
+@lru_cache(256)
 def host_of(authority: str) -> str:
     """The host of a Host field, lower case, no port: cookies are shared by all ports of a host (RFC 6265, 8.5)."""
     if authority.startswith("["):
@@ -151,14 +153,13 @@ class LiveState:
         name, mark, value = cookie.partition("=")
         if not mark:
             return
-        attributes = f";{attributes}"
-        domain, path = _DOMAIN.search(attributes), _PATH.search(attributes)
-        jar = self._cookies.setdefault(domain[1].lower() if domain else host, {})
-        name, where = name.strip(), path[1] if path else "/"
+        domain, where, expired = _attributes(attributes)
+        jar = self._cookies.setdefault(domain or host, {})
+        name = name.strip()
         known = jar.get(name, [])
         number = next((one.number for one in known if one.path == where), None)
         kept = [one for one in known if one.path != where]
-        if not _EXPIRED.search(attributes):
+        if not expired:
             self._born += 1
             kept.append(_Cookie(where, value.strip(), number or self._born))
             kept.sort(key=lambda one: (-len(one.path), one.number))
@@ -196,6 +197,14 @@ class _Answer:
         return _cookie_of(self._headers, str(take.path[0]))
 
 
+@lru_cache(1024)
+def _attributes(text: str) -> tuple[str | None, str, bool]:
+    """Domain (None: the host alone), path and whether it is expired, of what follows a cookie's value."""
+    text = f";{text}"
+    domain, path = _DOMAIN.search(text), _PATH.search(text)
+    return domain[1].lower() if domain else None, path[1] if path else "/", _EXPIRED.search(text) is not None
+
+
 def _matches(cookie: str, request: str) -> bool:
     """RFC 6265, 5.1.4."""
     return request == cookie or (request.startswith(cookie) and (cookie[-1] == "/" or request[len(cookie)] == "/"))
@@ -221,12 +230,13 @@ def fill(text: str, uses: Iterable[Use], values: Sequence[str | None]) -> str:
         live = values[use.value]
         if live is None:
             continue
-        pieces += text[at : use.start], _encoded(live, use)
+        pieces += text[at : use.start], encoded(live, use)
         at = use.end
     return "".join(pieces) + text[at:] if pieces else text
 
 
-def _encoded(value: str, use: Use) -> str:
+def encoded(value: str, use: Use) -> str:
+    """A live value as it is written at that place."""
     text = encode(value, use.coding)
     for wrap in use.wrap:
         text = encode(wrap.before + text + wrap.after, wrap.coding)
@@ -235,7 +245,17 @@ def _encoded(value: str, use: Use) -> str:
 
 def _parsed(body: bytes | None) -> object:
     try:
-        return json.loads(body or b"")
+        # json.loads guesses the encoding of bytes, which takes as long as reading a short document.
+        return json.loads(body.decode() if body else "")
+    except UnicodeDecodeError:
+        return _parsed_as_guessed(body or b"")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _parsed_as_guessed(body: bytes) -> object:
+    try:
+        return json.loads(body)
     except (ValueError, RecursionError):
         return None
 

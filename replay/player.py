@@ -50,7 +50,12 @@ class Visit:
         self._arrival_ns = arrival_ns
         self._on_over = on_over
         self._id = stage.journal.session_id()
+        self._journal = stage.journal
+        self._tally = stage.tally
         self._whole = stage.journal.keeps_visit(plan.source)
+        self._patterns: Sequence[int | None] = [None] * len(plan.steps) if self._whole else script.patterns
+        """By step: the pattern of an exchange of which only the numbers are stored."""
+        self._unconditional = script.unconditional if stage.offer is None else bytes(len(plan.steps))
         self._live = LiveState(len(plan.values), [(number, plan.values[number]) for number in plan.fresh])
         self._connections = Connections(
             stage.targets,
@@ -114,17 +119,22 @@ class Visit:
     # the graph
 
     def _schedule(self, due: Sequence[Due], now_ns: int) -> None:
-        for item in due:
-            if item.intended_ns <= now_ns:
-                self._ready.append(item)
+        ready = self._ready
+        for step, intended_ns in due:
+            if intended_ns <= now_ns:
+                ready.append((step, intended_ns))
             else:
-                self._stage.pacer.at(item.intended_ns, self._due, *item)
-        if self._beginning:
+                self._stage.pacer.at(intended_ns, self._due, step, intended_ns)
+        if self._beginning or not ready:
             return
         self._beginning = True
         try:
-            while self._ready:
-                self._due(*self._ready.popleft())
+            while ready:
+                step, intended_ns = ready.popleft()
+                if self._unconditional[step.index] and not self._stopping:
+                    self._exchange(step, step.action, intended_ns)  # type: ignore[arg-type]
+                else:
+                    self._due(step, intended_ns)
         finally:
             self._beginning = False
 
@@ -147,12 +157,12 @@ class Visit:
             self._go(step, intended_ns)
 
     def _go(self, step: Step, intended_ns: int) -> None:
-        self._stage.tally.planned += 1
-        self._begun[step.index] = 1
         action = step.action
         if isinstance(action, Http):
             self._exchange(step, action, intended_ns)
         else:
+            self._stage.tally.planned += 1
+            self._begun[step.index] = 1
             self._under_way[step.index] = None
             self._begin(step, intended_ns)
         if self._held:
@@ -243,17 +253,21 @@ class Visit:
     # exchanges
 
     def _exchange(self, step: Step, action: Http, intended_ns: int) -> None:
+        self._tally.planned += 1
         self.attempts += 1
-        script = self._script
-        sent = script.requests.build(step, self._live, self.user.forwarded)
+        index, script = step.index, self._script
+        self._begun[index] = 1
+        request, target = script.fixed[index], action.target
+        if request is None:
+            request, target = script.requests.build(step, self._live, self.user.forwarded)
         answer = Answer(
-            sent.request, action.upstream, action.connection, self._answered, (step, action, sent.target, intended_ns)
+            request, action.upstream, action.connection, self._answered, (step, action, target, intended_ns)
         )
-        if step.index in script.patient:
+        if index in script.patient:
             answer.patient = True
-        if step.index in script.kept_bytes:
-            answer.keep = script.kept_bytes[step.index]
-        self._under_way[step.index] = answer
+        if index in script.kept_bytes:
+            answer.keep = script.kept_bytes[index]
+        self._under_way[index] = answer
         self._connections.exchange(answer)
         if action.hold_ns is not None:
             until_ns = self._stage.clock.now_ns() + self._pace.hold_ns(action.hold_ns)
@@ -281,14 +295,17 @@ class Visit:
         missing = self._learn(step, action, answer) if step.takes or answer.cookies else ""
         done_ns, status = answer.done_ns, answer.status
         assert done_ns is not None
-        slow = answer.failure is None and not answer.patient and self._is_slow(answer)
-        if answer.plain and status == action.status and status != 429 and not slow and not self._whole:
+        journal = self._journal
+        slow = False
+        if answer.failure is None and not answer.patient:
+            service_ns = done_ns - answer.sent_ns  # type: ignore[operator]
+            slow = service_ns > journal.slow_ns and journal.keeps_slow(service_ns)
+        pattern = self._patterns[step.index]
+        if answer.plain and pattern and status == action.status and status != 429 and not slow:
             # Nearly all exchanges of a large run come through here.
-            pattern = self._script.patterns[step.index]
-            if pattern is not None:
-                self._note_repeat(answer, pattern, intended_ns)
-                self._end(step, done_ns)
-                return
+            self._note_repeat(answer, pattern, intended_ns, done_ns)
+            self._end(step, done_ns)
+            return
         judged = judge_exchange(status, action.status, answer.failure, answer.detail, missing)
         unsent = answer.sent_ns is None and judged.outcome is not Outcome.CONNECT_ERROR
         if unsent:
@@ -315,18 +332,11 @@ class Visit:
         )
         self._end(step, done_ns)
 
-    def _is_slow(self, answer: Answer) -> bool:
-        service_ns = answer.done_ns - answer.sent_ns  # type: ignore[operator]
-        journal = self._stage.journal
-        return service_ns > journal.slow_ns and journal.keeps_slow(service_ns)
-
-    def _note_repeat(self, answer: Answer, pattern: int, intended_ns: int) -> None:
+    def _note_repeat(self, answer: Answer, pattern: int, intended_ns: int, done_ns: int) -> None:
         """Store the numbers of an answer that is as recorded."""
-        journal, tally = self._stage.journal, self._stage.tally
-        sent_ns, done_ns = answer.sent_ns, answer.done_ns
+        journal, tally = self._journal, self._tally
+        sent_ns, connect_ns = answer.sent_ns, answer.connect_ns
         assert sent_ns is not None
-        assert done_ns is not None
-        connect_ns = answer.connect_ns
         journal.note_repeat(
             (
                 journal.exchange_id(),
@@ -349,7 +359,7 @@ class Visit:
         self.reached += 1
         tally.sent += 1
         tally.requests += 1
-        tally.outcomes[Outcome.OK] += 1
+        tally.as_recorded += 1
         if not answer.patient:
             tally.services_ns.append(done_ns - sent_ns)
             tally.responses_ns.append(done_ns - intended_ns)
@@ -367,10 +377,7 @@ class Visit:
             return ""
         body = None
         if step.index in self._script.kept_bytes:
-            collector = BodyCollector(field(answer.headers, "content-encoding"), JSON_LIMIT)
-            for piece in answer.body:
-                collector.add(piece)
-            body = collector.content()
+            body = _decoded(answer)
         missing = self._live.learn(action.authority, answer.headers, step.takes, body)
         self._stage.tally.missing_values += len(missing)
         if not missing:
@@ -421,3 +428,14 @@ class Visit:
             state=state,
         )
         self._stage.journal.note(SessionRecord(row, plan.secrets, over=ended_ns is not None))
+
+
+def _decoded(answer: Answer) -> bytes:
+    """The answer's body, content coding removed."""
+    coding = field(answer.headers, "content-encoding")
+    if not coding:
+        return answer.body[0] if len(answer.body) == 1 else b"".join(answer.body)
+    collector = BodyCollector(coding, JSON_LIMIT)
+    for piece in answer.body:
+        collector.add(piece)
+    return collector.content()

@@ -17,7 +17,8 @@ from nestperf.capture.contents import codings_of
 from nestperf.capture.model import Pairs
 from replay.live import LiveState, fill
 from replay.steps import Http, SessionPlan, Step, Use
-from replay.transport.answer import Request, head_bytes, trailer_bytes
+from replay.template import Template, build_template, render
+from replay.transport.answer import Request, head_bytes, head_pairs, trailer_bytes
 
 _DEFLATERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda content: gzip.compress(content, 6, mtime=0),
@@ -42,19 +43,30 @@ def encode_body(content: bytes, coding: str) -> bytes:
     return content
 
 
+class _Prepared(NamedTuple):
+    """A request that differs from user to user."""
+
+    template: Template
+    body: bytes | None
+    """None where it is live."""
+    trailers: bytes
+    expects_continue: bool
+    target_uses: list[Use]
+
+
 class Requests:
     """The requests of one planned session, for all users who repeat it."""
 
     def __init__(self, plan: SessionPlan) -> None:
         self._fixed: dict[int, Sent] = {}
-        self._bodies: dict[int, bytes] = {}
+        self._prepared: dict[int, _Prepared] = {}
         self._changing = frozenset(
             step.index for step in plan.steps if isinstance(step.action, Http) and _changes(step)
         )
 
     def fixed(self, step: Step) -> Request | None:
         """The request of an HTTP step whoever sends it; None where that depends on the user."""
-        if step.index in self._changing:
+        if step.index in self._changing or not isinstance(step.action, Http):
             return None
         fixed = self._fixed.get(step.index)
         if fixed is None:
@@ -73,32 +85,44 @@ class Requests:
     def _build(self, step: Step, live: LiveState, forwarded: str | None) -> Sent:
         action = step.action
         assert isinstance(action, Http)
-        target = live.text(action.target, uses_at(step, "target"))
-        headers = live.headers(action.authority, action.headers, uses_at(step, "header"), action.target)
-        body = self._body(step, action, live)
-        if not action.chunked:
-            headers = _with_length(headers, len(body))
+        prepared = self._prepared.get(step.index)
+        if prepared is None:
+            prepared = self._prepared[step.index] = _prepare(step, action)
+        template, body, trailers, expects_continue, target_uses = prepared
+        if body is None:
+            body = encode_body(fill(action.body.decode(), uses_at(step, "body"), live.values).encode(), action.coding)
+            template = build_template(action, _fields(action, len(body)), step.uses)
+        head = b"".join(render(template, live))
         if forwarded is not None:
-            headers = with_forwarded(headers, forwarded)
+            head = _forwarded(head, forwarded)
         request = Request(
             method=action.method,
-            head=head_bytes(action.method, target, action.version, headers),
+            head=head,
             body=body,
             chunked=action.chunked,
-            trailers=trailer_bytes(action.trailers),
-            expects_continue=any(
-                name.lower() == "expect" and value.lower() == "100-continue" for name, value in headers
-            ),
+            trailers=trailers,
+            expects_continue=expects_continue,
         )
-        return Sent(request, target)
+        return Sent(request, live.text(action.target, target_uses) if target_uses else action.target)
 
-    def _body(self, step: Step, action: Http, live: LiveState) -> bytes:
-        uses = uses_at(step, "body")
-        if uses:
-            return encode_body(fill(action.body.decode(), uses, live.values).encode(), action.coding)
-        if step.index not in self._bodies:
-            self._bodies[step.index] = encode_body(action.body, action.coding) if action.coding else action.body
-        return self._bodies[step.index]
+
+def _prepare(step: Step, action: Http) -> _Prepared:
+    expects = any(name.lower() == "expect" and value.lower() == "100-continue" for name, value in action.headers)
+    body = None
+    if not uses_at(step, "body"):
+        body = encode_body(action.body, action.coding) if action.coding else action.body
+    template = build_template(action, _fields(action, len(body or b"")), step.uses)
+    return _Prepared(template, body, trailer_bytes(action.trailers), expects, uses_at(step, "target"))
+
+
+def _fields(action: Http, length: int) -> Pairs:
+    return action.headers if action.chunked else _with_length(action.headers, length)
+
+
+def _forwarded(head: bytes, address: str) -> bytes:
+    first, _, _ = head.partition(b"\r\n")
+    method, target, version = first.decode("latin-1").split(" ", 2)
+    return head_bytes(method, target, version, with_forwarded(head_pairs(head), address))
 
 
 def _changes(step: Step) -> bool:

@@ -35,7 +35,7 @@ from replay.watch import Condition, Watch
 HEAD_START_NS = 30_000_000
 """From the run's beginning to the first arrival: time to get ready in, so that nobody arrives late."""
 INTERRUPTED_GRACE_NS = 2 * SECOND_NS
-SWITCH_S = 0.001
+SWITCH_S = 0.0002
 """How long the storing thread may hold the interpreter while the loop waits for it; Python's default is 5 ms."""
 _SHOW_EVERY_S = 0.25
 

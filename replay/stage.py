@@ -92,18 +92,23 @@ class Script:
         """By socket of the source capture: what is taken from the packets that its server pushes."""
         self.patient = frozenset(step.index for step in plan.steps if _is_patient(step))
         """Steps whose answer may be silent once it has begun."""
+        self.unconditional = bytes(
+            isinstance(step.action, Http) and step.behind is None and not step.awaits for step in plan.steps
+        )
+        """By step: whether it is a request that waits for nothing but its turn."""
+        self.fixed = tuple(None if forwarded else self.requests.fixed(step) for step in plan.steps)
+        """By step: its request, where that is the same for every user."""
         secrets = frozenset(plan.secrets)
         self.secret_values = frozenset(number for number, value in enumerate(plan.values) if value in secrets)
         """Live values that are secret, because the recorded ones were."""
-        self.patterns = tuple(self._pattern(step, journal, forwarded=forwarded) for step in plan.steps)
+        self.patterns = tuple(self._pattern(step, journal) for step in plan.steps)
         """By step: the journal's pattern of its exchange; None where targets differ from user to user."""
 
-    def _pattern(self, step: Step, journal: Journal, *, forwarded: bool) -> int | None:
+    def _pattern(self, step: Step, journal: Journal) -> int | None:
         action = step.action
         if not isinstance(action, Http) or any(use.place == "target" for use in step.uses):
             return None
-        request = None if forwarded else self.requests.fixed(step)
-        return journal.pattern(action, request, self.plan.secrets)
+        return journal.pattern(action, self.fixed[step.index], self.plan.secrets)
 
 
 def _is_patient(step: Step) -> bool:

@@ -47,7 +47,8 @@ class _KernelAlarm:
     """A timerfd. On Linux `perf_counter_ns` is CLOCK_MONOTONIC, so stamps need no conversion."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
+        # PyDLL keeps the interpreter: the call takes 1 µs, and getting the interpreter back may take 1 ms.
+        self._libc = ctypes.PyDLL(None, use_errno=True)
         self._fd = int(self._libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC))
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TypeAlias
 
 from replay.pacing import Pace
 from replay.steps import Step
 
-
-class Due(NamedTuple):
-    """A step whose turn has come."""
-
-    step: Step
-    intended_ns: int
-    """When it is to be sent; it may be in the past."""
+Due: TypeAlias = tuple[Step, int]
+"""A step whose turn has come, and when it is to be sent, which may be in the past."""
 
 
 class Walk:
     """How far a visit has come. Told of each end once; gives each step once."""
 
-    __slots__ = ("_ended", "_followers", "_pace", "_released_ns", "_steps", "_waiting", "last_ns", "left")
+    __slots__ = ("_ended", "_followers", "_pace", "_pauses", "_released_ns", "_steps", "_waiting", "last_ns", "left")
 
     def __init__(
         self, steps: Sequence[Step], followers: Sequence[tuple[int, ...]], pace: Pace, arrival_ns: int
@@ -29,6 +24,7 @@ class Walk:
         self._steps = steps
         self._followers = followers
         self._pace = pace
+        self._pauses = pace.factor != 0
         self._waiting = [len(step.after) for step in steps]
         self._released_ns = [arrival_ns] * len(steps)
         self._ended = bytearray(len(steps))
@@ -47,17 +43,21 @@ class Walk:
             return []
         self._ended[index] = 1
         self.left -= 1
-        self.last_ns = max(self.last_ns, stamp_ns)
-        freed = []
+        if stamp_ns > self.last_ns:
+            self.last_ns = stamp_ns
+        freed: list[Due] = []
+        waiting, released_ns = self._waiting, self._released_ns
         for follower in self._followers[index]:
-            self._released_ns[follower] = max(self._released_ns[follower], stamp_ns)
-            self._waiting[follower] -= 1
-            if not self._waiting[follower]:
+            if stamp_ns > released_ns[follower]:
+                released_ns[follower] = stamp_ns
+            waiting[follower] -= 1
+            if not waiting[follower]:
                 freed.append(self._due(self._steps[follower]))
         return freed
 
     def _due(self, step: Step) -> Due:
-        return Due(step, self._released_ns[step.index] + self._pace.pause_ns(step.think_ns, step.index))
+        due_ns = self._released_ns[step.index]
+        return step, due_ns + self._pace.pause_ns(step.think_ns, step.index) if self._pauses else due_ns
 
 
 def invert(steps: Sequence[Step]) -> tuple[tuple[int, ...], ...]:

@@ -54,7 +54,7 @@ def read_head(block: bytes) -> Head | None:
     if body < 0 and body != CHUNKED:
         return None
     reusable = not heads.has_token(framing, "close")
-    cookies = any(len(name) == 10 and name.lower() == "set-cookie" for name, _ in headers)
+    cookies = b"\nset-cookie" in block.lower()
     return Head(status, reason, version, headers, body, reusable, cookies)
 
 

@@ -71,6 +71,6 @@ def test_intended_times_without_think_are_the_releases() -> None:
 def test_walk_told_twice_of_an_end_releases_once() -> None:
     planned = steps(RECORDED)
     walk = Walk(planned, invert(planned), Load().pace(0, 0), 0)
-    assert [due.step.index for due in walk.end(0, 5)] == [1, 2]
+    assert [step.index for step, _ in walk.end(0, 5)] == [1, 2]
     assert walk.end(0, 9) == []
     assert walk.left == 3

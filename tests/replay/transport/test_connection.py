@@ -342,7 +342,8 @@ LINES = st.sampled_from([
 ])  # fmt: skip
 FIRST = st.sampled_from([
     b"HTTP/1.1 200 OK", b"HTTP/1.1 200", b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified", b"HTTP/1.0 200 OK",
-    b"HTTP/1.1 100 Continue", b"HTTP/1.1 103 Early Hints", b"HTTP/1.1 500 Oh  no", b"HTTP/2 200", b"\r\nHTTP/1.1 200 OK",
+    b"HTTP/1.1 100 Continue", b"HTTP/1.1 103 Early Hints", b"HTTP/1.1 500 Oh  no", b"HTTP/2 200",
+    b"\r\nHTTP/1.1 200 OK",
 ])  # fmt: skip
 BODY = st.sampled_from([
     b"", b"abc", b"abcd", b"ab", b"3\r\nabc\r\n0\r\n\r\n", b"0\r\n\r\n", b"0x3\r\nabc\r\n0\r\n\r\n",

@@ -1,0 +1,102 @@
+"""What an open Socket.IO client costs its own side: memory of the process, and the kernel's for its sockets apart."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import recordings
+from benchmarks.claims import Claims
+from benchmarks.processes import CLIENT, ROOT, free_port, pinned, serving
+
+FOUR = ("/", "/media", "/status", "/downloads")
+FEW = 100
+"""Clients of the run that shows what the process takes anyway."""
+_OPEN_S = 600
+
+
+class Plateau(NamedTuple):
+    """A process with so many clients open."""
+
+    clients: int
+    resident_kb: int
+    kernel_kb: int
+    """TCP memory of the whole system, both ends."""
+    cpu_s: float
+    seconds: float
+    """Until all were open."""
+
+
+def measure(clients: int, folder: Path, claims: Claims) -> None:
+    """Many clients less few, for one namespace and for four."""
+    limit = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], clients * 2 + 1000)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    for names in (("/",), FOUR):
+        port = free_port()
+        with serving([sys.executable, "-m", "benchmarks.engine", str(port)], port):
+            recording = recordings.sockets(folder / "sockets.db", f"http://127.0.0.1:{port}", names, _OPEN_S)
+            few = open_clients(recording, folder, port, FEW)
+            many = open_clients(recording, folder, port, clients)
+        more = many.clients - few.clients
+        each_kb = (many.resident_kb - few.resident_kb) / more
+        print(
+            f"{many.clients:,} clients, {len(names)} namespace{'s' if len(names) > 1 else ''}: {each_kb:.1f} KB each "
+            f"({few.resident_kb / 1024:.0f} MB with {few.clients}, {many.resident_kb / 1024:.0f} MB with all); kernel "
+            f"{(many.kernel_kb - few.kernel_kb) / more:.1f} KB each, both ends; opening took "
+            f"{many.cpu_s / many.clients * 1e6:.0f} µs CPU each, {many.seconds:.1f} s in all"
+        )
+        if len(names) == 1:
+            claims.at_most(f"memory of each of {many.clients:,} Socket.IO clients", each_kb, 40, "KB")
+    print("Polling first: connections that began with polling are opened over WebSocket on replay.\n")
+
+
+def open_clients(recording: Path, folder: Path, port: int, clients: int) -> Plateau:
+    """Replay with that many users until all connections stand, look, and end it."""
+    command = [
+        sys.executable, "-m", "nestperf", "replay", str(recording), "-o", str(folder / "out.db"), "--force",
+        "--users", str(clients), "--start", "together", "--duration", "5m",
+    ]  # fmt: skip
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        pinned(CLIENT, command), cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        while established(port) < clients:
+            if process.poll() is not None or time.perf_counter() - began > 120:
+                process.kill()
+                sys.exit(f"{established(port)} of {clients} opened: {process.communicate()[0].decode()}")
+            time.sleep(0.2)
+        seconds = time.perf_counter() - began
+        time.sleep(3)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        resident = re.search(r"VmRSS:\s+(\d+)", status)
+        assert resident is not None
+        ticks = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        cpu_s = (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
+        return Plateau(clients, int(resident[1]), kernel_kb(), cpu_s, seconds)
+    finally:
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        process.communicate(timeout=60)
+
+
+def established(port: int) -> int:
+    """Connections to that port, as clients see them."""
+    wanted = f":{port:04X}"
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(fields[2].endswith(wanted) and fields[3] == "01" for fields in map(str.split, lines))
+
+
+def kernel_kb() -> int:
+    pages = re.search(r"TCP:.* mem (\d+)", Path("/proc/net/sockstat").read_text())
+    assert pages is not None
+    return int(pages[1]) * resource.getpagesize() // 1024

@@ -1,0 +1,113 @@
+"""Heads prepared for filling: what is the same for all users is bytes already, what is live is a slot between them.
+
+Says exactly what `LiveState.headers` and `head_bytes` say, in a tenth of the time. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeAlias
+
+from nestperf.capture.model import Pairs
+from replay.live import LiveState, encoded, host_of
+from replay.steps import Http, Use
+
+_SEPARATOR = re.compile(r"(;\s*)")
+
+
+class Value(NamedTuple):
+    """A live value in its coding, or what was recorded where there is none yet."""
+
+    use: Use
+    recorded: bytes
+
+    def bytes_of(self, live: LiveState) -> bytes:
+        value = live.values[self.use.value]
+        return self.recorded if value is None else encoded(value, self.use).encode("latin-1", "replace")
+
+
+class CookiePair(NamedTuple):
+    """A live cookie, or what was recorded where there is none."""
+
+    before: str
+    """Its name, and the equals sign."""
+    host: str
+    name: str
+    nth: int
+    path: str
+    otherwise: tuple[Piece, ...]
+
+    def bytes_of(self, live: LiveState) -> bytes:
+        value = live.cookie(self.host, self.name, self.nth, self.path)
+        if value is None:
+            return b"".join(render(self.otherwise, live))
+        return f"{self.before}{value}".encode("latin-1", "replace")
+
+
+Piece: TypeAlias = "bytes | Value | CookiePair"
+Template: TypeAlias = tuple[Piece, ...]
+
+
+def build_template(action: Http, headers: Pairs, uses: Sequence[Use]) -> Template:
+    """The head of a request with those fields; the blank line included."""
+    pieces: list[Piece] = [f"{action.method} ".encode("latin-1", "replace")]
+    pieces += _filled(action.target, [use for use in uses if use.place == "target"])
+    pieces.append(f" {action.version}\r\n".encode("latin-1", "replace"))
+    host, path = host_of(action.authority), action.target.partition("?")[0]
+    for number, (name, value) in enumerate(headers):
+        here = [use for use in uses if use.place == "header" and use.field == number]
+        pieces.append(f"{name}: ".encode("latin-1", "replace"))
+        if len(name) == 6 and name.lower() == "cookie":
+            pieces += _cookies(host, path, value, here)
+        else:
+            pieces += _filled(value, here)
+        pieces.append(b"\r\n")
+    pieces.append(b"\r\n")
+    return tuple(_joined(pieces))
+
+
+def render(template: Template, live: LiveState) -> list[bytes]:
+    """The pieces of a user in that state."""
+    return [piece if type(piece) is bytes else piece.bytes_of(live) for piece in template]  # type: ignore[union-attr]
+
+
+def _filled(text: str, uses: Sequence[Use]) -> Iterator[Piece]:
+    at = 0
+    for use in uses:
+        yield text[at : use.start].encode("latin-1", "replace")
+        yield Value(use, text[use.start : use.end].encode("latin-1", "replace"))
+        at = use.end
+    yield text[at:].encode("latin-1", "replace")
+
+
+def _cookies(host: str, path: str, recorded: str, uses: Sequence[Use]) -> Iterator[Piece]:
+    at = 0
+    seen: dict[str, int] = {}
+    for piece in _SEPARATOR.split(recorded):
+        name, mark, _ = piece.partition("=")
+        end = at + len(piece)
+        here = [use._replace(start=use.start - at, end=use.end - at) for use in uses if at <= use.start < end]
+        otherwise = tuple(_joined(_filled(piece, here)))
+        if mark:
+            bare = name.strip()
+            yield CookiePair(f"{name}=", host, bare, seen.get(bare, 0), path, otherwise)
+            seen[bare] = seen.get(bare, 0) + 1
+        else:
+            yield from otherwise
+        at = end
+
+
+def _joined(pieces: Sequence[Piece] | Iterator[Piece]) -> Iterator[Piece]:
+    """Neighbouring bytes become one piece."""
+    held = b""
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            held += piece
+            continue
+        if held:
+            yield held
+        held = b""
+        yield piece
+    if held:
+        yield held
