@@ -139,7 +139,7 @@ def _check_output(source: Path, path: Path, *, force: bool) -> None:
 
 
 def _announce(file: Path, plan: Plan, load: Load, targets: tuple[Target, ...]) -> None:
-    where = ", ".join(dict.fromkeys(target.url for target in targets))
+    where = ", ".join(dict.fromkeys(target.url for target in targets if target.addresses))
     click.echo(f"Replaying {file} against {where}: {describe_load(load)}.")
     for line in describe_plan(plan):
         click.echo(line)

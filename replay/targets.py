@@ -19,7 +19,10 @@ def choose_targets(
     Raises:
         UsageError: something asked for is no target, names no upstream, is ambiguous, or leads to a refused host.
     """
-    targets = tuple(resolve_target(url, trust) for url in _urls(recorded, asked))
+    targets = tuple(
+        _database(url) if upstream.is_database else resolve_target(url, trust)
+        for upstream, url in zip(recorded, _urls(recorded, asked), strict=True)
+    )
     for target in targets:
         if not target.is_loopback and target.host not in allowed:
             raise UsageError(
@@ -27,6 +30,12 @@ def choose_targets(
                 "or name another target with --target."
             )
     return targets
+
+
+def _database(url: str) -> Target:
+    """What the application asked, and no user did: it keeps its place among the upstreams, and nothing is sent to it."""
+    parts = urlsplit(url)
+    return Target(url=url, host=parts.hostname or "", port=parts.port or 0, tls=None, addresses=())
 
 
 def permissions(targets: tuple[Target, ...], allowed: tuple[str, ...], *, writes: bool) -> tuple[Permission, ...]:
@@ -51,9 +60,9 @@ def preview_permissions(
         UsageError: something asked for is no target, names no upstream, or is ambiguous.
     """
     found = []
-    for url in _urls(recorded, asked):
+    for upstream, url in zip(recorded, _urls(recorded, asked), strict=True):
         try:
-            target = resolve_target(url)
+            target = _database(url) if upstream.is_database else resolve_target(url)
         except UsageError:
             host = urlsplit(url).hostname
             if host is None or url not in (upstream.url for upstream in recorded):
@@ -82,15 +91,16 @@ def _split(text: str) -> tuple[str | None, str]:
 
 def _matching(recorded: tuple[Upstream, ...], which: str | None, text: str) -> list[int]:
     """The upstreams that an option means: by URL, host:port or port."""
-    names = ", ".join(upstream.url for upstream in recorded)
+    applications = {index: upstream.url for index, upstream in enumerate(recorded) if not upstream.is_database}
+    names = ", ".join(applications.values())
     if which is None:
-        if len(recorded) > 1:
+        if len(applications) > 1:
             raise UsageError(
-                f"The capture has {len(recorded)} upstreams ({names}): say which one with --target UPSTREAM={text}."
+                f"The capture has {len(applications)} upstreams ({names}): say which one with --target UPSTREAM={text}."
             )
-        return list(range(len(recorded)))
+        return list(applications)
     wanted = which.rstrip("/")
-    found = [index for index, upstream in enumerate(recorded) if wanted in _names(upstream.url)]
+    found = [index for index, url in applications.items() if wanted in _names(url)]
     if not found:
         raise UsageError(f"No upstream of the capture is called {which}: it has {names}.")
     return found

@@ -24,6 +24,13 @@ def test_one_target_takes_the_place_of_the_one_upstream() -> None:
     assert urls(ONE, "http://127.0.0.1:9999/") == ["http://127.0.0.1:9999"]
 
 
+def test_recorded_database_keeps_its_place_and_needs_no_target() -> None:
+    recorded = (Upstream("postgres://db.invalid:5432"), *ONE)
+    assert urls(recorded, "http://127.0.0.1:9999") == ["postgres://db.invalid:5432", "http://127.0.0.1:9999"]
+    with pytest.raises(UsageError, match=r"called 5432: it has http://127.0.0.1:4000"):
+        urls(recorded, "5432=http://127.0.0.1:1")
+
+
 @pytest.mark.parametrize("name", ["http://127.0.0.1:4000", "http://127.0.0.1:4000/", "127.0.0.1:4000", "4000"])
 def test_named_upstream_gets_another_target(name: str) -> None:
     assert urls(TWO, f"{name}=http://127.0.0.1:9999") == ["http://127.0.0.1:3000", "http://127.0.0.1:9999"]
