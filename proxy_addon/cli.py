@@ -20,6 +20,7 @@ from nestperf.capture.writer import check_writable, default_output, remove_captu
 from nestperf.errors import ExitCode, UsageError
 from proxy_addon.browser import Browser, find_browser
 from proxy_addon.listen import LOOPBACK, Listener, Request, choose_listeners, parse_upstream
+from proxy_addon.mentions import ways_there
 from proxy_addon.spool import recorder_command
 from proxy_addon.trust import Trust, check_roots
 
@@ -110,13 +111,22 @@ def record(
         raise UsageError("--browser-argument is for the browser that --browser opens: add --browser.")
     if names and no_redact:
         raise UsageError("--redact and --no-redact contradict each other: leave one of them out.")
-    asked = {REDACT: SecretNames(names).added, NOT_REDACTED: no_redact, PG_PARAMETERS: pg_parameters}
+    settings: dict[str, object] = {
+        REDACT: SecretNames(names).added,
+        NOT_REDACTED: no_redact,
+        PG_PARAMETERS: pg_parameters,
+    }
     requests = [parse_upstream(url) for url in urls]
     trust = choose_trust(requests, upstream_ca, insecure=insecure)
     speaks_tls = choose_tls(requests, tls=tls, browse=browse, ca_folder=ca_folder)
     program = find_browser() if browse else None
     hosts = addresses or LOOPBACK
     listeners = choose_listeners(requests, hosts, speaks_tls)
+    if not browse:
+        again = [*(["--upstream-ca", str(upstream_ca)] if upstream_ca is not None else []), *["--insecure"] * insecure]
+        again += [word for name in names for word in ("--redact", name)] + ["--no-redact"] * no_redact
+        again += ["--pg-parameters"] * pg_parameters
+        settings["ways"] = _ways(urls, again)
     path = output or default_output()
     check_writable(path, force=force)
     if force:
@@ -146,7 +156,7 @@ def record(
         click.secho(f"{path}: {IN_CLEAR}", fg="red", bold=True)
     folder = authority.folder if authority is not None else None
     code = _await_recorder(
-        _relay(path, listeners, asked, lambda: choose_listeners(requests, hosts, speaks_tls), ready, trust, folder)
+        _relay(path, listeners, settings, lambda: choose_listeners(requests, hosts, speaks_tls), ready, trust, folder)
     )
     if would_be_committed(secrets_path(path)):
         click.echo(f"git would commit {secrets_path(path)}: add the line  *.secrets  to .gitignore.")
@@ -191,10 +201,18 @@ def _authority(folder: Path | None) -> Authority:
     return open_authority(folder)
 
 
+def _ways(urls: Sequence[str], flags: Sequence[str]) -> list[str]:
+    try:
+        find_browser()
+    except UsageError:
+        return ways_there(urls, flags, browser=False)
+    return ways_there(urls, flags, browser=True)
+
+
 def _relay(
     path: Path,
     listeners: tuple[Listener, ...],
-    asked: dict[str, object],
+    settings: dict[str, object],
     choose_again: Callable[[], tuple[Listener, ...]],
     ready: Callable[[tuple[Listener, ...]], Browser | None],
     trust: Trust,
@@ -207,7 +225,7 @@ def _relay(
         try:
             addon = run_relay(
                 listeners,
-                _recorder(path, listeners, asked),
+                _recorder(path, listeners, settings),
                 partial(ready, listeners),
                 trust=trust,
                 authority=authority,
@@ -230,9 +248,9 @@ def would_be_committed(path: Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 1  # noqa: S603 - 128: no work tree
 
 
-def _recorder(path: Path, listeners: tuple[Listener, ...], asked: dict[str, object]) -> list[str]:
+def _recorder(path: Path, listeners: tuple[Listener, ...], settings: dict[str, object]) -> list[str]:
     upstreams = [Upstream(listener.url, listen=listener.authority)._asdict() for listener in listeners]
-    return recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **asked})
+    return recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **settings})
 
 
 def _await_recorder(process: subprocess.Popen[bytes]) -> int:

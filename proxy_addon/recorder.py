@@ -12,12 +12,13 @@ from typing import Any
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
-from nestperf.capture.kinds import Fields, fields_of
+from nestperf.capture.kinds import Fields, fields_of, is_poll
 from nestperf.capture.model import Client, Exchange, Outcome, Row, Upstream
 from nestperf.wire import http1
 from proxy_addon.databases import DatabaseTrack, Statements
 from proxy_addon.exchanges import OpenConnection, OpenExchange, exchange_row, is_decoded_poll
 from proxy_addon.handshakes import client_sentence, is_tls_failure, upstream_reason, wrong_protocol
+from proxy_addon.mentions import Mentions
 from proxy_addon.sockets import SocketTrack, new_socket
 from proxy_addon.tally import Tally
 from proxy_addon.tap import Record, What
@@ -37,9 +38,20 @@ class Recorder:
         *,
         databases: Collection[int] = (),
         parameters: bool = False,
+        ways: Sequence[str] = (),
     ) -> None:
-        """`databases`: indexes of the upstreams that speak PostgreSQL; `parameters`: store their queries' values."""
+        """
+        Args:
+            contents: what bodies and heads become.
+            add: takes the rows.
+            clock: makes stamps of readings.
+            upstreams: what is recorded.
+            databases: indexes of the upstreams that speak PostgreSQL.
+            parameters: store their queries' values.
+            ways: for each upstream what to do where browsers go past the recorder; none: say nothing of it.
+        """
         self.tally = Tally()
+        self._mentions = Mentions(upstreams, ways)
         self._upstreams = upstreams
         self._databases = frozenset(databases)
         self._parameters = parameters
@@ -105,6 +117,11 @@ class Recorder:
             if exchange.changed:
                 exchange.changed = False
                 self._store(exchange, Outcome.UNFINISHED, None, whole=False)
+
+    def look(self, now_ns: int) -> None:
+        """It is `now_ns` since the run began: notice what should have happened by now."""
+        for sentence in self._mentions.overdue(now_ns):
+            self.tally.notice(sentence)
 
     def finish(self) -> None:
         """The recording is over: what is still open stays `unfinished`."""
@@ -194,7 +211,9 @@ class Recorder:
         exchange = OpenExchange(self._last_exchange, connection, head, sent, client_id)
         exchange.request_cost_ns = cost_ns
         exchange.connect_ns, connection.connect_ns = self._waited_connect(connection, head.stamp_ns), None
-        if not is_browser(sent):
+        if is_browser(sent):
+            self._mentions.reached(connection.upstream)
+        else:
             exchange.cause = self._cause(connection.upstream)
         connection.asked = True
         connection.exchanges[head.exchange] = exchange
@@ -207,8 +226,10 @@ class Recorder:
         return max(0, connection.connected_ns - max(sent_ns, connection.opened_ns))
 
     def _cause(self, upstream: int) -> int | None:
+        """The exchange of another upstream in which a call to this one is contained, as far as that is known now. What
+        waits for news (a poll, a stream) contains everything that happens, and causes nothing."""
         for exchange in self._open.values():
-            if exchange.connection.upstream != upstream and exchange.cause is None:
+            if exchange.connection.upstream != upstream and exchange.cause is None and not _waits(exchange):
                 return exchange.id
         return None
 
@@ -331,6 +352,8 @@ class Recorder:
         assert exchange.response is not None
         if is_decoded_poll(exchange.request.target):
             self._poll(exchange)
+        elif is_browser(exchange.sent):
+            self._read_mentions(exchange)
         status = exchange.response.status
         if status == 429:
             outcome = Outcome.LIMITED
@@ -341,6 +364,12 @@ class Recorder:
         else:
             outcome = Outcome.OK
         self._close(exchange, outcome, None)
+
+    def _read_mentions(self, exchange: OpenExchange) -> None:
+        upstream, answered = exchange.connection.upstream, exchange.answered
+        if self._mentions.seeks(upstream, answered) and exchange.response_end is not None:
+            body = exchange.response_body.content() if exchange.response_body is not None else b""
+            self._mentions.read(upstream, answered, body, self._stamp(exchange.response_end.stamp_ns))
 
     def _cut_off(self, exchange: OpenExchange) -> None:
         connection = exchange.connection
@@ -375,8 +404,18 @@ class Recorder:
 
 
 def is_browser(sent: Fields) -> bool:
-    """Whether a browser sent this: fetch metadata (https://www.w3.org/TR/fetch-metadata/), or its User-Agent."""
-    return sent.get("user-agent", "").startswith("Mozilla/") or "sec-fetch-mode" in sent
+    """Whether a browser sent this: fetch metadata (https://www.w3.org/TR/fetch-metadata/), or its User-Agent.
+
+    Node's fetch sends Sec-Fetch-Mode, and nothing else of it.
+    """
+    return sent.get("user-agent", "").startswith("Mozilla/") or "sec-fetch-site" in sent or "sec-fetch-dest" in sent
+
+
+def _waits(exchange: OpenExchange) -> bool:
+    request = exchange.request
+    if request.method == "GET" and is_poll(request.target):
+        return True
+    return exchange.answered.get("content-type", "").startswith("text/event-stream")
 
 
 def _refusal(error: str) -> str:

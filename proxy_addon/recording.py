@@ -87,6 +87,7 @@ class Recording:
             run.upstreams,
             databases=[index for index, upstream in enumerate(run.upstreams) if upstream.is_database],
             parameters=bool(settings.get("pg_parameters")),
+            ways=settings.get("ways", ()),
         )
         self.tally = self.recorder.tally
         if NOT_REDACTED in asked:
@@ -274,6 +275,7 @@ class _Reading:
                     recording.sweep(now_ns)
             if now_ns >= self._next_show_ns:
                 self._next_show_ns = now_ns + _SHOW_EVERY_NS
+                recording.recorder.look(now_ns)
                 self._view.show(now_ns, recording.stored_bytes)
 
     def _judge(self, now_ns: int, behind_ns: int) -> None:

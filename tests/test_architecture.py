@@ -30,6 +30,7 @@ PURE = (
     "nestperf/capture/words.py",
     "proxy_addon/exchanges.py",
     "proxy_addon/handshakes.py",
+    "proxy_addon/mentions.py",
     "proxy_addon/recorder.py",
     "proxy_addon/sockets.py",
     "proxy_addon/tally.py",

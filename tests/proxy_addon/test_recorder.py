@@ -243,3 +243,26 @@ def test_server_side_call_is_recognised_by_its_cause() -> None:
         ("/api", True),
         ("/api", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (b"GET /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\n", b""),
+        (b"GET /events HTTP/1.1\r\n", b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"),
+    ],
+)
+def test_what_waits_for_news_causes_no_server_side_call(asked: bytes, told: bytes) -> None:
+    curl = b"GET /api HTTP/1.1\r\nHost: b\r\nUser-Agent: curl/8\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    rows, _ = rows_of(
+        [
+            Record(What.OPENED, 1, 0, 0, b'{"client":"127.0.0.1","upstream":0}'),
+            Record(What.OPENED, 2, 0, 0, b'{"client":"127.0.0.1","upstream":1}'),
+            Record(What.CLIENT_BYTES, 1, 1, 0, asked + b"Host: a\r\nUser-Agent: Mozilla/5.0\r\n\r\n"),
+            *([Record(What.SERVER_BYTES, 1, 2, 0, told)] if told else []),
+            Record(What.CLIENT_BYTES, 2, 3, 0, curl),
+            Record(What.SERVER_BYTES, 2, 4, 0, answer),
+        ]
+    )
+    assert [e.server_call for e in of_type(rows, Exchange) if e.target == "/api"] == [False]
