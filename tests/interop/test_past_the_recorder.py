@@ -95,8 +95,8 @@ async def test_calls_that_nodes_fetch_sends_for_a_page_are_known_as_the_applicat
     record: Callable[..., Recorder],
 ) -> None:
     async with Page("the session") as api:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            taken = probe.getsockname()[1]
+        held = socket.create_server(("127.0.0.1", 0))
+        taken = held.getsockname()[1]
         frontend = subprocess.Popen(
             ["node", "--input-type=module", "-e", FRONTEND, f"http://127.0.0.1:{taken}"],
             stdin=subprocess.PIPE,
@@ -105,6 +105,7 @@ async def test_calls_that_nodes_fetch_sends_for_a_page_are_known_as_the_applicat
         )
         assert frontend.stdout is not None
         port = int(await asyncio.to_thread(frontend.stdout.readline))
+        held.close()
         recorder = await asyncio.to_thread(record, f"{taken}=http://127.0.0.1:{api.port}", f"http://127.0.0.1:{port}")
         stream = await Stream.connect(recorder.ports[1])
         await stream.write(
