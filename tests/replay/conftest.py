@@ -25,7 +25,7 @@ from nestperf.capture.writer import CaptureWriter
 from nestperf.cli import run as nestperf
 from nestperf.wire.http1 import Http1Connection, RequestBody, RequestEnd, RequestHead
 from replay.plan import build_plan
-from replay.steps import Plan
+from replay.steps import Permission, Plan
 
 MS = 1_000_000
 
@@ -217,9 +217,9 @@ class Recording:
             self._writer.add(model.Client(client, f"127.0.0.{client}", "Tester/1"))
 
 
-def plan_of(path: Path, *, secrets: bool = True) -> Plan:
+def plan_of(path: Path, permissions: tuple[Permission, ...] = (), *, secrets: bool = True) -> Plan:
     with Capture.open(path) as capture:
-        return build_plan(capture, Vault.open(path) if secrets else None)
+        return build_plan(capture, Vault.open(path) if secrets else None, permissions)
 
 
 @pytest.fixture
