@@ -257,8 +257,15 @@ class Samples:
             return x.relay
         begin = x.intended if quantity == "response_time" or (quantity == "latency" and self.has_intended) else x.sent
         end = x.first_byte if quantity == "ttfb" else np.where(x.kind.among(Kind.STREAM), x.first_byte, x.done)
-        counted = x.kind.among(*TIMED) & x.outcome.among(*ANSWERED)
+        counted = x.kind.among(*TIMED) & x.outcome.among(*ANSWERED) & ~self.backwards
         return np.where(counted, end - begin, np.nan)
+
+    @property
+    def backwards(self) -> Mask:
+        """The exchanges that end before they begin: a clock stepped under whoever took the stamps."""
+        x = self.exchanges
+        with np.errstate(invalid="ignore"):
+            return (x.done < x.sent) | (x.first_byte < x.sent) | (x.done < x.first_byte)
 
     def query_times(self, selector: Selector) -> Times:
         """The times of the selected upstreams' queries, sorted."""

@@ -41,6 +41,8 @@ class Judgement:
     unchecked: tuple[Unchecked, ...]
     invalid: tuple[str, ...]
     """Sentences; with any of them no verdict counts."""
+    doubts: tuple[str, ...] = ()
+    """Sentences about what was left out because it made no sense."""
     capture_path: str = ""
     """As it was given, for the next command."""
     explanations: tuple[Explanation, ...] = ()
@@ -99,11 +101,36 @@ def judge_samples(
         origin=thresholds.origin,
         judged=tuple(judge.judge(threshold) for threshold in thresholds.thresholds),
         unchecked=thresholds.unchecked,
-        invalid=_invalid(samples.run),
+        invalid=_invalid(samples),
+        doubts=_doubts(samples),
     )
 
 
-def _invalid(run: Run) -> tuple[str, ...]:
+STEPPED = 0.01
+"""With more than this share of exchanges that end before they begin, no stamp of a run is believed."""
+
+
+def _stepped(samples: Samples) -> tuple[int, int]:
+    """Exchanges that end before they begin, and all."""
+    return int(samples.backwards.sum()), len(samples.exchanges)
+
+
+def _doubts(samples: Samples) -> tuple[str, ...]:
+    backwards, n = _stepped(samples)
+    if not backwards or backwards > STEPPED * n:
+        return ()
+    end = "1 exchange ends" if backwards == 1 else f"{backwards:,} exchanges end"
+    return (f"{end} before beginning (a clock stepped) and counted for nothing.",)
+
+
+def _invalid(samples: Samples) -> tuple[str, ...]:
+    run = samples.run
+    backwards, n = _stepped(samples)
+    stepped = f"{backwards:,} of {n:,} exchanges end before they begin: the clock stepped. Record again."
+    return (*_invalid_run(run), *((stepped,) if backwards > STEPPED * n else ()))
+
+
+def _invalid_run(run: Run) -> tuple[str, ...]:
     lost = ", ".join(f"{count:,} {kind}" for kind, count in sorted(run.losses.items()) if count)
     return (*run.invalid, *((f"Not everything was stored; lost: {lost}.",) if lost else ()))
 

@@ -12,10 +12,15 @@ from typing import Any, Self, TypeVar
 from nestperf.capture import model, schema
 from nestperf.capture.sessions import derive_sessions
 from nestperf.errors import CaptureEmpty, CaptureForeign, CaptureMissing, CaptureNewer, CaptureTruncated
+from nestperf.printable import printable
 
 _TRACE = re.compile(r'"traceparent", ?"[0-9a-f]{2}-([0-9a-f]{32})-', re.IGNORECASE)
 
 R = TypeVar("R", bound=tuple[Any, ...])
+
+
+DAMAGE = (sqlite3.DatabaseError, ValueError, TypeError)
+"""What a damaged file makes of itself: pages that are none, text that is no UTF-8 or JSON, words nobody wrote."""
 
 
 class Capture:
@@ -41,9 +46,13 @@ class Capture:
         if path.stat().st_size == 0:
             raise CaptureEmpty(f"{path} is an empty file: record again with `nestperf record URL -o {path} --force`.")
         foreign = CaptureForeign(f"{path} is not a nestperf capture: name a file that `nestperf record` wrote.")
-        with path.open("rb") as file:
-            if file.read(16) != b"SQLite format 3\0":
-                raise foreign
+        try:
+            with path.open("rb") as file:
+                begins = file.read(16)
+        except OSError as error:
+            raise CaptureMissing(f"Cannot read {path}: {error.strerror}.") from error
+        if begins != b"SQLite format 3\0":
+            raise foreign
         try:
             connection = connect(path)
             application_id = _pragma(connection, "application_id")
@@ -56,11 +65,11 @@ class Capture:
                 )
             begun = connection.execute("select 1 from sqlite_master where name = 'run'").fetchone()
             rows = connection.execute("select * from run").fetchall() if begun else []
-        except sqlite3.DatabaseError as error:
+            if not rows:
+                raise CaptureEmpty(f"{path} ended before anything was stored: record again.")
+            return cls(path, connection, _run(rows[0]), version)
+        except DAMAGE as error:
             raise _truncated(path, error) from error
-        if not rows:
-            raise CaptureEmpty(f"{path} ended before anything was stored: record again.")
-        return cls(path, connection, _run(rows[0]), version)
 
     def close(self) -> None:
         """Close the file."""
@@ -80,7 +89,7 @@ class Capture:
         """
         try:
             verdict = self._connection.execute("pragma quick_check").fetchone()[0]
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             raise _truncated(self.path, error) from error
         if verdict != "ok":
             raise _truncated(self.path, verdict)
@@ -103,7 +112,7 @@ class Capture:
         try:
             while rows := cursor.fetchmany(size):
                 yield rows
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             raise _truncated(self.path, error) from error
 
     def clients(self) -> Iterator[model.Client]:
@@ -132,7 +141,10 @@ class Capture:
         pairs = self._headers.get(header_set)
         if pairs is None:
             row = next(self._rows(model.HeaderSet, "where id = ?", header_set), None)
-            pairs = tuple((str(name), str(value)) for name, value in json.loads(row.pairs)) if row else ()
+            try:
+                pairs = tuple((str(name), str(value)) for name, value in json.loads(row.pairs)) if row else ()
+            except DAMAGE as error:
+                raise _truncated(self.path, error) from error
             self._headers[header_set] = pairs
         return pairs
 
@@ -216,13 +228,13 @@ class Capture:
         make: Callable[[Any], R] = _MAKE.get(row_type) or row_type._make  # type: ignore[attr-defined]
         try:
             yield from map(make, cursor)
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             raise _truncated(self.path, error) from error
 
     def _fetch(self, sql: str, *values: Any) -> sqlite3.Cursor:
         try:
             return self._connection.execute(sql, values)
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             raise _truncated(self.path, error) from error
 
 
@@ -288,4 +300,5 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 def _truncated(path: Path, error: object) -> CaptureTruncated:
-    return CaptureTruncated(f"{path} is damaged or cut off ({error}): copy it again, or record again.")
+    why = printable(str(error), 200)
+    return CaptureTruncated(f"{path} is damaged or cut off ({why}): copy it again, or record again.")

@@ -42,6 +42,7 @@ def render_json(judgement: Judgement, summary: Summary) -> str:
             "sentence": sentences.headline(judgement),
             "exit_code": int(judgement.exit_code),
             "invalid": judgement.invalid,
+            "doubts": judgement.doubts,
         },
         "capture": {
             "file": judgement.capture_name,

@@ -9,8 +9,11 @@ from nestperf.console import duration
 
 
 def moment(ns: int, run: Run) -> str:
-    """`5.00 s (22:13:25 UTC)`."""
-    clock = datetime.fromtimestamp((run.started_unix_ns + ns) // 1_000_000_000, tz=UTC)
+    """`5.00 s (22:13:25 UTC)`; without the wall clock's where that makes no sense."""
+    try:
+        clock = datetime.fromtimestamp((run.started_unix_ns + ns) // 1_000_000_000, tz=UTC)
+    except (OverflowError, ValueError, OSError):
+        return duration(ns)
     return f"{duration(ns)} ({clock:%H:%M:%S} UTC)"
 
 

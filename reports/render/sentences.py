@@ -264,6 +264,7 @@ def is_left_out(judged: Judged) -> bool:
 
 def remarks(judgement: Judgement) -> Iterator[str]:
     """What to say about everything that is no plain pass, about what was left out and what is not checked."""
+    yield from judgement.doubts
     explained = {id(explanation.judged) for explanation in judgement.explanations}
     shown = [judged for judged in judgement.judged if not is_left_out(judged)]
     alike: dict[Why, list[Judged]] = {Why.TOO_FEW: []}
