@@ -24,6 +24,8 @@ from proxy_addon.tap import What
 from proxy_addon.tls import ClientTls, Relay, UpstreamTls, close
 
 _LAG_EVERY_S = 0.1
+_READY_S = 20
+RECORDER_DIED = "NOT RECORDING ANY MORE: the recorder process ended unexpectedly."
 _WAIT_FOR_REQUEST_S = 0.25
 """A client whose upstream cannot be reached is let go after this time even if it sent nothing: what it asked for
 belongs into the recording."""
@@ -142,6 +144,7 @@ class NestperfAddon:
         self._wakeups = wakeups
         self._numbers = count(1)
         self._lag: asyncio.TimerHandle | None = None
+        self._told = False
 
     def relay(self, context: Context, upstream: int, *, client_tls: bool, upstream_tls: bool) -> layer.Layer:
         """The layers for a new connection, the outermost: TLS to either side, as asked for, and the relay inside.
@@ -167,7 +170,7 @@ class NestperfAddon:
 
     async def running(self) -> None:
         """The listeners are up: start the recorder."""
-        await self.spool.start(self._recorder)
+        await self.spool.start(self._recorder, ready_s=_READY_S)
         self._watch_lag(0.0)
 
     async def done(self) -> None:
@@ -181,5 +184,9 @@ class NestperfAddon:
         now = loop.time()
         if due:
             self.spool.put(What.LAG, 0, time.perf_counter_ns(), int((now - due) * 1e9))
+        if self.spool.lost_recorder and not self._told:
+            self._told = True
+            # Nobody redraws the screen any more, and the tester may go on for hours.
+            print(f"\n{RECORDER_DIED} The application is relayed as before. End with Ctrl-C.", flush=True)  # noqa: T201
         due = now + _LAG_EVERY_S
         self._lag = loop.call_at(due, self._watch_lag, due)

@@ -16,12 +16,13 @@ from nestperf.capture.model import Upstream
 from nestperf.capture.remarks import IN_CLEAR, NOT_REDACTED, REDACT
 from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import secrets_path
-from nestperf.capture.writer import check_writable, default_output, remove_capture
-from nestperf.errors import ExitCode, UsageError
+from nestperf.capture.writer import check_writable, close_orphan, default_output, remove_capture
+from nestperf.errors import CaptureError, ExitCode, UsageError
 from proxy_addon.browser import Browser, find_browser
+from proxy_addon.limits import BodyLimits, parse_body_limits
 from proxy_addon.listen import LOOPBACK, Listener, Request, choose_listeners, parse_upstream
 from proxy_addon.mentions import ways_there
-from proxy_addon.spool import recorder_command
+from proxy_addon.spool import Spool, recorder_command
 from proxy_addon.trust import Trust, check_roots
 
 if TYPE_CHECKING:
@@ -84,6 +85,12 @@ _PATIENCE_S = 60
     "too; repeatable.",
 )
 @click.option("--no-redact", is_flag=True, help="Store secrets as they come. For a lab; every command will say it.")
+@click.option(
+    "--max-body",
+    metavar="SIZE",
+    help="Store at most so much of a response's body (default 4MiB), or requests=SIZE,responses=SIZE (requests: 64MiB, "
+    "since a replay needs them whole). Of larger ones the beginning, the size and an id are kept.",
+)
 def record(
     urls: tuple[str, ...],
     pg_parameters: bool,
@@ -98,6 +105,7 @@ def record(
     browser_arguments: tuple[str, ...],
     names: tuple[str, ...],
     no_redact: bool,
+    max_body: str | None,
 ) -> int:
     """Record what happens between browser and application.
 
@@ -111,10 +119,12 @@ def record(
         raise UsageError("--browser-argument is for the browser that --browser opens: add --browser.")
     if names and no_redact:
         raise UsageError("--redact and --no-redact contradict each other: leave one of them out.")
+    limits = parse_body_limits(max_body) if max_body is not None else BodyLimits()
     settings: dict[str, object] = {
         REDACT: SecretNames(names).added,
         NOT_REDACTED: no_redact,
         PG_PARAMETERS: pg_parameters,
+        "max_body": limits._asdict(),
     }
     requests = [parse_upstream(url) for url in urls]
     trust = choose_trust(requests, upstream_ca, insecure=insecure)
@@ -155,9 +165,10 @@ def record(
     if no_redact:
         click.secho(f"{path}: {IN_CLEAR}", fg="red", bold=True)
     folder = authority.folder if authority is not None else None
-    code = _await_recorder(
-        _relay(path, listeners, settings, lambda: choose_listeners(requests, hosts, speaks_tls), ready, trust, folder)
-    )
+    again = partial(choose_listeners, requests, hosts, speaks_tls)
+    spool = _relay(path, listeners, settings, again, ready, trust, folder)
+    assert spool.process is not None
+    code = _mend(path, spool) if spool.died else _await_recorder(spool.process)
     if would_be_committed(secrets_path(path)):
         click.echo(f"git would commit {secrets_path(path)}: add the line  *.secrets  to .gitignore.")
     return code
@@ -217,8 +228,8 @@ def _relay(
     ready: Callable[[tuple[Listener, ...]], Browser | None],
     trust: Trust,
     authority: Path | None,
-) -> subprocess.Popen[bytes]:
-    """Relay until the tester ends it; the recorder process."""
+) -> Spool:
+    """Relay until the tester ends it; the way to the recorder process."""
     from proxy_addon.master import CannotListen, run_relay  # mitmproxy: not before everything else is right
 
     for _ in range(_TRIES):
@@ -234,8 +245,7 @@ def _relay(
             # Somebody took the port since it was found free; one that was asked for is refused here.
             listeners = choose_again()
             continue
-        assert addon.spool.process is not None
-        return addon.spool.process
+        return addon.spool
     raise UsageError("Free ports are taken faster than nestperf can listen on them: name one, e.g. 9400=URL.")
 
 
@@ -251,6 +261,21 @@ def would_be_committed(path: Path) -> bool:
 def _recorder(path: Path, listeners: tuple[Listener, ...], settings: dict[str, object]) -> list[str]:
     upstreams = [Upstream(listener.url, listen=listener.authority)._asdict() for listener in listeners]
     return recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **settings})
+
+
+def _mend(path: Path, spool: Spool) -> int:
+    """The recorder process died on the way: say so, here and in the capture."""
+    assert spool.process is not None
+    spool.process.wait()
+    losses = {"recorder processes": 1} | ({"bytes": spool.dropped_bytes} if spool.dropped_bytes else {})
+    lost = ", ".join(f"{count:,} {kind}" for kind, count in losses.items())
+    try:
+        close_orphan(path, losses)
+    except CaptureError as error:
+        click.echo(str(error), err=True)
+    click.echo(f"NOT EVERYTHING WAS RECORDED: {lost} lost. {path} holds what was stored until then.")
+    click.echo(f"Next: nestperf report {path}")
+    return ExitCode.INVALID
 
 
 def _await_recorder(process: subprocess.Popen[bytes]) -> int:

@@ -16,6 +16,7 @@ from nestperf.capture.model import Exchange, Kind, Outcome
 from nestperf.capture.routes import route_of
 from nestperf.wire import http1
 from proxy_addon.databases import DatabaseTrack
+from proxy_addon.opaque import OpaqueTrack
 from proxy_addon.sockets import SocketTrack
 
 _JSONP = re.compile(r"[?&]j=")
@@ -42,12 +43,16 @@ class OpenExchange:
     interim: list[tuple[int, int, int]] = field(default_factory=list)
     header_sets: tuple[int, int | None] | None = None
     body_ids: list[int | None] = field(default_factory=lambda: [None, None])
+    bodies_done: list[bool] = field(default_factory=lambda: [False, False])
+    """Whether they are stored as they will stay."""
     connect_ns: int | None = None
     request_cost_ns: int = 0
     response_cost_ns: int = 0
     cause: int | None = None
     """The browser's exchange at another upstream during which this one began."""
     changed: bool = True
+    undecodable: bool = False
+    """A poll whose packets cannot be told apart: its bodies are stored as they came."""
 
 
 @dataclass(slots=True)
@@ -71,6 +76,8 @@ class OpenConnection:
     foreign: bool = False
     """Another protocol is spoken than the one that was recorded here; the tester knows."""
     socket: SocketTrack | None = None
+    opaque: OpaqueTrack | None = None
+    """What cannot be followed."""
     database: DatabaseTrack | None = None
     """It leads to a database."""
 
@@ -81,10 +88,12 @@ def exchange_row(
     detail: str | None,
     *,
     whole: bool,
+    growing: bool = False,
     contents: Contents,
     stamp: Callable[[int], int],
 ) -> Exchange:
-    """The row of an exchange as it is now; its heads and bodies are stored on the way. `whole` False: it goes on."""
+    """The row of an exchange as it is now; its heads and bodies are stored on the way. `whole` False: it was cut off,
+    or (`growing`) goes on."""
     request, response, connection = exchange.request, exchange.response, exchange.connection
     request_end, response_end = exchange.request_end, exchange.response_end
     if exchange.header_sets is None:
@@ -116,13 +125,13 @@ def exchange_row(
             request.version,
             exchange.header_sets[0],
             _trailers(contents, request_end),
-            _body(contents, exchange, 0, exchange.sent, whole=request_end is not None),
+            _body(contents, exchange, 0, exchange.sent, whole=request_end is not None, growing=growing),
             request_end.wire_size if request_end else request.size + _size(exchange.request_body),
             response.status if response is not None else None,
             contents.redactor.text(response.reason) if response is not None else None,
             exchange.header_sets[1],
             _trailers(contents, response_end),
-            _body(contents, exchange, 1, exchange.answered, whole=whole and done is not None),
+            _body(contents, exchange, 1, exchange.answered, whole=whole and done is not None, growing=growing),
             _response_bytes(response, response_end, exchange.response_body),
             json.dumps(exchange.interim) if exchange.interim else None,
             None,  # intended_ns
@@ -143,10 +152,14 @@ def _trailers(contents: Contents, end: http1.RequestEnd | http1.ResponseEnd | No
     return contents.headers(end.trailers) if end is not None and end.trailers else None
 
 
-def _body(contents: Contents, exchange: OpenExchange, which: int, fields: Fields, *, whole: bool) -> int | None:
+def _body(
+    contents: Contents, exchange: OpenExchange, which: int, fields: Fields, *, whole: bool, growing: bool
+) -> int | None:
     body = exchange.request_body if which == 0 else exchange.response_body
     if body is None:
         return None
+    if exchange.bodies_done[which]:
+        return exchange.body_ids[which]
     end = exchange.request_end if which == 0 else exchange.response_end
     chunked = end.chunked if end is not None else "chunked" in fields.get("transfer-encoding", "").lower()
     stored = contents.store(
@@ -154,11 +167,12 @@ def _body(contents: Contents, exchange: OpenExchange, which: int, fields: Fields
         media_type=fields.get("content-type", ""),
         chunked=chunked,
         whole=whole,
+        growing=growing and not whole,
         body_id=exchange.body_ids[which],
-        omit=is_decoded_poll(exchange.request.target),
+        omit=is_decoded_poll(exchange.request.target) and not exchange.undecodable,
     )
-    if not whole:
-        exchange.body_ids[which] = stored
+    exchange.body_ids[which] = stored
+    exchange.bodies_done[which] = whole
     return stored
 
 

@@ -25,6 +25,8 @@ class LiveView:
         self._live: Live | None = None
         self._shown: object = None
         self._noticed: set[str] = set()
+        self._worries: set[str] = set()
+        """What was lost, or may be, when the last line was printed: news of it does not wait."""
         self._next_line_ns = _PLAIN_EVERY_NS
 
     def start(self) -> None:
@@ -41,9 +43,12 @@ class LiveView:
                 self._console.print(Text(printable(sentence), style="yellow"), soft_wrap=True)
         if self._live is not None:
             self._live.update(_table(self._tally, now_ns, stored_bytes), refresh=True)
-        elif now_ns >= self._next_line_ns:
+            return
+        worries = {*self._tally.losses, *(trouble.partition(":")[0][-8:] for trouble in troubles(self._tally))}
+        if now_ns >= self._next_line_ns or worries - self._worries:
             self._next_line_ns = now_ns + _PLAIN_EVERY_NS
-            line = counts(self._tally)
+            self._worries = worries
+            line = ", ".join([counts(self._tally), *troubles(self._tally)])
             if line != self._shown:
                 self._shown = line
                 self._console.print(Text(f"{now_ns / 1e9:6.0f} s  {line}  ({size(stored_bytes)})"), soft_wrap=True)
@@ -66,7 +71,7 @@ def counts(tally: Tally) -> str:
     parts += [f"LOST: {count:,} {kind}" for kind, count in tally.losses.items()]
     if tally.unreachable:
         parts.append(f"{plural(tally.unreachable, 'connection')} refused by the application")
-    return ", ".join([*parts, *troubles(tally)])
+    return ", ".join(parts)
 
 
 def troubles(tally: Tally) -> list[str]:

@@ -19,6 +19,7 @@ from proxy_addon.databases import DatabaseTrack, Statements
 from proxy_addon.exchanges import OpenConnection, OpenExchange, exchange_row, is_decoded_poll
 from proxy_addon.handshakes import client_sentence, is_tls_failure, upstream_reason, wrong_protocol
 from proxy_addon.mentions import Mentions
+from proxy_addon.opaque import OpaqueTrack, opaque_socket
 from proxy_addon.sockets import SocketTrack, new_socket
 from proxy_addon.tally import Tally
 from proxy_addon.tap import Record, What
@@ -116,7 +117,7 @@ class Recorder:
         for exchange in self._open.values():
             if exchange.changed:
                 exchange.changed = False
-                self._store(exchange, Outcome.UNFINISHED, None, whole=False)
+                self._store(exchange, Outcome.UNFINISHED, None, whole=False, growing=True)
 
     def look(self, now_ns: int) -> None:
         """It is `now_ns` since the run began: notice what should have happened by now."""
@@ -169,6 +170,9 @@ class Recorder:
         if connection.database is not None:
             connection.database.receive(sender, record.payload, record.stamp_ns)
             return
+        if connection.opaque is not None and sender in connection.opaque.senders:
+            connection.opaque.receive(sender, record.payload, record.stamp_ns)
+            return
         observations = connection.http.receive(sender, record.payload, record.stamp_ns)
         for observation in observations:
             _SEE[type(observation)](self, connection, observation, record.cost_ns)
@@ -186,8 +190,9 @@ class Recorder:
 
     def _closed(self, connection: OpenConnection, stamp_ns: int) -> None:
         self._connections.pop(connection.number, None)
-        if connection.socket is not None:
-            connection.socket.closed(stamp_ns)
+        for track in (connection.socket, connection.opaque):
+            if track is not None:
+                track.closed(stamp_ns)
         if connection.database is not None:
             connection.database.closed(stamp_ns)
         for exchange in list(connection.exchanges.values()):
@@ -239,7 +244,7 @@ class Recorder:
             return
         if exchange.request_body is None:
             exchange.request_body = self._contents.collect(exchange.sent.get("content-encoding", ""), request=True)
-        self._contents.grow(exchange.request_body, piece.data)
+        exchange.request_body.add(piece.data)
         exchange.request_cost_ns = cost_ns
         exchange.changed = True
 
@@ -276,7 +281,7 @@ class Recorder:
             exchange.response_body = self._contents.collect(
                 exchange.answered.get("content-encoding", ""), request=False
             )
-        self._contents.grow(exchange.response_body, piece.data)
+        exchange.response_body.add(piece.data)
         exchange.response_cost_ns = cost_ns
         exchange.changed = True
 
@@ -302,9 +307,13 @@ class Recorder:
             connection.socket = known or self._new_socket(exchange, exchange.response)
             connection.socket.upgrade(exchange.response)
         self._close(exchange, Outcome.OK, None)
-        if connection.socket is not None:
-            for sender, data, stamp_ns in switched.leftover:
-                connection.socket.receive(sender, data, stamp_ns)
+        track: SocketTrack | OpaqueTrack | None = connection.socket
+        if track is None:
+            reason = f"the protocol {switched.protocol[:40]}"
+            track = self._opaque_track(connection, reason, exchange, switched.stamp_ns)
+            track.senders |= {"client", "server"}
+        for sender, data, stamp_ns in switched.leftover:
+            track.receive(sender, data, stamp_ns)
 
     def _new_socket(self, exchange: OpenExchange, response: http1.ResponseHead) -> SocketTrack:
         row = new_socket(
@@ -331,10 +340,12 @@ class Recorder:
             track = self._new_socket(exchange, response)
         if exchange.request_body is not None and request_end is not None:
             asked = exchange.request_body.content()
-            track.receive_poll("client", asked, exchange.id, exchange.request.stamp_ns, request_end.stamp_ns)
+            stamps = exchange.request.stamp_ns, request_end.stamp_ns
+            exchange.undecodable |= not track.receive_poll("client", asked, exchange.id, *stamps)
         if exchange.response_body is not None:
             told = exchange.response_body.content()
-            track.receive_poll("server", told, exchange.id, response.stamp_ns, response_end.stamp_ns)
+            stamps = response.stamp_ns, response_end.stamp_ns
+            exchange.undecodable |= not track.receive_poll("server", told, exchange.id, *stamps)
         self._polled[exchange.connection.upstream, sid or track.row.sid or ""] = track
 
     def _opaque(self, connection: OpenConnection, opaque: http1.Opaque, cost_ns: int) -> None:
@@ -343,10 +354,32 @@ class Recorder:
         if sentence is not None:
             connection.foreign = True
             self.tally.notice(sentence)
-        elif not connection.foreign:
-            self.tally.lose("undecodable")
-        for exchange in list(connection.exchanges.values()):
+        under_way = list(connection.exchanges.values())
+        track = self._opaque_track(connection, opaque.reason, under_way[0] if under_way else None, opaque.stamp_ns)
+        track.senders.add(opaque.sender)
+        track.receive(opaque.sender, opaque.data, opaque.stamp_ns)
+        for exchange in under_way:
             self._close(exchange, Outcome.UNFINISHED, f"not understood: {opaque.reason}")
+
+    def _opaque_track(
+        self, connection: OpenConnection, reason: str, exchange: OpenExchange | None, stamp_ns: int
+    ) -> OpaqueTrack:
+        if not connection.foreign:
+            self.tally.lose("undecodable")
+        if connection.opaque is None:
+            row = opaque_socket(
+                reason,
+                connection=connection.number,
+                upstream=connection.upstream,
+                exchange_id=exchange.id if exchange is not None else None,
+                target=self._contents.redactor.target(exchange.request.target) if exchange is not None else "",
+                stamp_ns=self._stamp(stamp_ns),
+                tally=self.tally,
+            )
+            connection.opaque = OpaqueTrack(
+                row, contents=self._contents, add=self._add, stamp=self._stamp, tally=self.tally
+            )
+        return connection.opaque
 
     def _answered(self, exchange: OpenExchange) -> None:
         assert exchange.response is not None
@@ -390,8 +423,12 @@ class Recorder:
         row = self._store(exchange, outcome, detail, whole=outcome is not Outcome.UNFINISHED)
         self.tally.exchange(row)
 
-    def _store(self, exchange: OpenExchange, outcome: Outcome, detail: str | None, *, whole: bool) -> Exchange:
-        row = exchange_row(exchange, outcome, detail, whole=whole, contents=self._contents, stamp=self._stamp)
+    def _store(
+        self, exchange: OpenExchange, outcome: Outcome, detail: str | None, *, whole: bool, growing: bool = False
+    ) -> Exchange:
+        row = exchange_row(
+            exchange, outcome, detail, whole=whole, growing=growing, contents=self._contents, stamp=self._stamp
+        )
         self._add(row)
         return row
 

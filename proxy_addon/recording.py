@@ -31,8 +31,10 @@ from nestperf.errors import ExitCode, NestperfError
 from nestperf.faults import describe_fault
 from nestperf.wire.postgres import TLS
 from proxy_addon.background import Background
+from proxy_addon.limits import BodyLimits
 from proxy_addon.live import LiveView, counts
 from proxy_addon.recorder import Recorder
+from proxy_addon.spool import READY
 from proxy_addon.tap import Record, TapReader, What
 
 _COMMIT_EVERY_NS = 100_000_000
@@ -65,7 +67,7 @@ class Recording:
         self.path = path
         self.clock = Clock(*settings["clock"])
         vault = Vault.create(path)
-        asked = {name: settings[name] for name in (REDACT, NOT_REDACTED) if settings.get(name)}
+        asked = {name: settings[name] for name in (REDACT, NOT_REDACTED, "max_body") if settings.get(name)}
         names = SecretNames(asked.get(REDACT, ()))
         redactor = Unredacted(vault) if NOT_REDACTED in asked else Redactor(vault, names=names)
         run = Run(
@@ -79,7 +81,8 @@ class Recording:
             settings=asked,
         )
         self.writer = CaptureWriter.create(path, run, vault=vault, patience_s=_PATIENCE_S)
-        self.contents = Contents(redactor, self.writer.add)
+        limits = BodyLimits(**settings.get("max_body", {}))
+        self.contents = Contents(redactor, self.writer.add, max_request=limits.requests, max_response=limits.responses)
         self.recorder = Recorder(
             self.contents,
             self.writer.add,
@@ -222,6 +225,7 @@ def run(path: Path, settings: dict[str, Any]) -> int:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
     recording = Recording(path, settings)
+    _say_ready()
     view = LiveView(recording.tally)
     view.start()
     reading = _Reading(recording, view)
@@ -286,6 +290,13 @@ class _Reading:
             self.behind = True
         elif now_ns > self._calm_at_ns:
             self.behind = False
+
+
+def _say_ready() -> None:
+    descriptor = os.environ.pop(READY, "")
+    if descriptor:
+        os.write(int(descriptor), b"1")
+        os.close(int(descriptor))
 
 
 def main() -> None:

@@ -16,8 +16,11 @@ from nestperf.capture.model import Frame, Outcome, Packet, Row, Socket
 from nestperf.wire import http1
 from nestperf.wire.socketio import PacketSeen, SocketIoDecoder, decode_payload, is_socket_io
 from nestperf.wire.websocket import FrameSeen, MessageSeen, WebSocketDecoder, negotiated_deflate, parse_close
+from proxy_addon.opaque import opaque_frame
 from proxy_addon.tally import Tally
 
+_MOST_AWAITED = 10_000
+"""Emits of one connection that wait for an ack; the oldest are given up."""
 _DATA = frozenset({"text", "binary", "continuation"})
 _SENDERS: tuple[http1.Sender, ...] = ("client", "server")
 
@@ -45,6 +48,7 @@ class SocketTrack:
         """The frame that began the packet whose attachments are still coming."""
         self._awaited: dict[tuple[str, str | None, int], int] = {}
         """Emits that asked for an ack: (who will answer, namespace, ack id) to packet id."""
+        self._opaque_size = 0
         self._gone = False
         tally.sockets_open += 1
         self._add(row)
@@ -56,19 +60,27 @@ class SocketTrack:
         if self.row.transports == "polling":
             self._change(transports="polling,websocket")
 
-    def receive_poll(self, sender: http1.Sender, body: bytes, exchange_id: int, stamp_ns: int, done_ns: int) -> None:
-        """What one long-polling request or answer carried."""
+    def receive_poll(self, sender: http1.Sender, body: bytes, exchange_id: int, stamp_ns: int, done_ns: int) -> bool:
+        """What one long-polling request or answer carried; whether all of it was understood."""
         assert self._packets is not None
-        for content, is_binary in decode_payload(body):
+        packets = decode_payload(body)
+        undecodable = bool(body) and not packets
+        for content, is_binary in packets:
             for seen in self._packets.receive(sender, content, is_binary, stamp_ns, done_ns):
                 if isinstance(seen, PacketSeen):
                     self._packet(seen, None, exchange_id)
                 else:
-                    self._tally.lose("undecodable")
+                    undecodable = True
+        if undecodable:
+            self._tally.lose("undecodable")
+        return not undecodable
 
     def receive(self, sender: http1.Sender, data: bytes, stamp_ns: int) -> None:
         """The next chunk of either side."""
         waiting: FrameSeen | None = None
+        if self._decoders[sender].opaque:
+            self._keep(sender, data, stamp_ns)
+            return
         for seen in self._decoders[sender].receive(data, stamp_ns):
             if isinstance(seen, FrameSeen):
                 if seen.opcode in _DATA and seen.fin:
@@ -81,6 +93,18 @@ class SocketTrack:
             else:
                 self._tally.lose("undecodable")
                 self._change(detail=f"not understood from here on: {seen.reason}")
+                self._keep(sender, seen.data, stamp_ns)
+
+    def _keep(self, sender: http1.Sender, data: bytes, stamp_ns: int) -> None:
+        """Store what cannot be decoded as it came."""
+        room = self._contents.max_response - self._opaque_size
+        self._opaque_size += len(data)
+        socket_id, stamp = self.row.id, self._stamp(stamp_ns)
+        self._add(
+            opaque_frame(
+                sender, data, stamp, socket_id=socket_id, room=room, contents=self._contents, tally=self._tally
+            )
+        )
 
     def end(self, sender: http1.Sender, stamp_ns: int) -> None:
         """That side will send no more: without a close frame the connection was cut."""
@@ -148,6 +172,8 @@ class SocketTrack:
         if seen.ack_id is not None:
             if seen.type == "event":
                 answerer = "server" if seen.sender == "client" else "client"
+                if len(self._awaited) >= _MOST_AWAITED:
+                    del self._awaited[next(iter(self._awaited))]
                 self._awaited[answerer, seen.namespace, seen.ack_id] = packet_id
             else:
                 answers = self._awaited.pop((seen.sender, seen.namespace, seen.ack_id), None)

@@ -26,6 +26,8 @@ _BATCH_S = 0.02
 """Records wait this long for company: waking the recorder for each would cost the relay its turn on a shared core."""
 _FULL_BATCH = 2**18
 _PIPE_SIZE = 2**20
+READY = "NESTPERF_READY"
+"""Environment variable: the descriptor to which the recorder writes when it can store."""
 _BYTES = (What.CLIENT_BYTES, What.SERVER_BYTES)
 
 
@@ -46,22 +48,33 @@ class Spool:
         self._gaps: set[int] = set()
         self._lost = asyncio.Event()
         self._finished = False
+        self.died = False
+        """The recorder process ended before it was told to."""
 
-    async def start(self, command: Sequence[str]) -> None:
-        """Start the recorder process; what was put before waits for it."""
+    async def start(self, command: Sequence[str], *, ready_s: float = 0) -> None:
+        """Start the recorder process; what was put before waits for it. Gives it `ready_s` seconds to say that it can
+        store: a recording that is announced before would lose what a kill takes away."""
         reading, writing = os.pipe()
+        waiting, saying = os.pipe()
         with contextlib.suppress(ImportError, OSError, AttributeError):
             import fcntl
 
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
         # A process group of its own: Ctrl-C is for the relay, which ends the recorder by closing the pipe.
-        self.process = subprocess.Popen(command, stdin=reading, process_group=0)  # noqa: S603 - our own module
+        environment = os.environ | {READY: str(saying)}
+        self.process = subprocess.Popen(  # noqa: S603 - our own module
+            command, stdin=reading, process_group=0, pass_fds=(saying,), env=environment
+        )
         os.close(reading)
+        os.close(saying)
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_write_pipe(lambda: _PipeProtocol(self._lost), os.fdopen(writing, "wb", 0))
         transport.set_write_buffer_limits(high=self._most_waiting)
         self._transport = transport
         self._flush()
+        if ready_s:
+            await _readable(waiting, ready_s)
+        os.close(waiting)
 
     @property
     def lost_recorder(self) -> bool:
@@ -97,6 +110,7 @@ class Spool:
 
     async def finish(self, state: str, faults: int = 0) -> None:
         """Tell the recorder that nothing follows and how many faults the relay had, and let go of the pipe."""
+        self.died = self._lost.is_set()
         counted = {"state": state, "dropped_bytes": self.dropped_bytes - self._told_dropped, "faults": faults}
         last = encode(What.FINISHED, 0, time.perf_counter_ns(), 0, json.dumps(counted).encode())
         self._batch.append(last)
@@ -125,6 +139,15 @@ class Spool:
             self._count_loss(sum(map(len, batch)))
             return
         self._transport.write(b"".join(batch))
+
+
+async def _readable(descriptor: int, timeout_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(ready.wait(), timeout_s)
+    loop.remove_reader(descriptor)
 
 
 class _PipeProtocol(asyncio.BaseProtocol):

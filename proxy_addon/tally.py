@@ -12,6 +12,8 @@ from nestperf.percentiles import nearest_rank
 
 _SLOWEST = 5
 _P50, _P99 = Fraction(1, 2), Fraction(99, 100)
+_MOST_EVENTS = 5_000
+"""Names of events that are counted: an application that makes them up has no end of them."""
 _SAMPLES = 200_000
 """Durations kept for percentiles: the newest ones."""
 
@@ -77,7 +79,7 @@ class Tally:
 
     def packet(self, row: Packet) -> None:
         """A packet crossed."""
-        if row.event is not None:
+        if row.event is not None and (row.event in self.events or len(self.events) < _MOST_EVENTS):
             self.events[row.event] += 1
 
     def lag(self, lag_ns: int) -> None:

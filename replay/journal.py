@@ -370,7 +370,7 @@ class Journal:
             return None
         collector = self._contents.collect(field(answer.headers, "content-encoding"), request=False)
         for piece in answer.body:
-            self._contents.grow(collector, piece)
+            collector.add(piece)
         media_type = field(answer.headers, "content-type")
         chunked = "chunked" in field(answer.headers, "transfer-encoding").lower()
         whole = answer.whole and answer.body_complete

@@ -1,155 +1,34 @@
 """Turns heads and bodies into rows, each stored once, secrets replaced on the way. Recorder and replayer share it.
 
-A small body is decoded (content coding removed) when it is complete; a large one as it comes, and beyond the limit
-only its size and keyed hash go on: a download of any size costs a bounded amount of memory.
+Of a body beyond its limit the beginning is stored, with the size and the keyed hash of the whole. A body that goes on
+is stored part by part, so that a killed recording holds what had come.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import zlib
 from collections.abc import Callable
-from typing import Protocol
 
-import brotli
-import zstandard
-
-from nestperf.capture.model import Body, HeaderSet, Pairs, Row
+from nestperf.capture.bodies import BodyCollector
+from nestperf.capture.inflate import codings_of
+from nestperf.capture.model import Body, BodyPart, HeaderSet, Pairs, Row
 from nestperf.capture.redaction import Redactor
+
+__all__ = ["MAX_REQUEST", "MAX_RESPONSE", "BodyCollector", "Contents", "codings_of"]
 
 MAX_REQUEST = 64 * 2**20
 """Request bodies are kept up to this size in bytes, since a replay needs them whole."""
 MAX_RESPONSE = 4 * 2**20
-_JOINED_UP_TO = 2**18
-"""Up to this size the pieces are kept as they came."""
 _REMEMBERED = 20_000
 """How many head fields, header sets and bodies are remembered to be stored once."""
-
-
-class _Inflater(Protocol):
-    def decompress(self, data: bytes, /) -> bytes: ...
-
-
-class _Deflate:
-    """`deflate` means zlib by RFC 9110 and raw deflate by habit: the first bytes decide."""
-
-    def __init__(self) -> None:
-        self._inner: _Inflater | None = None
-
-    def decompress(self, data: bytes, /) -> bytes:
-        if self._inner is None:
-            self._inner = zlib.decompressobj()
-            try:
-                return self._inner.decompress(data)
-            except zlib.error:
-                self._inner = zlib.decompressobj(-zlib.MAX_WBITS)
-        return self._inner.decompress(data)
-
-
-class _Brotli:
-    def __init__(self) -> None:
-        self._inner = brotli.Decompressor()
-
-    def decompress(self, data: bytes, /) -> bytes:
-        return bytes(self._inner.process(data))
-
-
-_INFLATERS: dict[str, Callable[[], _Inflater]] = {
-    "gzip": lambda: zlib.decompressobj(zlib.MAX_WBITS | 16),
-    "x-gzip": lambda: zlib.decompressobj(zlib.MAX_WBITS | 16),
-    "deflate": _Deflate,
-    "br": _Brotli,
-    "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
-}
-_CORRUPT = (zlib.error, brotli.error, zstandard.ZstdError, EOFError)
-
-
-def codings_of(content_encoding: str) -> tuple[str, ...]:
-    """The codings of a Content-Encoding field in the order they were applied; `identity` is none."""
-    names = (name.strip().lower() for name in content_encoding.split(","))
-    return tuple(name for name in names if name and name != "identity")
-
-
-class BodyCollector:
-    """One body while it arrives, in pieces without chunk framing."""
-
-    __slots__ = ("_digest", "_inflaters", "_pieces", "coding", "decodable", "kept", "limit", "size", "wire_size")
-
-    def __init__(self, coding: str, limit: int) -> None:
-        self.coding = coding
-        """The Content-Encoding field; empty where there is none."""
-        self.limit = limit
-        """Decoded bytes to keep."""
-        self.wire_size = 0
-        self.size = 0
-        self.kept = bytearray()
-        self.decodable = True
-        self._pieces: list[bytes] | None = []
-        self._inflaters: list[_Inflater] = []
-        self._digest: hashlib.blake2b | None = None
-
-    def add(self, piece: bytes) -> None:
-        """The next piece, still content-coded."""
-        self.wire_size += len(piece)
-        if self._pieces is None:
-            self._decode(piece)
-        else:
-            self._pieces.append(piece)
-
-    @property
-    def overflows(self) -> bool:
-        """Too large to wait for its end: decode what has come (`begin_streaming`)."""
-        return self._pieces is not None and self.wire_size > _JOINED_UP_TO
-
-    def begin_streaming(self, digest: hashlib.blake2b) -> None:
-        """From now on decode pieces as they come, and keep no more than the limit."""
-        pieces, self._pieces = self._pieces or (), None
-        self._digest = digest
-        self._inflaters = self._fresh_inflaters()
-        for piece in pieces:
-            self._decode(piece)
-
-    def digest(self) -> str | None:
-        """The keyed hash of a streamed body; None while nothing is streamed."""
-        return None if self._digest is None else self._digest.hexdigest()
-
-    def content(self) -> bytes:
-        """What is kept of the decoded body so far; `size` and `decodable` speak of the same moment."""
-        if self._pieces is None:
-            return bytes(self.kept)
-        raw = b"".join(self._pieces)
-        content = raw
-        self.decodable = True
-        try:
-            for inflater in self._fresh_inflaters():
-                content = inflater.decompress(content)
-        except _CORRUPT:
-            content, self.decodable = raw, False
-        self.size = len(content)
-        return content[: self.limit]
-
-    def _fresh_inflaters(self) -> list[_Inflater]:
-        if not self.coding:
-            return []
-        codings = codings_of(self.coding)
-        if not all(coding in _INFLATERS for coding in codings):
-            self.decodable = False
-            return []
-        return [_INFLATERS[coding]() for coding in reversed(codings)]
-
-    def _decode(self, piece: bytes) -> None:
-        assert self._digest is not None
-        try:
-            for inflater in self._inflaters:
-                piece = inflater.decompress(piece)
-        except _CORRUPT:
-            # What follows cannot be decoded either; from here on it is kept and counted as it comes.
-            self._inflaters, self.decodable = [], False
-        self._digest.update(piece)
-        self.size += len(piece)
-        if len(self.kept) < self.limit:
-            self.kept += piece[: self.limit - len(self.kept)]
+_LONGEST_REMEMBERED = 8192
+"""Characters of a header set beyond which it is not."""
+_WHOLE_UP_TO = 4096
+"""A growing body up to this size on the wire is stored anew each time, a larger one part by part."""
+_CONTEXT = 4096
+"""Bytes before a part that may decide what is a secret in it."""
+_LONGEST_LINE = 2**16
+"""A part that waits for the end of its line ends elsewhere beyond this size."""
 
 
 class Contents:
@@ -172,6 +51,9 @@ class Contents:
         self._bodies: dict[tuple[str, str, str, bool, int], int] = {}
         self._last_header_set = 0
         self._last_body = 0
+        self._last_part = 0
+        self._open_parts: dict[int, int] = {}
+        """By body, the part that is not settled."""
 
     def headers(self, pairs: Pairs) -> int:
         """The `header_sets` id of a head's fields."""
@@ -187,11 +69,13 @@ class Contents:
                     fields.clear()
                 part = fields[pair] = json.dumps((pair[0], self.redactor.field(*pair)), ensure_ascii=False)
             parts.append(part)
+        text = f"[{','.join(parts)}]"
         if len(self._header_sets) > _REMEMBERED:
             self._header_sets.clear()
         self._last_header_set += 1
-        self._header_sets[pairs] = self._last_header_set
-        self._add(HeaderSet(self._last_header_set, f"[{','.join(parts)}]"))
+        if len(text) <= _LONGEST_REMEMBERED:
+            self._header_sets[pairs] = self._last_header_set
+        self._add(HeaderSet(self._last_header_set, text))
         return self._last_header_set
 
     def forget(self) -> None:
@@ -200,14 +84,9 @@ class Contents:
         self._bodies.clear()
 
     def collect(self, coding: str, *, request: bool) -> BodyCollector:
-        """Begin a body; feed it through `grow`."""
-        return BodyCollector(coding, self.max_request if request else self.max_response)
-
-    def grow(self, body: BodyCollector, piece: bytes) -> None:
-        """The next piece of a body that `collect` began."""
-        body.add(piece)
-        if body.overflows:
-            body.begin_streaming(self.redactor.vault.keyed_hash())
+        """Begin a body; what comes goes into its `add`."""
+        limit = self.max_request if request else self.max_response
+        return BodyCollector(coding, limit, self.redactor.vault.keyed_hash)
 
     def store(
         self,
@@ -218,14 +97,18 @@ class Contents:
         whole: bool = True,
         body_id: int | None = None,
         omit: bool = False,
+        growing: bool = False,
     ) -> int | None:
         """The `bodies` id of what was collected; None for an empty body.
 
         `whole` False says that the body was cut off or is still growing; such a body always has a row of its own, and
-        `body_id` names the row it had before. `omit` stores everything but the content, which is elsewhere.
+        `body_id` names the row it had before. `growing`: there will be more, so only what is new is stored. `omit`
+        stores everything but the content, which is elsewhere.
         """
         if not body.wire_size:
             return None
+        if growing and body.wire_size > _WHOLE_UP_TO and not omit:
+            return self._store_growing(body, media_type, chunked, body_id)
         content = body.content()
         content_id = body.digest() or self.redactor.vault.keyed_id(content)
         key = (content_id, media_type, body.coding, chunked, body.wire_size)
@@ -241,6 +124,7 @@ class Contents:
             if len(self._bodies) > _REMEMBERED:
                 self._bodies.clear()
             self._bodies[key] = body_id
+        self._open_parts.pop(body_id, None)
         complete = whole and len(content) == body.size
         state = "undecodable" if not body.decodable else "whole" if complete else "cut"
         redacted: bytes | None = None
@@ -253,12 +137,55 @@ class Contents:
         )
         return body_id
 
+    def _store_growing(self, body: BodyCollector, media_type: str, chunked: bool, body_id: int | None) -> int:
+        body.decode_as_it_comes()
+        if body_id is None or not body.in_parts:
+            return self._begin_parts(body, media_type, chunked, body_id)
+        kept, start = body.kept, body.in_parts
+        if len(kept) == start:
+            return body_id  # at its limit, or nothing came
+        end = _end_of_part(kept, start)
+        if end > start:
+            before, new = bytes(kept[max(0, start - _CONTEXT) : start]), bytes(kept[start:end])
+            redacted = self.redactor.body(new, media_type)
+            if self.redactor.body(before + new, media_type) != self.redactor.body(before, media_type) + redacted:
+                return self._begin_parts(body, media_type, chunked, body_id)  # a secret across the border
+            self._add(BodyPart(self._open_part(body_id), body_id, redacted))
+            del self._open_parts[body_id]
+            body.in_parts = end
+        if end < len(kept):
+            rest = self.redactor.body(bytes(kept[end:]), media_type, cut=True)
+            self._add(BodyPart(self._open_part(body_id), body_id, rest))
+        return body_id
+
+    def _begin_parts(self, body: BodyCollector, media_type: str, chunked: bool, body_id: int | None) -> int:
+        if body_id is None:
+            self._last_body += 1
+            body_id = self._last_body
+        self._open_parts.pop(body_id, None)
+        end = _end_of_part(body.kept, 0)
+        content = self.redactor.body(bytes(body.kept[:end]), media_type)
+        body.in_parts = end
+        sizes = body.size, body.wire_size
+        self._add(Body(body_id, body.digest() or "", media_type, body.coding, chunked, *sizes, "cut", content))
+        if end < len(body.kept):
+            rest = self.redactor.body(bytes(body.kept[end:]), media_type, cut=True)
+            self._add(BodyPart(self._open_part(body_id), body_id, rest))
+        return body_id
+
+    def _open_part(self, body_id: int) -> int:
+        """The row of a body's last part, which is replaced until its end is settled."""
+        if body_id not in self._open_parts:
+            self._last_part += 1
+            self._open_parts[body_id] = self._last_part
+        return self._open_parts[body_id]
+
     def body(self, raw: bytes, *, media_type: str, coding: str, chunked: bool, request: bool) -> int | None:
         """The `bodies` id of a body that is there at once, still content-coded; None for an empty one."""
         if not raw:
             return None
         collector = self.collect(coding, request=request)
-        self.grow(collector, raw)
+        collector.add(raw)
         return self.store(collector, media_type=media_type, chunked=chunked)
 
     def attachment(self, content: bytes) -> int:
@@ -270,3 +197,11 @@ class Contents:
         self._last_body += 1
         self._add(Body(self._last_body, "", "application/octet-stream", "", False, 0, 0, "whole", b""))
         return self._last_body
+
+
+def _end_of_part(kept: bytearray, start: int) -> int:
+    """Where a part that begins at `start` ends: behind a line, since few secrets go over two."""
+    end = kept.rfind(b"\n", start) + 1
+    if not end and len(kept) - start > _LONGEST_LINE:
+        end = max(kept.rfind(mark, start) for mark in (b",", b" ", b"&", b">")) + 1 or len(kept)
+    return max(end, start)

@@ -20,7 +20,7 @@ from sqlite_utils import Database
 from nestperf.capture import model, schema
 from nestperf.capture.sweep import leaves_traces, sweep
 from nestperf.capture.vault import Vault
-from nestperf.errors import UsageError
+from nestperf.errors import CaptureError, UsageError
 
 REPEATED = (
     "id",
@@ -262,6 +262,26 @@ class CaptureWriter:
         self.commit()
         connection.execute("pragma wal_checkpoint(truncate)")
         connection.execute("pragma journal_mode = delete")
+        connection.close()
+
+
+def close_orphan(path: Path, losses: dict[str, int]) -> None:
+    """Finish a capture whose writer died: say in it what was lost, and leave one file behind.
+
+    Raises:
+        CaptureError: it cannot be written; what is stored stays readable.
+    """
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        for (told,) in connection.execute("select losses from run").fetchall():
+            counted = json.dumps(Counter(json.loads(told)) + Counter(losses))
+            connection.execute("update run set losses = ?, state = 'interrupted'", (counted,))
+        schema.build_indexes(Database(connection))
+        connection.execute("pragma wal_checkpoint(truncate)")
+        connection.execute("pragma journal_mode = delete")
+    except sqlite3.Error as error:
+        raise CaptureError(f"{path} cannot be finished: {error}. It can be read as it is.") from error
+    finally:
         connection.close()
 
 

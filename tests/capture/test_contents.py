@@ -30,7 +30,7 @@ def contents(rows: list[Row]) -> Contents:
 def store(contents: Contents, raw: bytes, coding: str = "", piece: int = 997) -> int | None:
     body = contents.collect(coding, request=False)
     for at in range(0, len(raw), piece):
-        contents.grow(body, raw[at : at + piece])
+        body.add(raw[at : at + piece])
     return contents.store(body, media_type="application/json", chunked=False)
 
 
@@ -102,9 +102,9 @@ def test_body_empty_is_no_row(contents: Contents, rows: list[Row]) -> None:
 
 def test_body_still_growing_is_replaced_under_its_id(contents: Contents, rows: list[Row]) -> None:
     body = contents.collect("", request=False)
-    contents.grow(body, b"data: one\n\n")
+    body.add(b"data: one\n\n")
     first = contents.store(body, media_type="text/event-stream", chunked=True, whole=False)
-    contents.grow(body, b"data: two\n\n")
+    body.add(b"data: two\n\n")
     again = contents.store(body, media_type="text/event-stream", chunked=True, whole=True, body_id=first)
     assert first == again
     assert [row.state for row in rows if isinstance(row, Body)] == ["cut", "whole"]
