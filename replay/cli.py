@@ -14,6 +14,7 @@ from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault, secrets_path
 from nestperf.capture.writer import check_writable, default_output
+from nestperf.console import plural
 from nestperf.durations import parse_duration
 from nestperf.errors import ExitCode, UsageError
 from replay.asked import build_load
@@ -26,6 +27,7 @@ from replay.rules_file import read_rules
 from replay.runner import Ended, Settings
 from replay.steps import Plan
 from replay.summary import describe_load, describe_plan, summarize
+from replay.tap import Tap
 from replay.targets import choose_targets, permissions
 from replay.transport.dial import Target
 from replay.transport.tls import Trust
@@ -61,6 +63,13 @@ _PEM = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--rules", type=click.Path(path_type=Path), help="Rules for live values (TOML; docs/live-values.md).")
 @click.option("--forwarded-for", is_flag=True, help="Give each user an address of its own in X-Forwarded-For.")
+@click.option(
+    "--tap",
+    "taps",
+    metavar="LISTEN_PORT=postgres://HOST:PORT",
+    multiple=True,
+    help="Record the application's database queries meanwhile; it has to use this port. Repeatable.",
+)
 @click.option("--ca", type=_PEM, help="Trust the authorities in this PEM file too, for https targets.")
 @click.option("--client-cert", type=_PEM, help="Certificate (PEM) to show to https targets.")
 @click.option("--client-key", type=_PEM, help="Its key (PEM), where it stands in a file of its own.")
@@ -81,6 +90,7 @@ def replay(
     insecure: bool,
     thresholds: Path | None,
     rules: Path | None,
+    taps: tuple[str, ...],
     judge_all: bool,
     **options: Any,
 ) -> int:
@@ -112,7 +122,12 @@ def replay(
     for remark in remarks_of(recorded, str(file)):
         click.echo(f"{file}: {remark}")
     _announce(file, plan, load, chosen)
-    (ended,) = play(plan, settings, (Output(path=path, targets=chosen, force=force),), recorded, file)
+    with Tap(taps) as tap:
+        (ended,) = play(plan, settings, (Output(path=path, targets=chosen, force=force),), recorded, file)
+        tap.end()
+        queries = tap.pour(path)
+    if taps:
+        click.echo(f"The application asked {plural(queries, 'SQL query', 'SQL queries')} meanwhile.")
     try:
         return _conclude(path, ended, limits, judge_all=judge_all)
     except KeyboardInterrupt:

@@ -33,7 +33,7 @@ def choose_targets(
 
 
 def _database(url: str) -> Target:
-    """What the application asked, and no user did: it keeps its place among the upstreams, and nothing is sent to it."""
+    """What the application asked, not its users: it keeps its place among the upstreams, and nothing is sent to it."""
     parts = urlsplit(url)
     return Target(url=url, host=parts.hostname or "", port=parts.port or 0, tls=None, addresses=())
 

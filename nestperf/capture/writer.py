@@ -102,6 +102,22 @@ class CaptureWriter:
         writer.commit()
         return writer
 
+    @classmethod
+    def reopen(cls, path: Path, run: model.Run) -> CaptureWriter:
+        """Go on with a finished capture, whose run's row is `run`.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            connection.execute("pragma journal_mode = wal")
+            db = Database(connection)
+            schema.migrate(db)
+        except sqlite3.Error as error:
+            raise UsageError(f"Cannot write {path}: {error}.") from error
+        return cls(path, db, run, None)
+
     def add(self, row: model.Row) -> None:
         """Collect a row for the next commit."""
         row_type = type(row)
