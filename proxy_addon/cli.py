@@ -136,6 +136,7 @@ def record(
         again = [*(["--upstream-ca", str(upstream_ca)] if upstream_ca is not None else []), *["--insecure"] * insecure]
         again += [word for name in names for word in ("--redact", name)] + ["--no-redact"] * no_redact
         again += ["--pg-parameters"] * pg_parameters
+        again += ["--max-body", max_body] if max_body is not None else []
         settings["ways"] = _ways(urls, again)
     path = output or default_output()
     check_writable(path, force=force)
@@ -165,8 +166,8 @@ def record(
     if no_redact:
         click.secho(f"{path}: {IN_CLEAR}", fg="red", bold=True)
     folder = authority.folder if authority is not None else None
-    again = partial(choose_listeners, requests, hosts, speaks_tls)
-    spool = _relay(path, listeners, settings, again, ready, trust, folder)
+    choose_again = partial(choose_listeners, requests, hosts, speaks_tls)
+    spool = _relay(path, listeners, settings, choose_again, ready, trust, folder)
     assert spool.process is not None
     code = _mend(path, spool) if spool.died else _await_recorder(spool.process)
     if would_be_committed(secrets_path(path)):
