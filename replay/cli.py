@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nestperf.capture.clock import Clock
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault, secrets_path
@@ -20,6 +21,7 @@ from nestperf.errors import ExitCode, UsageError
 from replay.asked import build_load
 from replay.conduct import Output, play
 from replay.descriptors import allowed_descriptors, connections_of, users_with_descriptors
+from replay.identities import choose_identities, columns_of, enough_for, refuse_expired
 from replay.options import Parsed, asked_of, load_options
 from replay.pacing import Load
 from replay.plan import build_plan
@@ -62,6 +64,9 @@ _PEM = click.Path(path_type=Path, dir_okay=False)
     help="Send writes to allowed hosts as well: all but GET, HEAD, OPTIONS, TRACE, and Socket.IO events.",
 )
 @click.option("--rules", type=click.Path(path_type=Path), help="Rules for live values (TOML; docs/live-values.md).")
+@click.option("--identities", type=click.Path(path_type=Path), help="Who the users are: a CSV file, a line for each.")
+@click.option("--identity-command", help="Who the users are: a command that prints a JSON object for NESTPERF_USER.")
+@click.option("--share-identities", is_flag=True, help="Let several users be the same person.")
 @click.option("--forwarded-for", is_flag=True, help="Give each user an address of its own in X-Forwarded-For.")
 @click.option(
     "--tap",
@@ -91,6 +96,9 @@ def replay(
     thresholds: Path | None,
     rules: Path | None,
     taps: tuple[str, ...],
+    identities: Path | None,
+    identity_command: str | None,
+    share_identities: bool,
     judge_all: bool,
     **options: Any,
 ) -> int:
@@ -102,6 +110,7 @@ def replay(
     from reports.thresholds import load_thresholds
 
     limits = load_thresholds(thresholds, Path())
+    persons = choose_identities(identities, identity_command, _users_asked(options))
     with Capture.open(file) as capture:
         path = output or default_output()
         _check_output(file, path, force=force)
@@ -109,15 +118,23 @@ def replay(
         trust = Trust(ca=ca, insecure=insecure, certificate=client_cert, key=client_key)
         chosen = choose_targets(recorded.upstreams, targets, allowed, trust)
         plan = build_plan(
-            capture, Vault.open(file), permissions(chosen, allowed, writes=allow_writes), read_rules(rules)
+            capture,
+            Vault.open(file),
+            permissions(chosen, allowed, writes=allow_writes),
+            read_rules(rules),
+            columns_of(persons),
         )
     load = _load(options, plan)
+    if persons:
+        enough_for(persons, load.users, share=share_identities)
+    refuse_expired(plan, persons, Clock.start().unix_ns / 1e9)
     settings = Settings(
         load=load,
         timeout_s=options["timeout"] / 1e9,
         forwarded_for=options["forwarded_for"],
         network=1 + secrets.randbelow(253),
         abort_on=options["abort_on"],
+        identities=persons,
     )
     for remark in remarks_of(recorded, str(file)):
         click.echo(f"{file}: {remark}")
@@ -133,6 +150,13 @@ def replay(
     except KeyboardInterrupt:
         click.echo(f"Interrupted: {path} holds the run; judge it with `nestperf report {path}`.", err=True)
         return ExitCode.INTERRUPTED
+
+
+def _users_asked(options: dict[str, Any]) -> int | None:
+    """How many users there may be at once; None where that was not said."""
+    asked = asked_of(options)
+    load = build_load(asked, 1)
+    return load.users if load.model == "users" or asked.max_users is not None else None
 
 
 def _load(options: dict[str, Any], plan: Plan) -> Load:

@@ -10,7 +10,7 @@ import re
 import secrets
 import string
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from replay.provenance import html
 from replay.provenance.codings import encode
 from replay.provenance.parts import leaf_at, part_at
 from replay.provenance.weight import is_uuid
-from replay.steps import Listen, Take, Use
+from replay.steps import Listen, Supplied, Take, Use
 
 _SEPARATOR = re.compile(r"(;\s*)")
 _EXPIRED = re.compile(r";\s*max-age\s*=\s*(?:0|-\d+)\s*(?:;|$)|;\s*expires\s*=[^;]*\b(?:19\d\d|2000)\b", re.IGNORECASE)
@@ -60,6 +60,16 @@ class LiveState:
         self._born = 0
         self._heard: dict[tuple[int, tuple[str, str, str]], int] = {}
         """By socket and packet name: how many came."""
+
+    def supply(self, supplied: Iterable[Supplied], identity: Mapping[str, str]) -> None:
+        """Begin with what an identity brings along."""
+        for one in supplied:
+            value = identity.get(one.column)
+            if value is None:
+                continue
+            self.values[one.value] = value
+            for host, name in one.cookies:
+                self._set_cookie(host, f"{name}={value}; Path=/")
 
     def learn(self, authority: str, headers: Pairs, takes: Sequence[Take], body: bytes | None) -> tuple[Take, ...]:
         """Take cookies and values from an answer; what was expected in it and is not there.

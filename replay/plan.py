@@ -14,13 +14,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from nestperf.capture.kinds import field
-from nestperf.capture.model import Body, Exchange, Kind, Outcome, Packet, Pairs, Socket
+from nestperf.capture.model import Body, Exchange, Kind, Outcome, Packet, Pairs, Session, Socket
 from nestperf.capture.reader import Capture
 from nestperf.capture.routes import route_of
 from nestperf.capture.vault import RAW, Vault, secrets_path
-from nestperf.errors import CaptureEmpty
+from nestperf.errors import CaptureEmpty, UsageError
 from replay.correlate import NO_RULES, Answered, Heard, Rules, correlate
 from replay.provenance.relations import Expansion
+from replay.provenance.supply import originals_of, supply, unneeded
 from replay.steps import (
     Action,
     Close,
@@ -56,7 +57,11 @@ class Moment(NamedTuple):
 
 
 def build_plan(
-    capture: Capture, vault: Vault | None, permissions: Sequence[Permission] = (), rules: Rules = NO_RULES
+    capture: Capture,
+    vault: Vault | None,
+    permissions: Sequence[Permission] = (),
+    rules: Rules = NO_RULES,
+    columns: Sequence[str] = (),
 ) -> Plan:
     """Plan the replay of `capture`, secrets revealed through its `vault`; `permissions` by upstream, none: everything.
 
@@ -64,9 +69,10 @@ def build_plan(
 
     Raises:
         CaptureEmpty: nothing in it can be sent.
+        UsageError: one of `columns`, the names under which identities bring values, is sent nowhere.
         CaptureError: it cannot be read.
     """
-    builder = _Builder(capture, vault, permissions, rules)
+    builder = _Builder(capture, vault, permissions, rules, columns)
     sessions = tuple(builder.sessions())
     if not sessions:
         reasons = sorted({skipped.reason for skipped in builder.skipped})
@@ -74,14 +80,29 @@ def build_plan(
         raise CaptureEmpty(
             f"There is nothing to replay in {capture.path}{why}: record a session with `nestperf record URL`."
         )
+    for column in columns:
+        if column not in builder.known_columns:
+            raise UsageError(
+                f"The column {column!r} of the identities names nothing that {capture.path} sends: name columns after "
+                "its form fields, JSON keys, headers or cookies, or call what is for people alone `identity`."
+            )
     return Plan(sessions=sessions, skipped=tuple(builder.skipped), notes=tuple(sorted(builder.notes)))
 
 
 class _Builder:
     """One pass over a capture."""
 
-    def __init__(self, capture: Capture, vault: Vault | None, permissions: Sequence[Permission], rules: Rules) -> None:
+    def __init__(
+        self,
+        capture: Capture,
+        vault: Vault | None,
+        permissions: Sequence[Permission],
+        rules: Rules,
+        columns: Sequence[str],
+    ) -> None:
         self.capture = capture
+        self.columns = columns
+        self.known_columns: set[str] = set()
         self.rules = rules
         self.vault = vault
         self.permissions = permissions
@@ -129,8 +150,29 @@ class _Builder:
             if moments.get(session.id):
                 agent = agents.get(session.client_id or 0, "")
                 told = tuple(sorted(secrets[session.id]))
-                planned = _session(session.id, session.label, agent, moments[session.id], heard[session.id], self.rules)
-                yield replace(planned, secrets=told)
+                planned = self._planned(session, agent, moments[session.id], heard[session.id])
+                if planned is not None:
+                    yield replace(planned, secrets=told)
+
+    def _planned(self, session: Session, agent: str, moments: list[Moment], heard: list[Heard]) -> SessionPlan | None:
+        """A session as it is sent by users of their own identity; None where nothing of it is left."""
+        planned = _session(session.id, session.label, agent, moments, heard, self.rules)
+        if not self.columns:
+            return planned
+        originals = originals_of(planned, self.columns)
+        self.known_columns.update(originals)
+        dropped = unneeded(planned, originals)
+        for index in dropped:
+            action = planned.steps[index].action
+            assert isinstance(action, Http)
+            name = f"{action.method} {action.route}"
+            self.skipped.append(Skipped("exchanges", action.source, name, "identities bring what it was sent for"))
+        if dropped:
+            left = [moment for index, moment in enumerate(moments) if index not in dropped]
+            if not left:
+                return None
+            planned = _session(session.id, session.label, agent, left, heard, self.rules)
+        return supply(planned, originals)
 
     def _claim(self, secrets: dict[int | None, set[str]], owner: int | None) -> None:
         secrets[owner] |= self._secrets

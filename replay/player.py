@@ -57,6 +57,8 @@ class Visit:
         """By step: the pattern of an exchange of which only the numbers are stored."""
         self._unconditional = script.unconditional if stage.offer is None else bytes(len(plan.steps))
         self._live = LiveState(len(plan.values), [(number, plan.values[number]) for number in plan.fresh])
+        if user.identity is not None:
+            self._live.supply(plan.supplied, user.identity.values)
         self._connections = Connections(
             stage.targets,
             source=user.source,
@@ -421,13 +423,14 @@ class Visit:
             vu=self.user.number,
             iteration=self.iteration,
             source_session=plan.source,
-            identity=None,
+            identity=None if self.user.identity is None else self.user.identity.label,
             intended_ns=self._arrival_ns,
             started_ns=self._arrival_ns,
             ended_ns=ended_ns,
             state=state,
         )
-        self._stage.journal.note(SessionRecord(row, plan.secrets, over=ended_ns is not None))
+        own = () if self.user.identity is None else tuple(self.user.identity.values.values())
+        self._stage.journal.note(SessionRecord(row, (*plan.secrets, *own), over=ended_ns is not None))
 
 
 def _decoded(answer: Answer) -> bytes:

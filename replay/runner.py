@@ -22,6 +22,7 @@ from nestperf.durations import SECOND_NS
 from replay.certificate import Pledge, Spent, Tally, certify, invalid_because, limited_by
 from replay.drivers import Arrivals, Closed, Driver, Slots
 from replay.health import BEAT_NS, Health
+from replay.identities import Identity
 from replay.journal import FAILURES, SAMPLE, SLOWEST, Journal
 from replay.pacing import GRACE_NS, Load, forwarded_address, session_of, source_address
 from replay.player import Visit
@@ -60,6 +61,8 @@ class Settings:
     network: int
     """Which of the 127.N networks the users' addresses are taken from."""
     abort_on: Condition | None = None
+    identities: tuple[Identity, ...] = ()
+    """Who the users are, in turn; none: all of them are who was recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +242,9 @@ class Runner:
         user = self._users.get(number)
         if user is None:
             network = self._settings.network
+            identities = self._settings.identities
             user = self._users[number] = User(
+                identity=identities[number % len(identities)] if identities else None,
                 number=number,
                 client_id=number + 1,
                 source=source_address(number, network) if self._own_addresses else None,

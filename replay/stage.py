@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Kind, Outcome
 from replay.certificate import Tally
+from replay.identities import Identity
 from replay.journal import Journal
 from replay.pacing import Load
 from replay.request import Requests
@@ -73,6 +74,7 @@ class User:
     """Its own loopback address; None where the system gives none."""
     forwarded: str | None
     """Its X-Forwarded-For; None where none is sent."""
+    identity: Identity | None = None
 
 
 class Script:
@@ -99,7 +101,9 @@ class Script:
         self.fixed = tuple(None if forwarded else self.requests.fixed(step) for step in plan.steps)
         """By step: its request, where that is the same for every user."""
         secrets = frozenset(plan.secrets)
-        self.secret_values = frozenset(number for number, value in enumerate(plan.values) if value in secrets)
+        self.secret_values = frozenset(number for number, value in enumerate(plan.values) if value in secrets) | {
+            one.value for one in plan.supplied
+        }
         """Live values that are secret, because the recorded ones were."""
         self.patterns = tuple(self._pattern(step, journal) for step in plan.steps)
         """By step: the journal's pattern of its exchange; None where targets differ from user to user."""

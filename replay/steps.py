@@ -93,6 +93,16 @@ class Listen(NamedTuple):
     """Which packet of that name, where several handed out different values; None: the latest."""
 
 
+class Supplied(NamedTuple):
+    """What a column of the identities replaces."""
+
+    column: str
+    value: int
+    """Which of the session's values."""
+    cookies: tuple[tuple[str, str], ...]
+    """(host, name) of the cookies that are there from the start."""
+
+
 class Await(NamedTuple):
     """A value that a step cannot do without and that only a pushed packet brings."""
 
@@ -247,6 +257,7 @@ class SessionPlan:
     values: tuple[str, ...] = field(repr=False, default=())
     """The recorded originals of the live values, by the number that uses and takes name."""
     listens: tuple[Listen, ...] = ()
+    supplied: tuple[Supplied, ...] = ()
     fresh: tuple[int, ...] = ()
     """The values that every visit makes up anew."""
     links: tuple[Linkage, ...] = field(repr=False, default=())

@@ -375,6 +375,7 @@ class Replayed:
 
 
 Replays = Callable[..., Awaitable[Replayed]]
+Recordings = Callable[..., Recording]
 
 
 @pytest.fixture
