@@ -23,8 +23,12 @@ def render_links(session: SessionPlan, width: int, *, everything: bool = False) 
             source = link.source if link.source is not None else -1
             by_origin.setdefault((source, link.origin, _giver(session, link)), []).append(link)
     cookies = sorted({link.place.partition(" ")[2] for link in session.links if link.by_jar})
-    if by_origin or cookies or session.fresh:
+    if by_origin or cookies or session.fresh or session.supplied:
+        yield ""
         yield "  Live values"
+    for one in session.supplied:
+        steps = [step.index for step in session.steps for use in step.uses if use.value == one.value]
+        yield from _wrapped(f"{one.column} of the identity  of {_steps(steps)}", width)
     if cookies:
         yield from _wrapped(f"the cookie jar carries {', '.join(cookies)}", width)
     groups = list(by_origin.items())
@@ -59,6 +63,7 @@ def _unexplained(session: SessionPlan, width: int, *, everything: bool) -> Itera
         by_place.setdefault(place, []).append(index)
     if not by_place:
         return
+    yield ""
     yield "  Looks dynamic, came from nowhere that was recorded, goes out as it is"
     groups = list(by_place.items())
     for place, steps in groups if everything else groups[:MOST]:
@@ -96,6 +101,7 @@ def links_document(session: SessionPlan) -> dict[str, Any]:
             }
             for link in session.links
         ],
+        "supplied": [one.column for one in session.supplied],
         "fresh": len(session.fresh),
         "unexplained": [{"step": index, "place": place} for index, place in session.unexplained],
     }

@@ -10,8 +10,10 @@ import click
 
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault
+from replay.identities import choose_identities, columns_of
 from replay.plan import build_plan
 from replay.plan_text import plan_document, render_plan
+from replay.rules_file import read_rules
 from replay.targets import preview_permissions
 
 _FILE_WIDTH = 100
@@ -29,18 +31,29 @@ _FILE_WIDTH = 100
 )
 @click.option("--allow-host", "allowed", metavar="HOST", multiple=True, help="As of replay.")
 @click.option("--allow-writes", is_flag=True, help="As of replay.")
+@click.option("--rules", type=click.Path(path_type=Path), help="As of replay.")
+@click.option("--identities", type=click.Path(path_type=Path), help="As of replay.")
 @click.option("--all", "everything", is_flag=True, help="Every step, and everything that is not sent.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def plan(
-    file: Path, targets: tuple[str, ...], allowed: tuple[str, ...], allow_writes: bool, everything: bool, as_json: bool
+    file: Path,
+    targets: tuple[str, ...],
+    allowed: tuple[str, ...],
+    allow_writes: bool,
+    rules: Path | None,
+    identities: Path | None,
+    everything: bool,
+    as_json: bool,
 ) -> None:
     """Show what `nestperf replay FILE` would send, and what not, and why.
 
-    Sessions, their steps, what each step waits for and how long it then pauses. Sends nothing and connects to nobody.
+    Sessions, their steps, what each step waits for and how long it then pauses; which values come from which answers,
+    and why that is believed. Sends nothing and connects to nobody.
     """
     with Capture.open(file) as capture:
         permissions = preview_permissions(capture.run.upstreams, targets, allowed, writes=allow_writes)
-        planned = build_plan(capture, Vault.open(file), permissions)
+        columns = columns_of(choose_identities(identities, None, None))
+        planned = build_plan(capture, Vault.open(file), permissions, read_rules(rules), columns)
     if as_json:
         click.echo(json.dumps(plan_document(planned, file.name), indent=2, ensure_ascii=True))
         return

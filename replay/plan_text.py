@@ -12,6 +12,7 @@ from typing import Any
 
 from nestperf.console import duration, plural
 from nestperf.printable import columns_of, printable, shorten
+from replay.links_text import links_document, render_links
 from replay.plan import SAFE_METHODS
 from replay.steps import Action, Close, Emit, Http, Join, Leave, Open, Plan, SessionPlan, Skipped, Step
 
@@ -72,6 +73,7 @@ def _session(session: SessionPlan, number: int, width: int, *, everything: bool)
         yield _step(step, digits, width)
     if len(shown) < len(session.steps):
         yield f"  and {len(session.steps) - len(shown):,} more: --all shows them"
+    yield from render_links(session, width, everything=everything)
 
 
 def _step(step: Step, digits: int, width: int) -> str:
@@ -171,6 +173,7 @@ def plan_document(plan: Plan, name: str) -> dict[str, Any]:
                 "length_ns": session.length_ns,
                 "connections": {str(upstream): limit for upstream, limit in session.connections.items()},
                 "steps": [_step_document(step) for step in session.steps],
+                **links_document(session),
             }
             for session in plan.sessions
         ],
