@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nestperf.capture.reader import Capture
-from nestperf.capture.remarks import remarks_of
+from nestperf.capture.remarks import cautions_of
 from nestperf.capture.rewriting import Rewritten, Stretch, rewrite, settle
 from nestperf.capture.vault import Vault, secrets_path
 from nestperf.capture.writer import check_writable
@@ -54,7 +54,7 @@ def export(
         came = rewrite(capture, output, vault, payloads=without_bodies, with_secrets=with_secrets)
     if not with_secrets:
         secrets_path(output).unlink(missing_ok=True)
-    _say_remarks(output)
+    _say_cautions(output)
     click.echo(f"Exported {file} ({size(came.size_before)}) to {output} ({size(came.size_after)}).")
     _say_swept(came)
     if with_secrets and vault is not None:
@@ -106,7 +106,7 @@ def trim(
     with Capture.open(file) as capture:
         vault = Vault.open(file)
         came = rewrite(capture, target, vault, stretch=stretch, bodies=bodies, with_secrets=True)
-    _say_remarks(target)
+    _say_cautions(target)
     click.echo(f"{target}: {size(came.size_before)} before, {size(came.size_after)} after.")
     if came.rows:
         click.echo(f"Took out {plural(came.rows, 'row')}.")
@@ -136,11 +136,11 @@ def _check_output(file: Path, output: Path, *, force: bool) -> None:
         raise UsageError(f"{secrets_path(output)} exists without its capture: move it away, or overwrite with --force.")
 
 
-def _say_remarks(path: Path) -> None:
+def _say_cautions(path: Path) -> None:
     with Capture.open(path) as capture:
-        remarks = remarks_of(capture.run, str(path))
-    for remark in remarks:
-        _say_loudly(f"{path}: {remark}")
+        cautions = cautions_of(capture.run, str(path))
+    for caution in cautions:
+        _say_loudly(f"{path}: {caution}")
 
 
 def _say_loudly(text: str) -> None:

@@ -83,7 +83,7 @@ class Redactor:
 
     def target(self, target: str) -> str:
         """A request target or URL: values under telling names in query and fragment, passwords, known secrets."""
-        if "=" in target:
+        if "=" in target and self._may_name(target):
             at = min(at for at in (target.find("?"), target.find("#"), target.find(";"), len(target)) if at >= 0)
             target = target[:at] + as_text(self._pairs(as_bytes(target[at:]), in_url=True))
         return self.text(target)
@@ -265,6 +265,10 @@ class Redactor:
             return _replaced(match, 2, self._written(value, IN_URL))
 
         return _PAIR.sub(pair, content)
+
+    def _may_name(self, target: str) -> bool:
+        """Whether a telling name may stand in a target; most have none, and most have no percent-encoded names."""
+        return "%" in target or "code=" in target.lower() or any(True for _ in self._names.clues(as_bytes(target)))
 
     def _is_secret(self, name: str, *, in_url: bool = False) -> bool:
         return name in self._names or (in_url and name.lower() in QUERY_NAMES)

@@ -2,8 +2,8 @@
 
 Kept as a row of `relations`, readable without `FILE.secrets`: `id` is the number in the secret's placeholder,
 `template` is its text with placeholders for the secrets inside (and for what is left between them), `coding` says how
-that text is written in the secret (empty: as it is; `url`, `base64`, `base64url`). So whoever gets a new value for one
-can build the other (`build`), or take a new whole apart (`take_apart`). Pure.
+that text is written in the secret (empty: as it is; `url`, `base64`, `base64url` without padding). So whoever gets a
+new value for one can build the other (`build`), or take a new whole apart (`take_apart`). Pure.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def _readings(value: str) -> Iterator[tuple[str, str]]:
         text, form = decode_form(value, IN_URL[:1])
         if form != RAW:
             yield "url", text
-    for coding in ("base64", "base64url"):
+    for coding, alphabet, padding in (("base64", b"+/", ""), ("base64url", b"-_", "=" * (-len(value) % 4))):
         try:
-            text = base64.b64decode(value, b"-_" if coding == "base64url" else b"+/", validate=True).decode()
+            text = base64.b64decode(value + padding, alphabet, validate=True).decode()
         except ValueError:
             continue
         if text and _write(text, coding) == value:
@@ -84,8 +84,10 @@ def _readings(value: str) -> Iterator[tuple[str, str]]:
 def _write(text: str, coding: str) -> str:
     if coding == "url":
         return encode_form(text, IN_URL[0])
-    if coding:
-        return base64.b64encode(as_bytes(text), b"-_" if coding == "base64url" else b"+/").decode()
+    if coding == "base64url":
+        return base64.urlsafe_b64encode(as_bytes(text)).decode().rstrip("=")
+    if coding == "base64":
+        return base64.b64encode(as_bytes(text)).decode()
     return text
 
 

@@ -22,16 +22,17 @@ _TAKEN_OUT = {
 
 def remarks_of(run: Run, name: str) -> tuple[str, ...]:
     """Sentences about the capture called `name`, the gravest first."""
-    remarks = []
+    return (*cautions_of(run, name), *(_taken_out(entry) for entry in run.settings.get(TRIMMED, ())))
+
+
+def cautions_of(run: Run, name: str) -> tuple[str, ...]:
+    """Those of them that say that secrets may stand in it."""
     if run.settings.get(NOT_REDACTED):
-        remarks.append(IN_CLEAR)
-    elif run.state == model.RUNNING:
-        remarks.append(
-            "Its run goes on or was killed: a secret that was recognised late may still stand in it; "
-            f"`nestperf trim {name}` takes it out."
-        )
-    remarks += [_taken_out(entry) for entry in run.settings.get(TRIMMED, ())]
-    return tuple(remarks)
+        return (IN_CLEAR,)
+    if run.state == model.RUNNING:
+        may = "Its run goes on or was killed: a secret that was recognised late may still stand in it;"
+        return (f"{may} `nestperf trim {name}` takes it out.",)
+    return ()
 
 
 def _taken_out(entry: dict[str, object]) -> str:
