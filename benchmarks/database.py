@@ -20,10 +20,10 @@ from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that `python benchmarks/database.py` finds its siblings
 
-from benchmarks.rig import LOAD_CORE, free_port, running, usage  # noqa: E402
-from nestperf.capture.model import Query  # noqa: E402
-from nestperf.capture.reader import Capture  # noqa: E402
-from nestperf.demo.postgres import PostgresServer, find_binaries  # noqa: E402
+from benchmarks.rig import LOAD_CORE, free_port, running, usage
+from nestperf.capture.model import Query
+from nestperf.capture.reader import Capture
+from nestperf.demo.postgres import PostgresServer, find_binaries
 
 CLIENTS = 8
 CLAIMED = {"extended": 8_000, "prepared": 8_000, "simple": 5_000}
