@@ -20,6 +20,7 @@ from nestperf.capture.routes import route_of
 from nestperf.capture.vault import RAW, Vault, secrets_path
 from nestperf.errors import CaptureEmpty, UsageError
 from replay.correlate import NO_RULES, Answered, Heard, Rules, correlate
+from replay.people import people_of
 from replay.provenance.relations import Expansion
 from replay.provenance.supply import originals_of, supply, unneeded
 from replay.steps import (
@@ -150,9 +151,10 @@ class _Builder:
             if moments.get(session.id):
                 agent = agents.get(session.client_id or 0, "")
                 told = tuple(sorted(secrets[session.id]))
-                planned = self._planned(session, agent, moments[session.id], heard[session.id])
-                if planned is not None:
-                    yield replace(planned, secrets=told)
+                for person in _people(session, moments[session.id], heard[session.id]):
+                    planned = self._planned(person.session, agent, person.moments, person.heard)
+                    if planned is not None:
+                        yield replace(planned, secrets=told)
 
     def _planned(self, session: Session, agent: str, moments: list[Moment], heard: list[Heard]) -> SessionPlan | None:
         """A session as it is sent by users of their own identity; None where nothing of it is left."""
@@ -390,6 +392,29 @@ class _Builder:
             return ()
         bodies = (self.capture.body(body_id) for body_id in json.loads(packet.attachments))
         return tuple(self._reveal_bytes(body.content or b"") if body is not None else b"" for body in bodies)
+
+
+class _Person(NamedTuple):
+    session: Session
+    moments: list[Moment]
+    heard: list[Heard]
+
+
+def _people(session: Session, moments: list[Moment], heard: list[Heard]) -> list[_Person]:
+    """A session for each of the people behind one address and browser."""
+    moments.sort(key=lambda moment: moment.sent_ns)
+    owners = people_of(moments) if session.vu is None else (0,) * len(moments)
+    if not any(owners):
+        return [_Person(session, moments, heard)]
+    people = [
+        _Person(session._replace(label=f"{session.label}, person {n + 1}"), [], []) for n in range(max(owners) + 1)
+    ]
+    sockets = {getattr(moment.action, "socket", None): owner for moment, owner in zip(moments, owners, strict=True)}
+    for moment, owner in zip(moments, owners, strict=True):
+        people[owner].moments.append(moment)
+    for packet in heard:
+        people[sockets[packet.socket]].heard.append(packet)
+    return people
 
 
 def _session(

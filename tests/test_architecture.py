@@ -49,6 +49,7 @@ PURE = (
     "replay/certificate.py",
     "replay/summary.py",
     "replay/correlate.py",
+    "replay/people.py",
     "replay/provenance",
     "reports/statistics.py",
     "reports/dependence.py",

@@ -11,7 +11,7 @@ from nestperf.capture.kinds import field
 from nestperf.capture.model import Kind
 from replay.provenance.codings import Coding, Decoded, decode_base64, decode_json, decode_url, json_coding, url_coding
 from replay.provenance.names import entity, path_entity
-from replay.steps import Emit, Http, Join, Open, Place, Step, Wrap
+from replay.steps import Action, Emit, Http, Join, Open, Place, Step, Wrap
 
 NEVER_FILLED = frozenset({
     "accept", "accept-encoding", "accept-language", "access-control-request-headers",
@@ -57,7 +57,11 @@ class Slot(NamedTuple):
 
 def slots(step: Step) -> Iterator[Slot]:
     """The places of what a step sends, outermost first; what stands inside one comes after it."""
-    action = step.action
+    return slots_of(step.action)
+
+
+def slots_of(action: Action) -> Iterator[Slot]:
+    """The same for an action."""
     if isinstance(action, Http | Open):
         around = tuple(segment for segment in action.target.partition("?")[0].split("/") if segment)
         yield from _deep(_target_slots(action.target))
