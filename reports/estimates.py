@@ -39,9 +39,11 @@ class Estimate(NamedTuple):
     """The interval's ends; None where nothing bounds it there, `inf` among the failed."""
     high: float | None = None
     failed: int = 0
+    inflation: float = 1.0
+    """How many samples are worth one independent one."""
 
 
-def estimate_times(expression: Expression, times: Durations) -> Estimate | None:
+def estimate_times(expression: Expression, times: Durations, inflation: float = 1.0) -> Estimate | None:
     """A percentile, maximum, minimum or average of durations; None of no sample at all.
 
     The failed count where they could break a promise: among percentiles and maxima that are to be small.
@@ -54,7 +56,7 @@ def estimate_times(expression: Expression, times: Durations) -> Estimate | None:
     match expression.statistic:
         case Statistic.PERCENTILE:
             assert expression.percentile is not None
-            return _percentile(times.ordered, failed, expression.percentile)
+            return _percentile(times.ordered, failed, expression.percentile, inflation)
         case Statistic.AVG:
             return _average(times.ordered)
         case Statistic.MAX:
@@ -62,15 +64,16 @@ def estimate_times(expression: Expression, times: Durations) -> Estimate | None:
     return Estimate(n, _at(times.ordered, 1), failed=failed)
 
 
-def _percentile(ordered: Ordered, failed: int, share: Fraction) -> Estimate:
+def _percentile(ordered: Ordered, failed: int, share: Fraction, inflation: float) -> Estimate:
     n = len(ordered) + failed
-    low, high = statistics.percentile_ranks(n, share)
+    low, high = statistics.percentile_ranks(n, share, inflation=inflation)
     return Estimate(
         n,
         _at(ordered, rank_of(n, share)),
         None if low is None else _at(ordered, low),
         None if high is None else _at(ordered, high),
         failed,
+        inflation,
     )
 
 

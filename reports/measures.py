@@ -13,8 +13,9 @@ from nestperf.capture.model import Kind
 from reports import sockets
 from reports.broadcasts import Broadcast, find_broadcasts
 from reports.columns import Labels, Stamps
+from reports.effective import inflation_of
 from reports.estimates import Estimate, estimate_numbers, estimate_share, estimate_times
-from reports.expressions import Statistic
+from reports.expressions import Expression, Statistic
 from reports.rules import Absent, Unmatched
 from reports.samples import ANSWERED, COUNTED, Samples, Times
 from reports.thresholds import SELECTING, Threshold, matches_any
@@ -215,7 +216,16 @@ def estimate_of(all_measures: Iterable[Measures], threshold: Threshold) -> Estim
     if not times:
         return None
     ordered = np.sort(np.concatenate([t.ordered for t in times])) if len(times) > 1 else times[0].ordered
-    return estimate_times(threshold.expression, Times(ordered, sum(t.failed for t in times)))
+    together = Times(ordered, sum(t.failed for t in times))
+    inflation = max(inflation_of_times(threshold.expression, t) for t in times)
+    return estimate_times(threshold.expression, together, inflation)
+
+
+def inflation_of_times(expression: Expression, times: Times) -> float:
+    """How many of the durations are worth one independent one, for a percentile of them."""
+    if expression.percentile is None or times.in_order is None:
+        return 1.0
+    return inflation_of(times.in_order, expression.percentile)
 
 
 def _matcher(key: str, patterns: tuple[str, ...]) -> Callable[[str], bool]:

@@ -104,6 +104,8 @@ class Judged:
     low: float | None = None
     high: float | None = None
     """The interval of `measured`; None where nothing bounds it."""
+    inflation: float = 1.0
+    """How many samples were taken for one independent one, because they followed each other."""
     confidence: float | None = None
     """0 to 1, of a pass that rests on less than the usual 95 %."""
     more_samples: int | None = None
@@ -119,10 +121,13 @@ class Judged:
     """Where nothing was selected because of one key."""
 
 
-def judge_times(threshold: Threshold, times: Durations) -> Judged:
-    """Judge a percentile, maximum, minimum or average of durations."""
+def judge_times(threshold: Threshold, times: Durations, inflation: float = 1.0) -> Judged:
+    """Judge a percentile, maximum, minimum or average of durations.
+
+    `inflation` says how many of them are worth one independent one.
+    """
     expression = threshold.expression
-    estimate = estimate_times(expression, times)
+    estimate = estimate_times(expression, times, inflation)
     if estimate is None:
         return Judged(threshold=threshold, verdict=Verdict.NOT_MEASURED, why=Why.NOTHING_SELECTED)
     keeping = _keeping(expression, times.ordered)
@@ -143,8 +148,8 @@ def judge_times(threshold: Threshold, times: Durations) -> Judged:
         verdict,
         why,
         breaking=n - keeping,
-        confidence=statistics.confidence_of_all(n, bound) if why is Why.EVERY_SAMPLE else None,
-        more_samples=_more(verdict, why, n, float(share), seen),
+        confidence=statistics.confidence_of_all(int(n / inflation), bound) if why is Why.EVERY_SAMPLE else None,
+        more_samples=_more(verdict, why, n, float(share), seen, inflation),
     )
 
 
@@ -162,6 +167,7 @@ def _judged(threshold: Threshold, estimate: Estimate, verdict: Verdict, why: Why
         measured=value,
         low=low,
         high=high,
+        inflation=estimate.inflation,
         **rest,
     )
 
@@ -306,10 +312,10 @@ def _missing(n: int) -> int:
     return MIN_SAMPLES - n
 
 
-def _more(verdict: Verdict, why: Why, n: int, share: float, seen: float) -> int | None:
+def _more(verdict: Verdict, why: Why, n: int, share: float, seen: float, inflation: float = 1.0) -> int | None:
     if verdict is not Verdict.INCONCLUSIVE:
         return None
     if why is Why.TOO_FEW:
         return _missing(n)
-    total = statistics.samples_to_settle(share, seen)
+    total = statistics.samples_to_settle(share, seen, inflation=inflation)
     return None if total is None else max(1, total - n)

@@ -95,6 +95,8 @@ class Times(NamedTuple):
     """Nanoseconds, ascending."""
     failed: int
     """What should have had a duration and has none, because it failed: slower than any limit."""
+    in_order: Stamps | None = None
+    """The same durations in order of time, where neighbours may depend on each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -279,14 +281,17 @@ class Samples:
 
     def times(self, quantity: str, selector: Selector) -> Times:
         """The durations of the selected exchanges, sorted, with the count of those that failed."""
-        mask = self.select(selector)
+        x, mask = self.exchanges, self.select(selector)
         failed = 0
         if quantity in {"latency", "service_time", "response_time", "ttfb"}:
-            x = self.exchanges
             failed = int((mask & x.kind.among(*TIMED) & x.outcome.among(*FAILED)).sum())
             if quantity == "response_time" and not self.has_intended:
                 failed = 0
-        return Times(ordered_ns(self.durations(quantity)[mask]), failed)
+        chosen = np.flatnonzero(mask)
+        chosen = chosen[np.argsort(x.sent[chosen], kind="stable")]
+        durations = self.durations(quantity)[chosen]
+        in_order = durations[np.isfinite(durations)]
+        return Times(ordered_ns(in_order), failed, in_order)
 
 
 def ordered_ns(durations: Stamps) -> NDArray[np.int64]:

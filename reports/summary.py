@@ -18,6 +18,7 @@ from nestperf.capture.routes import route_of
 from nestperf.percentiles import nearest_rank
 from reports.broadcasts import Broadcast
 from reports.columns import Codes, Mask, Stamps
+from reports.effective import inflation_of
 from reports.queries import QueryFacts
 from reports.samples import TIMED, Samples, ordered_ns
 from reports.sockets import Acks, session_times, users_at_once
@@ -41,12 +42,12 @@ class Percentiles(NamedTuple):
     p95_high_ns: int | None = None
 
 
-def percentiles_of(ordered: NDArray[np.int64]) -> Percentiles:
-    """Summarize durations; `ordered` ascends."""
+def percentiles_of(ordered: NDArray[np.int64], inflation: float = 1.0) -> Percentiles:
+    """Summarize durations; `ordered` ascends, `inflation` of them are worth one independent one."""
     n = len(ordered)
     if n == 0:
         return Percentiles()
-    low, high = percentile_ranks(n, P95)
+    low, high = percentile_ranks(n, P95, inflation=inflation)
     return Percentiles(
         n=n,
         p50_ns=nearest_rank(ordered, P50),
@@ -201,7 +202,8 @@ def _routes(samples: Samples, span_ns: int) -> list[RouteRow]:
     latency = samples.durations("latency")
     keys = np.stack((x.kind.codes, x.server_call.astype(np.int64), x.method.codes, x.route.codes))
     rows = []
-    for group in _groups(keys, np.flatnonzero(~x.outcome.among(Outcome.DROPPED))):
+    for unordered in _groups(keys, np.flatnonzero(~x.outcome.among(Outcome.DROPPED))):
+        group = unordered[np.argsort(x.sent[unordered], kind="stable")]
         first = group[0]
         outcomes = x.outcome.pick(group)
         durations = latency[group]
@@ -218,7 +220,7 @@ def _routes(samples: Samples, span_ns: int) -> list[RouteRow]:
                 failed=int(outcomes.among(*FAILED).sum()),
                 aborted=int(outcomes.among(Outcome.ABORTED).sum()),
                 unfinished=int(outcomes.among(Outcome.UNFINISHED).sum()),
-                latency=percentiles_of(ordered_ns(durations)),
+                latency=percentiles_of(ordered_ns(durations), inflation_of(durations[np.isfinite(durations)], P95)),
                 slowest_id=int(x.id[group[np.nanargmax(durations)]]) if np.isfinite(durations).any() else None,
             )
         )

@@ -151,6 +151,8 @@ class _Judge:
         return self._with_requirement(judged)
 
     def _judge(self, threshold: Threshold) -> Judged:
+        from reports.measures import inflation_of_times
+
         measures = self.measures
         if self.purpose not in threshold.applies:
             return Judged(threshold=threshold, verdict=Verdict.NOT_APPLICABLE, why=Why.OTHER_RUN)
@@ -168,7 +170,8 @@ class _Judge:
             case Statistic.RATE | Statistic.REACH:
                 return judge_share(threshold, *measures.share(threshold))
             case _:
-                return judge_times(threshold, measures.times(threshold))
+                times = measures.times(threshold)
+                return judge_times(threshold, times, inflation_of_times(threshold.expression, times))
 
     def _with_requirement(self, judged: Judged) -> Judged:
         threshold = judged.threshold

@@ -84,6 +84,7 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "breaking": judged.breaking,
         "measured": judged.measured,
         "interval": [judged.low, judged.high],
+        "inflation": judged.inflation,
         "confidence": judged.confidence,
         "more_samples": judged.more_samples,
         "asked": judged.asked,

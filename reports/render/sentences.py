@@ -13,6 +13,8 @@ from reports.statistics import MIN_SAMPLES
 from reports.verdict import Judgement
 
 _LONGEST_NAME = 60
+WORTH_SAYING = 1.5
+"""From this inflation on it is said that samples depend on each other."""
 
 GET_MORE = "Record more, or replay with more --users or a longer --duration"
 
@@ -108,7 +110,9 @@ def reason(judged: Judged) -> str:
             return _too_few(judged)
         case Why.STRADDLES:
             more = "" if judged.more_samples is None else f"; about {judged.more_samples:,} more samples would tell"
-            return f"the limit {limit} lies within what {judged.n:,} samples leave open ({interval_of(judged)}){more}."
+            worth = f" (worth {judged.n / judged.inflation:,.0f})" if judged.inflation >= WORTH_SAYING else ""
+            samples = f"{judged.n:,} samples{worth}"
+            return f"the limit {limit} lies within what {samples} leave open ({interval_of(judged)}){more}."
         case Why.ONE_SAMPLE:
             return f"{judged.breaking:,} of {judged.n:,} samples {_break(judged)} it, and none may."
         case Why.EVERY_SAMPLE:
@@ -171,6 +175,8 @@ def _interval(judged: Judged, limit: str) -> str:
         where = f"among the {judged.failed:,} of {judged.n:,} that failed"
         return f"{statistic_of(judged)} falls {where} and was to be {judged.threshold.expression.comparison} {limit}."
     failed = f", {judged.failed:,} of them failed" if judged.failed else ""
+    if judged.inflation >= WORTH_SAYING:
+        failed += f", worth {judged.n / judged.inflation:,.0f} independent ones"
     promised = f"{judged.threshold.expression.comparison} {limit}"
     end = f"keeps {promised}" if judged.verdict is Verdict.PASS else f"was to be {promised}"
     return f"{statistic_of(judged)} is {measured_of(judged)} ({interval_of(judged)}, n {judged.n:,}{failed}) and {end}."

@@ -40,7 +40,17 @@ def test_estimate_of_the_same_time_again_and_again_is_certain() -> None:
     estimate = estimate_times(P95, Sample([7] * 200))
     assert estimate is not None
     assert (estimate.value, estimate.low, estimate.high) == (7, 7, 7)
-    assert estimate_times(parse_expression("avg(latency) < 1s"), Sample([7] * 200)) == (200, 7, 7, 7, 0)
+    assert estimate_times(parse_expression("avg(latency) < 1s"), Sample([7] * 200)) == Estimate(200, 7, 7, 7)
+
+
+def test_estimate_of_dependent_samples_has_a_wider_interval() -> None:
+    alone = estimate_times(P95, Sample(list(range(1000))))
+    together = estimate_times(P95, Sample(list(range(1000))), 4.0)
+    assert alone is not None
+    assert together is not None
+    assert together.value == alone.value
+    assert None not in (alone.low, alone.high, together.low, together.high)
+    assert together.high - together.low > 1.7 * (alone.high - alone.low)  # type: ignore[operator]
 
 
 def test_estimate_among_the_failed_is_infinite() -> None:

@@ -37,7 +37,7 @@ REASONS: list[tuple[Why, list[Row], str, str, dict[str, Any], str]] = [
      "1 sample, none of which breaks it; a verdict needs 20. Record more, or replay with more --users or a longer"),
     (Why.TOO_FEW, SLOW[75:81], "p95(latency) < 1s", "", {}, "6 samples, 1 of which breaks it; a verdict needs 20."),
     (Why.STRADDLES, SLOW[:84], "p95(latency) < 1s", "", {},
-     "the limit 1 s lies within what 84 samples leave open (400 ms … 2.00 s); about"),
+     "the limit 1 s lies within what 84 samples (worth 8) leave open (over 400 ms); about"),
     (Why.NOTHING_SELECTED, HUNDRED, "p95(latency) < 1s", "route = '/none'", {},
      "no route in this capture is /none."),
     (Why.NOTHING_SELECTED, HUNDRED, "p95(latency) < 1s", "route = '/api/helth'", {},
@@ -91,7 +91,7 @@ RELATIVE: list[tuple[Why, list[Row], list[Row], str, str]] = [
     (Why.EXACT, HUNDRED, SLOW, "count(exchanges) >= 0.9 * baseline",
      "it is 100, in the baseline 100, and keeps >= 0.9 times the baseline."),
     (Why.TOO_FEW, HUNDRED[:3], SLOW, "p95 <= baseline", "p95 is 400 ms (over 400 ms, n 3), in the baseline 2"),
-    (Why.STRADDLES, SLOW, SLOW, "p80 <= baseline", "p80 is 400 ms (400 ms … 2.00 s, n 100), in the basel"),
+    (Why.STRADDLES, SLOW, SLOW, "p80 <= baseline", "p80 is 400 ms (over 400 ms, n 100), in the baseline 4"),
     (Why.NOT_IN_BASELINE, HUNDRED, [exchange(1, 5, route="/b")], "p95 <= baseline", "nothing in the baseline is sel"),
 ]  # fmt: skip
 
