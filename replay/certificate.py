@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nestperf.capture.model import FAILED, Outcome
@@ -58,12 +59,6 @@ class Tally:
         """Sessions that were due and found no free user."""
         self.slots_dropped = 0
         """Requests that were due at a rate and found no free user."""
-        self.counted_planned = 0
-        """Slots, or arrivals, of the phases that count."""
-        self.counted_sent = 0
-        """Of them, those that found somebody."""
-        self.counted_last_ns = 0
-        """When the last of them went out."""
         self.refusals: Counter[str] = Counter()
         """Why connections did not come about."""
         self.troubles: Counter[str] = Counter()
@@ -99,6 +94,17 @@ class Tally:
         return bool(self.refusals) and self.connections == 0 and refused == sum(self.outcomes.values())
 
 
+@dataclass(slots=True)
+class Counted:
+    """Slots, or arrivals, of the phases that count: of the whole run, whatever its sides."""
+
+    planned: int = 0
+    sent: int = 0
+    """Those that found somebody."""
+    last_ns: int = 0
+    """When the last of them went out."""
+
+
 class Spent(NamedTuple):
     """What the generator itself took."""
 
@@ -116,8 +122,7 @@ class Pledge(NamedTuple):
     paced: bool
     rate: str | None
     """What is counted a minute: `requests` or `sessions`; None in the closed model."""
-    per_minute: float | None
-    """Asked, on average over the phases that count."""
+    counted: Counted
     end_ns: int | None
     """When the last of them ends."""
     counted_ns: int | None
@@ -167,12 +172,12 @@ def _percentiles(name: str, of: Distribution) -> dict[str, int | None]:
 
 def _rate(tally: Tally, pledge: Pledge) -> dict[str, Any]:
     """Asked and reached, over the phases that count. What went out late makes the time longer."""
-    if pledge.rate is None or pledge.per_minute is None:
+    if pledge.rate is None or not pledge.counted_ns:
         return {}
-    late_ns = max(0, tally.counted_last_ns - (pledge.end_ns or 0))
-    reached = tally.counted_sent / max(1, (pledge.counted_ns or 0) + late_ns) * 60e9
+    asked, late_ns = pledge.counted, max(0, pledge.counted.last_ns - (pledge.end_ns or 0))
+    reached = asked.sent / (pledge.counted_ns + late_ns) * 60e9
     return {
-        f"{pledge.rate}_per_minute_asked": round(pledge.per_minute, 1),
+        f"{pledge.rate}_per_minute_asked": round(asked.planned / pledge.counted_ns * 60e9, 1),
         f"{pledge.rate}_per_minute_reached": round(reached, 1),
         "slots_dropped": tally.slots_dropped,
         "arrivals_dropped": tally.arrivals_dropped,

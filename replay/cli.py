@@ -30,12 +30,13 @@ from replay.runner import Ended, Settings
 from replay.steps import Plan
 from replay.summary import describe_load, describe_plan, summarize
 from replay.tap import Tap
-from replay.targets import choose_targets, permissions
+from replay.targets import choose_targets, everywhere, permissions
 from replay.transport.dial import Target
 from replay.transport.tls import Trust
 
 if TYPE_CHECKING:
     from reports.thresholds import Thresholds
+    from reports.verdict import Judgement
 
 
 _PEM = click.Path(path_type=Path, dir_okay=False)
@@ -55,6 +56,13 @@ _PEM = click.Path(path_type=Path, dir_okay=False)
     multiple=True,
     help="Where to send instead of the recorded upstreams; repeatable.",
 )
+@click.option(
+    "--vs",
+    metavar="[UPSTREAM=]URL",
+    multiple=True,
+    help="Play against this one as well, visits taking turns, into a capture of its own (FILE-vs).",
+)
+@click.option("--repeat", type=click.IntRange(1, 100), default=1, help="So many runs, judged together.")
 @click.option(
     "--allow-host", "allowed", metavar="HOST", multiple=True, help="Send to this host, which is not loopback."
 )
@@ -87,6 +95,8 @@ def replay(
     output: Path | None,
     force: bool,
     targets: tuple[str, ...],
+    vs: tuple[str, ...],
+    repeat: int,
     allowed: tuple[str, ...],
     allow_writes: bool,
     ca: Path | None,
@@ -109,47 +119,58 @@ def replay(
     """
     from reports.thresholds import load_thresholds
 
+    if taps and vs:
+        raise UsageError("--tap listens before one application's database: leave out --vs, or --tap.")
     limits = load_thresholds(thresholds, Path())
     persons = choose_identities(identities, identity_command, _users_asked(options))
     with Capture.open(file) as capture:
-        path = output or default_output()
-        _check_output(file, path, force=force)
+        runs = _outputs(output or default_output(), repeat, sides=2 if vs else 1)
+        for path in (path for paths in runs for path in paths):
+            _check_output(file, path, force=force)
         recorded = capture.run
         trust = Trust(ca=ca, insecure=insecure, certificate=client_cert, key=client_key)
-        chosen = choose_targets(recorded.upstreams, targets, allowed, trust)
-        plan = build_plan(
-            capture,
-            Vault.open(file),
-            permissions(chosen, allowed, writes=allow_writes),
-            read_rules(rules),
-            columns_of(persons),
-        )
-    load = _load(options, plan)
+        sides = [choose_targets(recorded.upstreams, targets, allowed, trust)]
+        if vs:
+            sides.append(choose_targets(recorded.upstreams, vs, allowed, trust))
+        may = everywhere(permissions(side, allowed, writes=allow_writes) for side in sides)
+        plan = build_plan(capture, Vault.open(file), may, read_rules(rules), columns_of(persons))
+    load = _load(options, plan, len(sides))
     if persons:
         enough_for(persons, load.users, share=share_identities)
     refuse_expired(plan, persons, Clock.start().unix_ns / 1e9)
-    settings = Settings(
-        load=load,
-        timeout_s=options["timeout"] / 1e9,
-        forwarded_for=options["forwarded_for"],
-        network=1 + secrets.randbelow(253),
-        abort_on=options["abort_on"],
-        identities=persons,
-    )
     for remark in remarks_of(recorded, str(file)):
         click.echo(f"{file}: {remark}")
-    _announce(file, plan, load, chosen)
-    with Tap(taps) as tap:
-        (ended,) = play(plan, settings, (Output(path=path, targets=chosen, force=force),), recorded, file)
-        tap.end()
-        queries = tap.pour(path)
-    if taps:
-        click.echo(f"The application asked {plural(queries, 'SQL query', 'SQL queries')} meanwhile.")
+    _announce(file, plan, load, sides)
+    judgements: list[Judgement] = []
     try:
-        return _conclude(path, ended, limits, judge_all=judge_all)
+        for number, paths in enumerate(runs, 1):
+            if repeat > 1:
+                click.echo(f"\nRun {number} of {repeat}")
+            settings = Settings(
+                load=load,
+                timeout_s=options["timeout"] / 1e9,
+                forwarded_for=options["forwarded_for"],
+                network=1 + secrets.randbelow(253),
+                abort_on=options["abort_on"],
+                identities=persons,
+            )
+            outputs = (Output(path=p, targets=side, force=force) for p, side in zip(paths, sides, strict=True))
+            with Tap(taps) as tap:
+                ended = play(plan, settings, tuple(outputs), recorded, file)
+                tap.end()
+                queries = tap.pour(paths[0])
+            if taps:
+                click.echo(f"The application asked {plural(queries, 'SQL query', 'SQL queries')} meanwhile.")
+            judged, code = _conclude(paths, ended, limits, judge_all=judge_all)
+            if judged is None:
+                return code
+            judgements.append(judged)
+            if ended[0].run.state == "interrupted" or ended[0].run.certificate["given_up"]:
+                return code
     except KeyboardInterrupt:
-        click.echo(f"Interrupted: {path} holds the run; judge it with `nestperf report {path}`.", err=True)
+        click.echo(f"Interrupted: {paths[0]} holds the run; judge it with `nestperf report {paths[0]}`.", err=True)
         return ExitCode.INTERRUPTED
+    return _together(judgements) if len(judgements) > 1 else code
 
 
 def _users_asked(options: dict[str, Any]) -> int | None:
@@ -159,9 +180,15 @@ def _users_asked(options: dict[str, Any]) -> int | None:
     return load.users if load.model == "users" or asked.max_users is not None else None
 
 
-def _load(options: dict[str, Any], plan: Plan) -> Load:
+def _outputs(path: Path, repeat: int, *, sides: int) -> list[tuple[Path, ...]]:
+    """The captures of each run: FILE and, of its other side, FILE-vs; from the second run on with the run's number."""
+    runs = [path if number == 1 else path.with_stem(f"{path.stem}-{number}") for number in range(1, repeat + 1)]
+    return [(run, run.with_stem(f"{run.stem}-vs"))[:sides] for run in runs]
+
+
+def _load(options: dict[str, Any], plan: Plan, sides: int) -> Load:
     asked = asked_of(options)
-    load = build_load(asked, len(plan.sessions))
+    load = build_load(asked, len(plan.sessions) * sides)
     each = max(connections_of(session) for session in plan.sessions)
     named = load.model == "users" or asked.max_users is not None
     return changed(load, users=users_with_descriptors(load, each, allowed_descriptors(), asked=named))
@@ -177,31 +204,50 @@ def _check_output(source: Path, path: Path, *, force: bool) -> None:
         )
 
 
-def _announce(file: Path, plan: Plan, load: Load, targets: tuple[Target, ...]) -> None:
-    where = ", ".join(dict.fromkeys(target.url for target in targets if target.addresses))
-    click.echo(f"Replaying {file} against {where}: {describe_load(load)}.")
+def _announce(file: Path, plan: Plan, load: Load, sides: list[tuple[Target, ...]]) -> None:
+    urls = [", ".join(dict.fromkeys(target.url for target in side if target.addresses)) for side in sides]
+    click.echo(f"Replaying {file} against {' and, in turns, '.join(urls)}: {describe_load(load)}.")
     for line in describe_plan(plan):
         click.echo(line)
 
 
-def _conclude(path: Path, ended: Ended, limits: Thresholds, *, judge_all: bool) -> int:
-    """Print what it came to and the thresholds' table; the exit code."""
-    for line in summarize(ended.run, ended.tally):
-        click.echo(line)
-    for sentence in ended.run.invalid:
-        click.echo(f"Invalid: {sentence}")
-    given_up = ended.run.certificate["given_up"]
-    click.echo(f"Stored in {path}; see more with `nestperf report {path}`.")
-    if ended.at_once:
-        return ExitCode.INTERRUPTED
+def _conclude(
+    paths: tuple[Path, ...], ended: tuple[Ended, ...], limits: Thresholds, *, judge_all: bool
+) -> tuple[Judgement | None, int]:
+    """Print what it came to and the thresholds' table; the judgement (None: there was no time for one) and the exit
+    code."""
+    for path, side in zip(paths, ended, strict=True):
+        if len(paths) > 1:
+            click.echo(f"\n{', '.join(upstream.url for upstream in side.run.upstreams)}")
+        for line in summarize(side.run, side.tally):
+            click.echo(line)
+        for sentence in side.run.invalid:
+            click.echo(f"Invalid: {sentence}")
+        click.echo(f"Stored in {path}; see more with `nestperf report {path}`.")
+    if len(paths) > 1:
+        click.echo(f"Compare the two with `nestperf report {paths[0]} --baseline {paths[1]}`.")
+    if ended[0].at_once:
+        return None, ExitCode.INTERRUPTED
     from reports.render.text import render_thresholds
     from reports.verdict import judge_capture
 
-    with Capture.open(path) as capture:
+    with Capture.open(paths[0]) as capture:
         judgement = judge_capture(capture, limits, everything=judge_all)
     click.echo("")
     click.echo(render_thresholds(judgement, shutil.get_terminal_size().columns))
+    given_up = ended[0].run.certificate["given_up"]
     if given_up and not judgement.invalid:
         click.echo(given_up)
-        return ExitCode.FAILED
+        return judgement, ExitCode.FAILED
+    return judgement, judgement.exit_code
+
+
+def _together(judgements: list[Judgement]) -> int:
+    """Print what the runs come to together; the exit code."""
+    from reports.consistency import judge_together
+    from reports.render.text import render_thresholds
+
+    judgement = judge_together(judgements)
+    click.echo(f"All {len(judgements)} runs together\n")
+    click.echo(render_thresholds(judgement, shutil.get_terminal_size().columns))
     return judgement.exit_code

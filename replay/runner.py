@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Client, Exchange, Kind, Outcome, Run, Session
 from nestperf.durations import SECOND_NS
-from replay.certificate import Pledge, Spent, Tally, certify, invalid_because, limited_by
+from replay.certificate import Counted, Pledge, Spent, Tally, certify, invalid_because, limited_by
 from replay.drivers import Arrivals, Closed, Driver, Slots
 from replay.health import BEAT_NS, Health
 from replay.identities import Identity
@@ -99,6 +99,7 @@ class Runner:
         self._sides = sides
         self._view = view
         self._health = Health()
+        self._counted = Counted()
         self._watch = None if settings.abort_on is None else Watch(settings.abort_on)
         self._stages = tuple(self._stage(side) for side in sides)
         self._scripts = tuple(self._scripts_of(side) for side in sides)
@@ -181,11 +182,10 @@ class Runner:
 
     def count(self, due_ns: int, *, sent: bool) -> None:
         """A slot or an arrival of a phase that counts was due, and found somebody or not."""
-        tally = self._stages[0].tally
-        tally.counted_planned += 1
+        self._counted.planned += 1
         if sent:
-            tally.counted_sent += 1
-            tally.counted_last_ns = self.clock.now_ns()
+            self._counted.sent += 1
+            self._counted.last_ns = self.clock.now_ns()
 
     def nobody_left(self) -> None:
         """Nobody will come any more."""
@@ -343,6 +343,7 @@ class Runner:
         certificate["duration_ns"] = self._profile.end_ns if load.is_timed else None
         certificate["source_addresses"] = _addresses(tuple(self._users.values()))
         certificate["loop"] = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+        certificate["sides"] = len(self._sides)
         certificate["limit"] = limited_by(certificate)
         certificate["given_up"] = self._given_up
         invalid = invalid_because(certificate)
@@ -361,13 +362,12 @@ class Runner:
         counted = [phase for phase in self._profile.phases if phase.name == "load"]
         lengths = [phase.end_ns - phase.begin_ns for phase in counted if phase.end_ns is not None]
         counted_ns = sum(lengths)
-        planned = self._stages[0].tally.counted_planned
         last_ns = counted[-1].end_ns
         rate = {"rate": "requests", "sessions": "sessions"}.get(self._load.model)
         return Pledge(
             paced=self._load.is_paced,
             rate=rate,
-            per_minute=planned / counted_ns * 60e9 if rate is not None and counted_ns else None,
+            counted=self._counted,
             end_ns=None if last_ns is None else self._begin_ns + last_ns,
             counted_ns=counted_ns,
         )

@@ -106,7 +106,8 @@ def _rate(certificate: dict[str, Any]) -> Iterator[str]:
             reached = certificate[f"{noun}_per_minute_reached"]
             lost = certificate[dropped]
             why = f"; {lost:,} dropped, all users being busy (more: --max-users)" if lost else ""
-            yield f"Asked {asked:,.1f} {noun} a minute, reached {reached:,.1f}{why}"
+            both = " of both sides together" if certificate.get("sides", 1) > 1 else ""
+            yield f"Asked {asked:,.1f} {noun} a minute{both}, reached {reached:,.1f}{why}"
 
 
 _BARS = " ▁▂▃▄▅▆▇█"

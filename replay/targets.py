@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from nestperf.capture.model import Upstream
@@ -49,6 +50,15 @@ def permissions(targets: tuple[Target, ...], allowed: tuple[str, ...], *, writes
         )
         for target in targets
     )
+
+
+def everywhere(sides: Iterable[tuple[Permission, ...]]) -> tuple[Permission, ...]:
+    """What may be sent to every side of a run: both get the same."""
+    found = []
+    for upstream in zip(*sides, strict=True):
+        refusing = next((p for p in upstream if not p.reads), None) or next((p for p in upstream if not p.writes), None)
+        found.append(refusing or upstream[0])
+    return tuple(found)
 
 
 def preview_permissions(

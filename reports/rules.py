@@ -60,6 +60,8 @@ class Why(enum.StrEnum):
     """The run lasted less than the promise's window."""
     OTHER_RUN = "other_run"
     """The threshold does not apply to this kind of run."""
+    SOMETIMES = "sometimes"
+    """Several runs disagree."""
     BY_HAND = "by_hand"
     """A promise about load, and one person recorded."""
 
@@ -117,6 +119,8 @@ class Judged:
     baseline_n: int = 0
     absent: Absent | None = None
     """Where nothing was recorded of it."""
+    runs: tuple[Verdict, ...] = ()
+    """Of several runs judged together: the verdict of each."""
     unmatched: Unmatched | None = None
     """Where nothing was selected because of one key."""
 

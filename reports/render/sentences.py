@@ -90,6 +90,11 @@ def reason(judged: Judged) -> str:
     match judged.why:
         case Why.OTHER_RUN:
             return f"applies to {' and '.join(judged.threshold.applies)} only."
+        case Why.SOMETIMES:
+            kept = sum(verdict is Verdict.PASS for verdict in judged.runs)
+            return (
+                f"held in {kept} of {len(judged.runs)} runs of the same load: what holds sometimes is no promise kept."
+            )
         case Why.BY_HAND:
             return "is about load, and this was recorded by hand: replay it with many users."
         case Why.NOTHING_SELECTED:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nestperf.capture.model import Outcome
-from replay.certificate import TROUBLES, Pledge, Spent, Tally, certify, invalid_because, limited_by
+from replay.certificate import TROUBLES, Counted, Pledge, Spent, Tally, certify, invalid_because, limited_by
 from replay.distribution import Distribution
 
 MS = 1_000_000
@@ -19,7 +19,7 @@ def spent(elapsed_ns: int = 60 * SECOND, cpu_ns: int = 1, busiest: float | None 
 
 
 def pledge(*, paced: bool = True, **changes: Any) -> Pledge:
-    return Pledge(paced=paced, rate=None, per_minute=None, end_ns=None, counted_ns=None)._replace(**changes)
+    return Pledge(paced=paced, rate=None, counted=Counted(), end_ns=None, counted_ns=None)._replace(**changes)
 
 
 LAGS = [
@@ -95,10 +95,9 @@ RATES = [
 
 @pytest.mark.parametrize(("sent", "last", "reached"), [row[1:] for row in RATES], ids=[row[0] for row in RATES])
 def test_reached_rate_is_held_against_the_asked_one(sent: int, last: int, reached: float) -> None:
-    tally = Tally()
-    tally.counted_planned, tally.counted_sent, tally.counted_last_ns = 1000, sent, last * SECOND
-    asked = pledge(rate="requests", per_minute=1000.0, end_ns=60 * SECOND, counted_ns=60 * SECOND)
-    certificate = certify(tally, spent(), asked)
+    counted = Counted(planned=1000, sent=sent, last_ns=last * SECOND)
+    asked = pledge(rate="requests", counted=counted, end_ns=60 * SECOND, counted_ns=60 * SECOND)
+    certificate = certify(Tally(), spent(), asked)
     assert certificate["requests_per_minute_asked"] == 1000
     assert certificate["requests_per_minute_reached"] == pytest.approx(reached, abs=0.1)
 

@@ -6,7 +6,7 @@ import pytest
 
 from nestperf.capture.model import Outcome, Run
 from nestperf.console import duration
-from replay.certificate import Pledge, Spent, Tally, certify
+from replay.certificate import Counted, Pledge, Spent, Tally, certify
 from replay.distribution import Distribution
 from replay.pacing import Load
 from replay.profile import Stage
@@ -32,7 +32,7 @@ def told(made: Tally) -> str:
     certificate = certify(
         made,
         Spent(elapsed_ns=60 * SECOND, cpu_ns=SECOND, busiest_share=0.25, loop_lags_ns=Distribution()),
-        Pledge(paced=True, rate="requests", per_minute=12.0, end_ns=SECOND, counted_ns=60 * SECOND),
+        Pledge(paced=True, rate="requests", counted=Counted(planned=12), end_ns=SECOND, counted_ns=60 * SECOND),
     )
     certificate["source_addresses"] = "127.5.0.1 to 127.5.0.3"
     certificate["users_alive"] = [(second * SECOND, min(second, 8)) for second in range(20)]

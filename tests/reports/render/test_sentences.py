@@ -112,7 +112,8 @@ def test_reason_of_a_relative_verdict_names_both_sides(
 
 
 def test_reasons_cover_every_why() -> None:
-    assert {case[0] for case in REASONS} | {case[0] for case in RELATIVE} == set(Why)
+    # What several runs come to together is said in tests/reports/test_consistency.py.
+    assert {case[0] for case in REASONS} | {case[0] for case in RELATIVE} == set(Why) - {Why.SOMETIMES}
 
 
 def test_remarks_say_alike_things_together(reported: Reported) -> None:
