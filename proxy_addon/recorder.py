@@ -20,7 +20,7 @@ from proxy_addon.exchanges import OpenConnection, OpenExchange, exchange_row, is
 from proxy_addon.handshakes import client_sentence, is_tls_failure, upstream_reason, wrong_protocol
 from proxy_addon.mentions import Mentions
 from proxy_addon.opaque import OpaqueTrack, opaque_socket
-from proxy_addon.sockets import SocketTrack, new_socket
+from proxy_addon.sockets import SocketTrack, new_socket, unusual
 from proxy_addon.tally import Tally
 from proxy_addon.tap import Record, What
 
@@ -327,6 +327,9 @@ class Recorder:
             connection=exchange.connection.number,
             upstream=exchange.connection.upstream,
         )
+        sentence = unusual(row.version, self._upstream(exchange.connection).url)
+        if sentence is not None:
+            self.tally.notice(sentence)
         return SocketTrack(row, contents=self._contents, add=self._add, stamp=self._stamp, tally=self.tally)
 
     def _poll(self, exchange: OpenExchange) -> None:

@@ -231,6 +231,21 @@ class SocketTrack:
         self._add(self.row)
 
 
+def unusual(version: int | None, url: str) -> str | None:
+    """What the tester should know of a protocol version on its way to the application at `url`; None where nothing."""
+    if version == 3:
+        return (
+            f"A client speaks Engine.IO 3 (Socket.IO 2) to {url}: its events, acks and attachments are recorded, "
+            "its polls by JSON-P as they are; a replay leaves the connection out."
+        )
+    if version not in (4, None):
+        return (
+            f"A client speaks Engine.IO {version} to {url}, which nestperf does not know: what cannot be read of it is "
+            "recorded as it is; a replay leaves the connection out."
+        )
+    return None
+
+
 def new_socket(
     request: http1.RequestHead,
     response: http1.ResponseHead,

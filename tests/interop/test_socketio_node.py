@@ -7,13 +7,15 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
-from nestperf.capture.model import Outcome, Packet
+from nestperf.capture.model import Kind, Outcome, Packet
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault
 from tests.conftest import Recorder, missing_peer
@@ -50,9 +52,11 @@ def serve() -> Iterator[Callable[..., int]]:
         process.communicate(timeout=10)
 
 
-def visit(url: str, *, authority: Path | None = None, **options: Any) -> list[dict[str, Any]]:
+def visit(
+    url: str, *, client: str = "client.mjs", authority: Path | None = None, **options: Any
+) -> list[dict[str, Any]]:
     """Let Node's client play its visit; what it sent and saw. It trusts the `authority` too."""
-    command = ["node", str(NODE / "client.mjs"), url, json.dumps(options)]
+    command = ["node", str(NODE / client), url, json.dumps(options)]
     env = os.environ | ({"NODE_EXTRA_CA_CERTS": str(authority)} if authority is not None else {})
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=env)
     return [json.loads(line) for line in ended.stdout.split("\n") if line]
@@ -152,6 +156,91 @@ def check_capture(recorder: Recorder, setup: str, lines: list[dict[str, Any]]) -
     content = recorder.capture.read_bytes()
     assert b"let-me-in-please" not in content
     assert base64.b64encode(b"let-me-in-please") not in content
+
+
+@pytest.mark.parametrize("setup", ["websocket", "polling", "polling, then upgrade"])
+def test_engine_io_3_is_recognised_said_and_decoded(
+    setup: str, serve: Callable[..., int], record: Callable[..., Recorder]
+) -> None:
+    if not (NODE / "node_modules" / "socket.io-client-v2").is_dir():
+        missing_peer("Node's socket.io-client 2 is missing: run `npm install --prefix tests/interop/node`.")
+    recorder = record(f"http://127.0.0.1:{serve(allowEIO3=True)}")
+    lines = visit(recorder.urls[0], client="client-v2.mjs", **SETUPS[setup])
+    assert recorder.stop() == 0, recorder.output
+    vault = Vault.in_memory()  # nothing in this visit is secret
+    with Capture.open(recorder.capture) as capture:
+        assert said(capture, vault, "server", "event") == told(lines, "received")
+        assert said(capture, vault, "client", "event") == told(lines, "sent")
+        assert said(capture, vault, "server", "ack") == told(lines, "acked")
+        (socket,) = capture.sockets()
+        assert (socket.version, socket.protocol, socket.outcome) == (3, "socket.io", Outcome.OK)
+        assert socket.transports == {"polling": "polling", "polling, then upgrade": "polling,websocket"}.get(
+            setup, "websocket"
+        )
+        assert capture.run.losses == {}
+        (notice,) = capture.run.relay["notices"]
+        assert notice.startswith("A client speaks Engine.IO 3 (Socket.IO 2) to http://127.0.0.1:")
+        assert notice in recorder.output
+
+
+@pytest.mark.parametrize("setup", ["websocket", "polling"])
+def test_pings_pongs_and_how_it_closed_are_in_the_capture(
+    setup: str, serve: Callable[..., int], record: Callable[..., Recorder]
+) -> None:
+    port = serve(pingInterval=60, pingTimeout=10_000)
+    recorder = record(f"http://127.0.0.1:{port}")
+    visit(recorder.urls[0], settle=300, **SETUPS[setup])
+    assert recorder.stop() == 0, recorder.output
+    with Capture.open(recorder.capture) as capture:
+        beats = [(packet.sender, packet.engine_type) for packet in capture.packets()]
+        assert beats.count(("server", "ping")) > 2
+        assert abs(beats.count(("server", "ping")) - beats.count(("client", "pong"))) <= 1
+        (socket,) = capture.sockets()
+        assert socket.closed_by == "client"
+        assert socket.closed_ns is not None
+        assert socket.outcome is Outcome.OK
+        packets = list(capture.packets())
+        assert any(packet.attachments for packet in packets)
+        if setup == "polling":
+            together = Counter((packet.exchange_id, packet.sender) for packet in packets)
+            assert max(together.values()) > 1, "no payload of several packets"
+            assert all(packet.frame_id is None for packet in packets)
+
+
+def test_close_reason_of_a_websocket_is_in_the_capture(
+    serve: Callable[..., int], record: Callable[..., Recorder]
+) -> None:
+    recorder = record(f"http://127.0.0.1:{serve()}")
+    script = (
+        "import { WebSocket } from 'ws';\n"
+        "const url = process.argv[1].replace('http', 'ws') + '/socket.io/?EIO=4&transport=websocket';\n"
+        "const socket = new WebSocket(url);\n"
+        "socket.on('open', () => socket.close(4001, 'enough, thank you'));\n"
+    )
+    command = ["node", "--input-type=module", "-e", script, recorder.urls[0]]
+    subprocess.run(command, check=True, timeout=60, cwd=NODE)
+    assert recorder.stop() == 0, recorder.output
+    with Capture.open(recorder.capture) as capture:
+        (socket,) = capture.sockets()
+        assert (socket.closed_by, socket.close_code, socket.close_reason) == ("client", 4001, "enough, thank you")
+
+
+def test_polls_by_json_p_are_left_as_they_are(serve: Callable[..., int], record: Callable[..., Recorder]) -> None:
+    port = serve(allowEIO3=True)
+    recorder = record(f"http://127.0.0.1:{port}")
+    path = "/socket.io/?EIO=3&transport=polling&j=0&t=x"
+    with urlopen(recorder.urls[0] + path, timeout=20) as answer:
+        script = answer.read()
+    assert script.startswith(b'___eio[0]("')
+    assert recorder.stop() == 0, recorder.output
+    with Capture.open(recorder.capture) as capture:
+        (exchange,) = capture.exchanges()
+        assert (exchange.kind, exchange.target, exchange.outcome) == (Kind.POLL, path, Outcome.OK)
+        body = capture.body(exchange.response_body)
+        assert body is not None
+        assert (body.content, body.state) == (script, "whole")
+        assert list(capture.packets()) == []
+        assert capture.run.losses == {}
 
 
 @pytest.mark.parametrize("setup", ["websocket", "polling", "polling, then upgrade"])

@@ -27,10 +27,12 @@ await ask("echo", "acknowledge", 7);
 await ask("blob", Buffer.from([0, 1, 2, 253, 254, 255]));
 emit("echo", { nested: { file: Buffer.from("attachment one") } }, Buffer.from("two"));
 emit("push", 25);
+const thanks = new Promise((resolve) => socket.once("thanks", resolve));
 emit("ask-me");
 emit("room", "lobby");
-await later(250);
+await thanks;
+await ask("echo", "the last word");
 say("end", "", socket.io.engine.transport.name);
 socket.disconnect();
-await later(50);
+await later(400); // what it says last is on its way
 process.exit(0);

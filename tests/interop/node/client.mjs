@@ -34,9 +34,11 @@ async function visit(namespace, auth) {
   await ask("blob", Buffer.from([0, 1, 2, 253, 254, 255]));
   emit("echo", { nested: { file: Buffer.from("attachment one") } }, Buffer.from("two"));
   emit("push", 25);
+  const thanks = new Promise((resolve) => socket.once("thanks", resolve));
   emit("ask-me");
   emit("room", "lobby");
-  await later(150);
+  await thanks;
+  await ask("echo", "the last word");
   return socket;
 }
 
@@ -46,6 +48,6 @@ const media = await visit("/media", { token: "let-me-in-please" });
 media?.disconnect();
 await later(50);
 if (options.kicked) { root.emit("kick"); say("sent", "/", "kick"); await later(100); } else root?.disconnect();
-await later(50);
+await later(400); // what it says last is on its way
 say("end", "", manager.engine.transport.name);
 process.exit(0);
