@@ -39,7 +39,7 @@ _SLICE = 200
 """Records stored in one transaction: the thread holds the interpreter for short moments only."""
 _REPEATS = 4096
 """Rows of numbers only, stored in one transaction."""
-_EVERY_S = 0.2
+_EVERY_S = 0.05
 
 
 class ExchangeRecord(NamedTuple):

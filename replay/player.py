@@ -52,6 +52,8 @@ class Visit:
         self._id = stage.journal.session_id()
         self._journal = stage.journal
         self._tally = stage.tally
+        self._watching = stage.watch
+        self._client_id = user.client_id
         self._whole = stage.journal.keeps_visit(plan.source)
         self._patterns: Sequence[int | None] = [None] * len(plan.steps) if self._whole else script.patterns
         """By step: the pattern of an exchange of which only the numbers are stored."""
@@ -123,20 +125,19 @@ class Visit:
     def _schedule(self, due: Sequence[Due], now_ns: int) -> None:
         ready = self._ready
         for step, intended_ns in due:
-            if intended_ns <= now_ns:
-                ready.append((step, intended_ns))
-            else:
+            if intended_ns > now_ns:
                 self._stage.pacer.at(intended_ns, self._due, step, intended_ns)
+            elif self._unconditional[step.index] and not ready and not self._stopping:
+                # An exchange never ends in here.
+                self._exchange(step, step.action, intended_ns)  # type: ignore[arg-type]
+            else:
+                ready.append((step, intended_ns))
         if self._beginning or not ready:
             return
         self._beginning = True
         try:
             while ready:
-                step, intended_ns = ready.popleft()
-                if self._unconditional[step.index] and not self._stopping:
-                    self._exchange(step, step.action, intended_ns)  # type: ignore[arg-type]
-                else:
-                    self._due(step, intended_ns)
+                self._due(*ready.popleft())
         finally:
             self._beginning = False
 
@@ -299,15 +300,15 @@ class Visit:
         assert done_ns is not None
         journal = self._journal
         slow = False
-        if answer.failure is None and not answer.patient:
+        if (answer.plain or answer.failure is None) and not answer.patient:
             service_ns = done_ns - answer.sent_ns  # type: ignore[operator]
             slow = service_ns > journal.slow_ns and journal.keeps_slow(service_ns)
-        pattern = self._patterns[step.index]
-        if answer.plain and pattern and status == action.status and status != 429 and not slow:
-            # Nearly all exchanges of a large run come through here.
-            self._note_repeat(answer, pattern, intended_ns, done_ns)
-            self._end(step, done_ns)
-            return
+            pattern = self._patterns[step.index]
+            if answer.plain and pattern and status == action.status and status != 429 and not slow:
+                # Nearly all exchanges of a large run come through here.
+                self._note_repeat(answer, pattern, intended_ns, done_ns, service_ns)
+                self._end(step, done_ns)
+                return
         judged = judge_exchange(status, action.status, answer.failure, answer.detail, missing)
         unsent = answer.sent_ns is None and judged.outcome is not Outcome.CONNECT_ERROR
         if unsent:
@@ -334,7 +335,7 @@ class Visit:
         )
         self._end(step, done_ns)
 
-    def _note_repeat(self, answer: Answer, pattern: int, intended_ns: int, done_ns: int) -> None:
+    def _note_repeat(self, answer: Answer, pattern: int, intended_ns: int, done_ns: int, service_ns: int) -> None:
         """Store the numbers of an answer that is as recorded."""
         journal, tally = self._journal, self._tally
         sent_ns, connect_ns = answer.sent_ns, answer.connect_ns
@@ -343,7 +344,7 @@ class Visit:
             (
                 journal.exchange_id(),
                 self._id,
-                self.user.client_id,
+                self._client_id,
                 answer.connection,
                 answer.request_bytes,
                 answer.status,
@@ -362,11 +363,10 @@ class Visit:
         tally.sent += 1
         tally.requests += 1
         tally.as_recorded += 1
-        if not answer.patient:
-            tally.services_ns.append(done_ns - sent_ns)
-            tally.responses_ns.append(done_ns - intended_ns)
-        if self._stage.watch is not None:
-            self._watch(self._stage.watch, answer, intended_ns, Outcome.OK)
+        tally.services_ns.append(service_ns)
+        tally.responses_ns.append(done_ns - intended_ns)
+        if self._watching is not None:
+            self._watch(self._watching, answer, intended_ns, Outcome.OK)
         lag_ns = sent_ns - intended_ns - answer.queued_ns
         if connect_ns is not None:
             tally.connections += 1

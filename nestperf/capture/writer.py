@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -363,7 +364,14 @@ def _store_repeats(connection: sqlite3.Connection, rows: Sequence[Repeat]) -> No
     for at in range(0, whole, _REPEATS_AT_ONCE):
         values = list(itertools.chain.from_iterable(rows[at : at + _REPEATS_AT_ONCE]))
         connection.execute(_REPEAT_MANY, values)
+        _let_others_run()
     connection.executemany(_REPEAT_ONE, rows[whole:])
+
+
+def _let_others_run() -> None:
+    """On a core of their own, whoever waits for an answer meanwhile goes first."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
 
 
 def _repeat_sql(count: int) -> str:

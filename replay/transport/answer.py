@@ -14,12 +14,13 @@ SLICE = 64 * 1024
 """Bytes of a body handed over at once, and the size of the chunks a chunked one is sent in."""
 KEPT = 4 * 2**20
 """Bytes of an answer's body, as they came, that are kept until it is over."""
+_ODD = frozenset({"HEAD", "CONNECT"})
 
 
 class Request:
     """One request as bytes, made once and sent as often as wanted."""
 
-    __slots__ = ("body", "chunked", "expects_continue", "head", "method", "trailers", "whole")
+    __slots__ = ("body", "chunked", "expects_continue", "head", "is_odd", "method", "trailers", "whole")
 
     def __init__(
         self,
@@ -37,6 +38,8 @@ class Request:
         self.head = head
         self.body = body
         self.chunked = chunked
+        self.is_odd = method in _ODD
+        """Its answer does not end where the head says."""
         self.trailers = trailers
         self.expects_continue = expects_continue and bool(body or chunked)
         self.whole: bytes | None = None

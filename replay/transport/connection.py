@@ -24,8 +24,6 @@ CONTINUE_S = 1.0
 """How long `Expect: 100-continue` is waited for before the body is sent anyway (RFC 9110, 10.1.1)."""
 IDLE_NS = 100_000_000
 """After a pause this long a connection is looked at before it is used: the server's close may have come unread."""
-_ODD = frozenset({"HEAD", "CONNECT"})
-"""Methods whose answers do not end where their heads say."""
 
 
 class Outbox:
@@ -41,13 +39,15 @@ class Outbox:
     def __init__(self) -> None:
         self.reading_ns: int | None = None
         """When the answer that is being read came in; None while none is."""
-        self.begun: list[tuple[Connection, Answer]] = []
+        self.begun: list[Connection] = []
 
     def send(self) -> None:
         """Send all of it."""
         begun, self.begun = self.begun, []
-        for connection, answer in begun:
-            if connection.answer is answer and not connection.closed:
+        for connection in begun:
+            answer = connection.answer
+            # It may have been cancelled since.
+            if answer is not None and not connection.closed:
                 connection.send(answer)
 
 
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         begun = outbox.begun
         if not begun:
             asyncio.get_running_loop().call_soon(outbox.send)
-        begun.append((self, answer))
+        begun.append(self)
 
     def send(self, answer: Answer) -> None:
         """Send its request now."""
@@ -163,8 +163,9 @@ class Connection(asyncio.Protocol):
         stamp_ns = time.perf_counter_ns() - self._anchor_ns
         answer = self.answer
         if answer is None:
-            # Nobody asked: most often a 408 before the server closes an idle connection.
-            self.abort()
+            # Nobody asked: most often a 408 before the server closes an idle connection. Empty lines mean nothing.
+            if data.strip(b"\r\n"):
+                self.abort()
             return
         self._outbox.reading_ns = stamp_ns
         if self._reader is not None:
@@ -174,7 +175,7 @@ class Connection(asyncio.Protocol):
         else:
             end = data.find(b"\r\n\r\n") + 4
             head = read_head(data[:end]) if 3 < end <= LONGEST else None
-            if head is None or answer.request.method in _ODD:
+            if head is None or answer.request.is_odd:
                 self._begin_odd(answer, head, data, end, stamp_ns)
             elif head.body == len(data) - end:
                 # Nearly all answers of a large run are this one.

@@ -13,6 +13,7 @@ from nestperf.capture.model import Outcome
 from replay.transport.answer import SLICE, Answer, Request, head_bytes
 from replay.transport.dial import resolve_target
 from replay.transport.pool import Connections
+from replay.transport.tls import Trust
 from tests.replay.conftest import CountingServer
 from tests.replay.conftest import Request as Received
 
@@ -22,11 +23,19 @@ Serve = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[
 class Client:
     """One virtual user's connections to one target, awaitable."""
 
-    def __init__(self, url: str, *, timeout_s: float = 5, limit: int = 6, source: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = 5,
+        limit: int = 6,
+        source: str | None = None,
+        trust: Trust | None = None,
+    ) -> None:
         self.clock = Clock.start()
         numbers = itertools.count(1)
         self.connections = Connections(
-            (resolve_target(url),),
+            (resolve_target(url, trust),),
             source=source,
             limits={0: limit},
             clock=self.clock,
