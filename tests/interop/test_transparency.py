@@ -200,4 +200,5 @@ async def test_relay_passes_every_byte_and_records_the_exchange(
         assert {exchange.outcome for exchange in exchanges} <= {Outcome.OK, Outcome.REFUSED}
         assert capture.run.upstreams[0].url == f"{scheme}://localhost:{stage.port}"
         assert capture.run.state == "finished"
-        assert capture.run.losses == {}
+        # What is spoken after the 101 is kept as it came, and counted as not understood.
+        assert capture.run.losses == {"undecodable": 1}
