@@ -169,7 +169,9 @@ def record(
     choose_again = partial(choose_listeners, requests, hosts, speaks_tls)
     spool = _relay(path, listeners, settings, choose_again, ready, trust, folder)
     assert spool.process is not None
-    code = _mend(path, spool) if spool.died else _await_recorder(spool.process)
+    code = -1 if spool.died else _await_recorder(spool.process)
+    if code < 0:  # a signal ended it, on the way or at the end
+        code = _mend(path, spool)
     if would_be_committed(secrets_path(path)):
         click.echo(f"git would commit {secrets_path(path)}: add the line  *.secrets  to .gitignore.")
     return code

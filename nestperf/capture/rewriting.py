@@ -19,7 +19,7 @@ from sqlite_utils import Database
 from nestperf.capture import model, schema
 from nestperf.capture.reader import Capture, connect
 from nestperf.capture.remarks import NOT_REDACTED, TRIMMED
-from nestperf.capture.sweep import sweep
+from nestperf.capture.sweep import join_parts, sweep
 from nestperf.capture.vault import Vault
 from nestperf.errors import CaptureTruncated, UsageError
 
@@ -128,7 +128,7 @@ def rewrite(
     with rewritten(capture, target) as connection:
         rows = _rows(connection)
         connection.execute("begin")
-        _join_parts(connection)
+        join_parts(connection)
         if stretch is not None:
             _drop_stretch(connection, stretch)
             taken_out.append({"what": "time", "from_ns": stretch.start_ns, "to_ns": stretch.end_ns})
@@ -180,18 +180,6 @@ def _rows(connection: sqlite3.Connection) -> int:
         int(connection.execute(f"select count(*) from {table}").fetchone()[0])  # noqa: S608 - our own table names
         for table in schema.TABLES.values()
     )
-
-
-def _join_parts(connection: sqlite3.Connection) -> None:
-    """Bodies that were growing when the run was killed: a secret may stand across two parts."""
-    growing = connection.execute(
-        "select id, content from bodies where id in (select body_id from body_parts)"
-    ).fetchall()
-    for body_id, content in growing:
-        parts = connection.execute("select content from body_parts where body_id = ? order by id", (body_id,))
-        joined = (content or b"") + b"".join(part for (part,) in parts)
-        connection.execute("update bodies set content = ? where id = ?", (joined, body_id))
-    connection.execute("delete from body_parts")
 
 
 def _drop_contents(connection: sqlite3.Connection, *, payloads: bool) -> None:

@@ -63,6 +63,18 @@ def sweep(connection: sqlite3.Connection, vault: Vault) -> Swept:
     return Swept(rows, frozenset(found))
 
 
+def join_parts(connection: sqlite3.Connection) -> None:
+    """Bodies that were growing when the run was killed: a secret may stand across two parts."""
+    growing = connection.execute(
+        "select id, content from bodies where id in (select body_id from body_parts)"
+    ).fetchall()
+    for body_id, content in growing:
+        parts = connection.execute("select content from body_parts where body_id = ? order by id", (body_id,))
+        joined = (content or b"") + b"".join(part for (part,) in parts)
+        connection.execute("update bodies set content = ? where id = ?", (joined, body_id))
+    connection.execute("delete from body_parts")
+
+
 def all_known(vault: Vault) -> KnownSecrets:
     """What a redactor would know that had seen every secret of a vault."""
     redactor = Redactor(vault)

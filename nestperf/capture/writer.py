@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from sqlite_utils import Database
 
 from nestperf.capture import model, schema
-from nestperf.capture.sweep import leaves_traces, sweep
+from nestperf.capture.sweep import join_parts, leaves_traces, sweep
 from nestperf.capture.vault import Vault
 from nestperf.errors import CaptureError, UsageError
 
@@ -283,20 +283,33 @@ class CaptureWriter:
 
 
 def close_orphan(path: Path, losses: dict[str, int]) -> None:
-    """Finish a capture whose writer died: say in it what was lost, and leave one file behind.
+    """Finish a capture whose writer died: say in it what was lost, take out secrets that were recognised late, and
+    leave one file behind.
 
     Raises:
         CaptureError: it cannot be written; what is stored stays readable.
     """
+    vault = Vault.open(path)
+    stored: frozenset[str] = frozenset()
     connection = sqlite3.connect(path, isolation_level=None)
     try:
+        connection.execute("pragma secure_delete = on")
+        connection.execute("begin immediate")
+        if vault is not None:
+            join_parts(connection)
+            stored = sweep(connection, vault).values
+            vault.flush()
         for (told,) in connection.execute("select losses from run").fetchall():
             counted = json.dumps(Counter(json.loads(told)) + Counter(losses))
             connection.execute("update run set losses = ?, state = 'interrupted'", (counted,))
+        connection.execute("commit")
+        connection.execute("pragma wal_checkpoint(truncate)")
+        if vault is not None and leaves_traces(path, vault, stored):
+            connection.execute("vacuum")
         schema.build_indexes(Database(connection))
         connection.execute("pragma wal_checkpoint(truncate)")
         connection.execute("pragma journal_mode = delete")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise CaptureError(f"{path} cannot be finished: {error}. It can be read as it is.") from error
     finally:
         connection.close()

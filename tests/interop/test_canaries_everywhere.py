@@ -175,13 +175,28 @@ async def test_no_canary_anywhere_after_a_recording(record: Callable[..., Record
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the recorder's process through Linux's /proc")
-async def test_no_canary_after_a_kill(record: Callable[..., Recorder], tmp_path: Path) -> None:
+async def test_no_canary_after_the_recorder_was_killed(record: Callable[..., Recorder], tmp_path: Path) -> None:
     async with Application() as application:
         recorder = record(f"http://127.0.0.1:{application.port}")
         await application.hold(recorder.ports[0])
         await everything_stored(recorder.capture)
         os.kill(recorder_process(recorder), signal.SIGKILL)
         await asyncio.to_thread(recorder.stop)
+    assert canaries.leaks(canaries.everything_in(tmp_path) + recorder.output.encode()) == []
+    with Capture.open(recorder.capture) as capture:
+        capture.check()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the recorder's process through Linux's /proc")
+async def test_no_canary_after_everything_was_killed(record: Callable[..., Recorder], tmp_path: Path) -> None:
+    async with Application() as application:
+        recorder = record(f"http://127.0.0.1:{application.port}")
+        await application.hold(recorder.ports[0])
+        await everything_stored(recorder.capture)
+        recorder.process.send_signal(signal.SIGSTOP)  # or it would finish the capture of the dead recorder
+        os.kill(recorder_process(recorder), signal.SIGKILL)
+        recorder.process.kill()
+        await asyncio.to_thread(recorder.process.communicate)
     assert recorder.capture.with_name(recorder.capture.name + "-wal").exists()
     assert set(canaries.leaks(canaries.everything_in(tmp_path))) <= LATE
     assert "killed" in nestperf("report", recorder.capture)
