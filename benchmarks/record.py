@@ -135,11 +135,13 @@ def show_steady(straight: list[int], through_it: list[int], size: int) -> None:
         return told[min(len(told) - 1, int(share * len(told)))] / 1e6
 
     p50, p99 = (at(share, through_it) - at(share, straight) for share in (0.5, 0.99))
+    too_busy = at(0.99, straight) > 2
+    verdict = "the machine is too busy to tell" if too_busy else "met" if p99 <= 1 else "NOT met"
     print(
         f"At {STEADY_RATE} requests/s with {size:,} bytes of JSON it adds {p50:.2f} ms (p50), {p99:.2f} ms (p99; ",
         end="",
     )
-    print(f"straight {at(0.99, straight):.2f} ms): {'met' if p99 <= 1 else 'NOT met'}, promised is 1 ms (p99).")
+    print(f"straight {at(0.99, straight):.2f} ms): {verdict}, promised is 1 ms (p99).")
 
 
 def show(middle: dict[str, Round]) -> None:
