@@ -19,6 +19,7 @@ from nestperf.console import plural
 from nestperf.durations import parse_duration
 from nestperf.errors import ExitCode, UsageError
 from replay.asked import build_load
+from replay.before import run_before
 from replay.conduct import Output, play
 from replay.descriptors import allowed_descriptors, connections_of, users_with_descriptors
 from replay.identities import choose_identities, columns_of, enough_for, refuse_expired
@@ -72,6 +73,7 @@ _PEM = click.Path(path_type=Path, dir_okay=False)
     help="Send writes to allowed hosts as well: all but GET, HEAD, OPTIONS, TRACE, and Socket.IO events.",
 )
 @click.option("--rules", type=click.Path(path_type=Path), help="Rules for live values (TOML; docs/live-values.md).")
+@click.option("--before", metavar="COMMAND", help="Run this first, to reset the application; if it fails, stop.")
 @click.option("--identities", type=click.Path(path_type=Path), help="Who the users are: a CSV file, a line for each.")
 @click.option("--identity-command", help="Who the users are: a command that prints a JSON object for NESTPERF_USER.")
 @click.option("--share-identities", is_flag=True, help="Let several users be the same person.")
@@ -106,6 +108,7 @@ def replay(
     thresholds: Path | None,
     rules: Path | None,
     taps: tuple[str, ...],
+    before: str | None,
     identities: Path | None,
     identity_command: str | None,
     share_identities: bool,
@@ -146,6 +149,7 @@ def replay(
         for number, paths in enumerate(runs, 1):
             if repeat > 1:
                 click.echo(f"\nRun {number} of {repeat}")
+            run_before(before)
             settings = Settings(
                 load=load,
                 timeout_s=options["timeout"] / 1e9,
