@@ -73,6 +73,7 @@ _PEM = click.Path(path_type=Path, dir_okay=False)
     help="Send writes to allowed hosts as well: all but GET, HEAD, OPTIONS, TRACE, and Socket.IO events.",
 )
 @click.option("--rules", type=click.Path(path_type=Path), help="Rules for live values (TOML; docs/live-values.md).")
+@click.option("--check-bodies", is_flag=True, help="Hold the shape of JSON answers against the recorded ones.")
 @click.option("--before", metavar="COMMAND", help="Run this first, to reset the application; if it fails, stop.")
 @click.option("--identities", type=click.Path(path_type=Path), help="Who the users are: a CSV file, a line for each.")
 @click.option("--identity-command", help="Who the users are: a command that prints a JSON object for NESTPERF_USER.")
@@ -109,6 +110,7 @@ def replay(
     rules: Path | None,
     taps: tuple[str, ...],
     before: str | None,
+    check_bodies: bool,
     identities: Path | None,
     identity_command: str | None,
     share_identities: bool,
@@ -136,7 +138,9 @@ def replay(
         if vs:
             sides.append(choose_targets(recorded.upstreams, vs, allowed, trust))
         may = everywhere(permissions(side, allowed, writes=allow_writes) for side in sides)
-        plan = build_plan(capture, Vault.open(file), may, read_rules(rules), columns_of(persons))
+        plan = build_plan(
+            capture, Vault.open(file), may, read_rules(rules), columns_of(persons), check_bodies=check_bodies
+        )
     load = _load(options, plan, len(sides))
     if persons:
         enough_for(persons, load.users, share=share_identities)

@@ -23,6 +23,7 @@ from replay.correlate import NO_RULES, Answered, Heard, Rules, correlate
 from replay.people import people_of
 from replay.provenance.relations import Expansion
 from replay.provenance.supply import originals_of, supply, unneeded
+from replay.shape import learn_shapes
 from replay.steps import (
     Action,
     Close,
@@ -63,6 +64,8 @@ def build_plan(
     permissions: Sequence[Permission] = (),
     rules: Rules = NO_RULES,
     columns: Sequence[str] = (),
+    *,
+    check_bodies: bool = False,
 ) -> Plan:
     """Plan the replay of `capture`, secrets revealed through its `vault`; `permissions` by upstream, none: everything.
 
@@ -87,6 +90,8 @@ def build_plan(
                 f"The column {column!r} of the identities names nothing that {capture.path} sends: name columns after "
                 "its form fields, JSON keys, headers or cookies, or call what is for people alone `identity`."
             )
+    if check_bodies:
+        sessions = tuple(builder.shapes(sessions))
     return Plan(sessions=sessions, skipped=tuple(builder.skipped), notes=tuple(sorted(builder.notes)))
 
 
@@ -175,6 +180,19 @@ class _Builder:
                 return None
             planned = _session(session.id, session.label, agent, left, heard, self.rules)
         return supply(planned, originals)
+
+    def shapes(self, plans: Sequence[SessionPlan]) -> Iterator[SessionPlan]:
+        """The sessions with the shapes of their answers, learnt from all of them."""
+        shapes = learn_shapes(self._answers())
+        for planned in plans:
+            asked = {step.index: shapes.get(_request(step.action)) for step in planned.steps}
+            yield replace(planned, shapes={index: shape for index, shape in asked.items() if shape is not None})
+
+    def _answers(self) -> Iterator[tuple[str, str]]:
+        for exchange in self.capture.exchanges():
+            answer = None if exchange.server_call else self._answer(exchange)
+            if answer is not None and answer.text is not None and "json" in answer.media_type:
+                yield f"{exchange.method} {exchange.route} {exchange.status}", answer.text
 
     def _claim(self, secrets: dict[int | None, set[str]], owner: int | None) -> None:
         secrets[owner] |= self._secrets
@@ -392,6 +410,10 @@ class _Builder:
             return ()
         bodies = (self.capture.body(body_id) for body_id in json.loads(packet.attachments))
         return tuple(self._reveal_bytes(body.content or b"") if body is not None else b"" for body in bodies)
+
+
+def _request(action: Action) -> str:
+    return f"{action.method} {action.route} {action.status}" if isinstance(action, Http) else ""
 
 
 class _Person(NamedTuple):

@@ -14,7 +14,8 @@ from nestperf.capture.kinds import field
 from nestperf.capture.model import FAILED, Outcome, Session
 from replay.journal import ExchangeRecord, SessionRecord
 from replay.live import LiveState
-from replay.outcome import Judged, judge_exchange
+from replay.outcome import Judged, judge_body, judge_exchange
+from replay.shape import difference_of_body
 from replay.sockets import LiveSocket
 from replay.stage import JSON_LIMIT, Script, Stage, User
 from replay.steps import Close, Emit, Http, Join, Leave, Open, Step
@@ -310,6 +311,9 @@ class Visit:
                 self._end(step, done_ns)
                 return
         judged = judge_exchange(status, action.status, answer.failure, answer.detail, missing)
+        shape = self._script.plan.shapes.get(step.index)
+        if shape is not None and judged.outcome is Outcome.OK and status == action.status and answer.whole:
+            judged = judge_body(difference_of_body(shape, _decoded(answer)), action.source)
         unsent = answer.sent_ns is None and judged.outcome is not Outcome.CONNECT_ERROR
         if unsent:
             judged = Judged(Outcome.DROPPED, judged.detail or "no connection was free")

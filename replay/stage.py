@@ -86,7 +86,11 @@ class Script:
         self.requests = Requests(plan)
         self.followers = invert(plan.steps)
         """By step: those that wait for its end."""
-        self.kept_bytes = {step.index: JSON_LIMIT for step in plan.steps if any(take.reads_body for take in step.takes)}
+        self.kept_bytes = {
+            step.index: JSON_LIMIT
+            for step in plan.steps
+            if step.index in plan.shapes or any(take.reads_body for take in step.takes)
+        }
         """Steps whose answer's body later steps need: how much of it."""
         self.listens = {
             socket: tuple(group) for socket, group in itertools.groupby(plan.listens, lambda one: one.socket)
@@ -106,11 +110,14 @@ class Script:
         }
         """Live values that are secret, because the recorded ones were."""
         self.patterns = tuple(self._pattern(step, journal) for step in plan.steps)
-        """By step: the journal's pattern of its exchange; None where targets differ from user to user."""
+        """By step: the journal's pattern of its exchange; None where targets differ from user to user, or where its
+        body is checked."""
 
     def _pattern(self, step: Step, journal: Journal) -> int | None:
         action = step.action
         if not isinstance(action, Http) or any(use.place == "target" for use in step.uses):
+            return None
+        if step.index in self.plan.shapes:
             return None
         return journal.pattern(action, self.fixed[step.index], self.plan.secrets)
 

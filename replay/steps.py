@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from nestperf.capture.model import Kind, Pairs
 from replay.provenance.codings import Coding
 from replay.provenance.parts import Part
+from replay.shape import Shape
 
 Place: TypeAlias = Literal["target", "header", "body", "payload"]
 """Where in what is sent a live value stands."""
@@ -266,6 +267,8 @@ class SessionPlan:
     """(step, place) of what looks dynamic and came from nowhere."""
     secrets: tuple[str, ...] = field(repr=False, default=())
     """Originals out of the vault that stand in these steps."""
+    shapes: dict[int, Shape] = field(repr=False, default_factory=dict)
+    """By step: what its JSON answer is held against; empty where bodies are not checked."""
     connections: dict[int, int] = field(default_factory=dict)
     """Upstream: how many HTTP connections may be open at once."""
 

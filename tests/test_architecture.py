@@ -50,6 +50,7 @@ PURE = (
     "replay/summary.py",
     "replay/correlate.py",
     "replay/people.py",
+    "replay/shape.py",
     "replay/provenance",
     "reports/statistics.py",
     "reports/dependence.py",

@@ -42,4 +42,12 @@ def test_outcome_of_a_table_is_exact(
 
 def test_mismatch_says_what_came_and_what_was_expected() -> None:
     judged = judge_exchange(401, 200, None, None, "; later steps wanted json token from this answer")
-    assert judged.detail == "answered 401 where the recording has 200; later steps wanted json token from this answer"
+    assert judged.detail == (
+        "answered 401 where the recording has 200; later steps wanted json token from this answer; likely cause: "
+        "a token or session that is not this user's, or has expired (see `nestperf plan`, --identities)"
+    )
+
+
+def test_mismatch_whose_cause_may_be_anything_names_none() -> None:
+    assert judge_exchange(500, 200, None, None).detail == "answered 500 where the recording has 200"
+    assert "--before" in (judge_exchange(200, 409, None, None).detail or "")
