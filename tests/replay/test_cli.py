@@ -239,7 +239,9 @@ async def test_outcomes_say_what_differs_from_the_recording(
         "/500": Outcome.MISMATCH,
     }
     details = {exchange.target: exchange.detail for exchange in result.exchanges}
-    assert details["/401"] == "answered 401 where the recording has 200"
+    sentence, _, cause = (details["/401"] or "").partition("; likely cause: ")
+    assert sentence == "answered 401 where the recording has 200"
+    assert cause.startswith("a token or session")
     with Capture.open(result.path) as capture:
         bodies = [capture.body(exchange.response_body) for exchange in result.exchanges]
     assert [body.content for body in bodies if body] == [b"body"] * 5
