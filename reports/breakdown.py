@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from nestperf.capture.model import Exchange
+from nestperf.capture.model import Exchange, Outcome
 
 
 class Part(enum.StrEnum):
@@ -52,7 +52,8 @@ def break_down(exchange: Exchange, *, at_client: bool) -> tuple[Stretch, ...]:
     if e.first_byte_ns is not None:
         marks.append((Part.WAIT, e.first_byte_ns))
     if e.done_ns is not None:
-        marks.append((Part.TRANSFER if e.first_byte_ns is not None else Part.WAIT, e.done_ns))
+        unanswered = Part.CONNECT if e.outcome is Outcome.CONNECT_ERROR else Part.WAIT
+        marks.append((unanswered if e.first_byte_ns is None else Part.TRANSFER, e.done_ns))
     stretches = []
     for part, end_ns in marks:
         if end_ns > begin_ns:

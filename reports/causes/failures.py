@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nestperf.capture.model import Outcome
-from reports.causes.evidence import FEWEST, MOST, NOBODY, Cause, CauseKind, Evidence
+from reports.causes.evidence import FEWEST, MOST, NOBODY, PART, Cause, CauseKind, Evidence
 
 if TYPE_CHECKING:
     from reports.columns import Codes, Mask
@@ -16,24 +16,29 @@ _MINUTE_NS = 60_000_000_000
 
 
 def find_outage(e: Evidence) -> Cause | None:
-    """Connects refused over a span in which nothing that was sent succeeded, everything before (and after) did."""
+    """Connects refused over a span in which nothing that was sent succeeded, everything before (and after) did.
+
+    What failed later in the sessions of that time follows from it: a restarted application may know nobody any more.
+    """
     x = e.x
     refused = np.flatnonzero(x.outcome.among(Outcome.CONNECT_ERROR))
-    cut = e.failed[x.outcome.among(Outcome.CONNECT_ERROR, Outcome.RESET)[e.failed]]
-    if not e.enough(cut, e.failed) or len(refused) < FEWEST:
+    if len(refused) < FEWEST:
         return None
     begin, end = x.sent[refused].min(), x.sent[refused].max()
     same = np.isin(x.upstream, np.unique(x.upstream[refused]))
     answered = same & x.outcome.among(Outcome.OK, Outcome.REFUSED, Outcome.LIMITED)
     if (answered & (x.sent >= begin) & (x.sent <= end)).any() or not (answered & (x.sent < begin)).any():
         return None
-    within = cut[x.outcome.among(Outcome.CONNECT_ERROR)[cut] | (x.done[cut] <= end) | ~np.isfinite(x.done[cut])]
-    if not e.enough(within, e.failed):
+    cut = x.outcome.among(Outcome.CONNECT_ERROR) | (x.outcome.among(Outcome.RESET) & ~(x.done > end))
+    known = np.setdiff1d(e.user[same & (x.sent <= end)], [NOBODY])
+    follows = np.isin(e.user, known) & (x.sent > end)
+    direct, rows = e.failed[cut[e.failed]], e.failed[(cut | follows)[e.failed]]
+    if not e.enough(rows, e.failed) or len(direct) < PART * len(e.failed):
         return None
     after = answered & (x.sent > end)
     kind = CauseKind.RESTART if after.any() else CauseKind.GONE
     back_ns = int(x.sent[after].min()) if after.any() else None
-    return e.cause(kind, within, begin_ns=int(begin), end_ns=back_ns)
+    return e.cause(kind, rows, begin_ns=int(begin), end_ns=back_ns)
 
 
 def find_limits(e: Evidence) -> Cause | None:
@@ -93,21 +98,21 @@ def _had_before(e: Evidence, rows: Codes, others: Codes) -> Mask:
 
 def find_failures_of_one_sort(e: Evidence) -> Cause | None:
     """5xx, timeouts, or answers of another class than recorded: said with the status and place met most."""
-    for outcome, kind in _SORTS.items():
-        rows = e.failed[e.x.outcome.among(outcome)[e.failed]]
+    x = e.x
+    answered_5xx = x.status >= 500
+    sorts = (
+        (CauseKind.SERVER_ERRORS, answered_5xx),
+        (CauseKind.TIMEOUTS, x.outcome.among(Outcome.TIMEOUT)),
+        (CauseKind.MISMATCHES, x.outcome.among(Outcome.MISMATCH) & ~answered_5xx),
+    )
+    for kind, mask in sorts:
+        rows = e.failed[mask[e.failed]]
         if e.enough(rows, e.failed):
-            statuses, counts = np.unique(e.x.status[rows][np.isfinite(e.x.status[rows])], return_counts=True)
+            statuses, counts = np.unique(x.status[rows][np.isfinite(x.status[rows])], return_counts=True)
             status = int(statuses[counts.argmax()]) if len(statuses) else None
             method, route = e.most_frequent(rows)
-            return e.cause(kind, rows, status=status, method=method, route=route, begin_ns=int(e.x.sent[rows].min()))
+            return e.cause(kind, rows, status=status, method=method, route=route, begin_ns=int(x.sent[rows].min()))
     return None
-
-
-_SORTS = {
-    Outcome.HTTP_ERROR: CauseKind.SERVER_ERRORS,
-    Outcome.TIMEOUT: CauseKind.TIMEOUTS,
-    Outcome.MISMATCH: CauseKind.MISMATCHES,
-}
 
 
 OF_FAILURES = (find_outage, find_limits, find_refused_credentials, find_failures_of_one_sort)

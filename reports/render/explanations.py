@@ -4,6 +4,7 @@ command to go on with. Every captured string passes `printable`."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from nestperf.capture.model import Run
 from nestperf.console import duration, plural, size
@@ -18,40 +19,65 @@ from reports.verdict import Judgement
 
 _LABEL = 200
 _PARTS = (Part.BEFORE, Part.CONNECT, Part.SEND, Part.WAIT, Part.TRANSFER)
-_TITLES = ("outcome", "took", "before", "connect", "send", "wait", "transfer", "nestperf", "at")
+_TITLES = {part: part.partition(" ")[0] for part in _PARTS}
 
 
 def render_explanations(judgement: Judgement, width: int) -> list[str]:
-    """The lines of all explanations."""
+    """The lines of all explanations; what was said of one promise is not said again of the next."""
     lines: list[str] = []
+    said: dict[object, str] = {}
     for explanation in judgement.explanations:
-        lines += note(f"{sentences.name_of(explanation.judged)}: {sentences.reason(explanation.judged)}", width)
-        if explanation.worst:
-            rows = [_row(worst) for worst in explanation.worst]
-            lines += render_table(_TITLES, rows, width, give_way=("send", "at", "before", "nestperf", "connect"))
-        for text in cause_sentences(explanation, judgement):
+        name = sentences.name_of(explanation.judged)
+        lines += note(f"{name}: {sentences.reason(explanation.judged)}", width)
+        first = said.setdefault(tuple(worst.ref for worst in explanation.worst), name)
+        if first == name:
+            lines += _table(explanation.worst, width)
+        elif explanation.worst:
+            lines += note(f"The worst are those of {first}.", width)
+        for text in cause_sentences(explanation, judgement, said):
             lines += note(text, width)
         lines.append("")
     return lines[:-1]
 
 
-def _row(worst: Worst) -> Row:
+def _table(worst: tuple[Worst, ...], width: int) -> list[str]:
+    if not worst:
+        return []
+    parts = [part for part in _PARTS if any(_is_worth_showing(item, part) for item in worst)]
+    titles = ("outcome", "took", *(_TITLES[part] for part in parts), "nestperf", "at")
+    rows = [_row(item, parts) for item in worst]
+    return render_table(titles, rows, width, give_way=("at", "before", "send", "nestperf", "connect"))
+
+
+def _is_worth_showing(worst: Worst, part: Part) -> bool:
+    """Whether a part is one twentieth of the whole or more."""
+    whole = sum(stretch.length_ns for stretch in worst.stretches)
+    return any(20 * stretch.length_ns >= whole for stretch in worst.stretches if stretch.part is part)
+
+
+def _row(worst: Worst, parts: list[Part]) -> Row:
     lengths = {stretch.part: stretch.length_ns for stretch in worst.stretches}
-    parts = tuple(duration(lengths[part]) if part in lengths else "" for part in _PARTS)
+    shown = (duration(lengths[part]) if part in lengths else "" for part in parts)
     added = "" if worst.added_ns is None else duration(worst.added_ns)
     took_ns = sum(lengths.values()) if worst.value_ns is None else worst.value_ns
     took = duration(took_ns) if took_ns else ""
     return Row(
         label=printable(worst.title, _LABEL),
         lead=worst.ref,
-        cells=(printable(worst.outcome, 20), took, *parts, added, duration(worst.sent_ns)),
+        cells=(printable(worst.outcome, 20), took, *shown, added, duration(worst.sent_ns)),
     )
 
 
-def cause_sentences(explanation: Explanation, judgement: Judgement) -> Iterator[str]:
-    """The likely causes, and what to do next."""
+def cause_sentences(
+    explanation: Explanation, judgement: Judgement, said: dict[object, str] | None = None
+) -> Iterator[str]:
+    """The likely causes, and what to do next. `said`: causes by the promise of which they were said already."""
+    said = {} if said is None else said
+    name = sentences.name_of(explanation.judged)
     for cause in explanation.causes:
-        yield f"Likely cause: {cause_sentence(cause, judgement.run)}"
+        first = said.setdefault(replace(cause, explained=0, broken=0), name)
+        text = f"as of {first} ({_share(cause)})" if first != name else cause_sentence(cause, judgement.run)
+        yield f"Likely cause: {text}"
     if not explanation.causes and explanation.worst:
         yield "No cause stands out in what was recorded."
     if explanation.worst:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nestperf.capture.model import Outcome
 from reports.breakdown import Part, break_down
 from tests.reports.conftest import exchange
 
@@ -32,6 +33,8 @@ CASES: list[tuple[str, dict[str, Any], bool, list[tuple[Part, int]]]] = [
     ("no answer", {**WHOLE, "first_byte_ns": None, "done_ns": None}, False, [(Part.SEND, 10)]),
     ("no answer until the timeout", {**WHOLE, "first_byte_ns": None}, False, [(Part.SEND, 10), (Part.WAIT, 140)]),
     ("an answer that broke off", {**WHOLE, "done_ns": None}, False, [(Part.SEND, 10), (Part.WAIT, 90)]),
+    ("a connect that failed", {"sent_ns": 5, "first_byte_ns": None, "done_ns": 9, "outcome": Outcome.CONNECT_ERROR},
+     True, [(Part.CONNECT, 4)]),
     ("nothing but its sending", {"sent_ns": 5, "first_byte_ns": None, "done_ns": None}, True, []),
 ]  # fmt: skip
 

@@ -82,6 +82,15 @@ def test_cause_of_a_restart_counts_the_requests_it_cut(causes: Causes) -> None:
     assert (cause.kind, cause.explained) == (CauseKind.RESTART, 24)
 
 
+def test_cause_of_a_restart_counts_what_followed_in_the_same_sessions(causes: Causes) -> None:
+    """The restarted application knows nobody any more; who came later is let in."""
+    outage = failures(20, 5010, took_ms=None, outcome=Outcome.CONNECT_ERROR)
+    strangers = [call(2000 + n, 6200 + n * 20, status=401, outcome=Outcome.MISMATCH) for n in range(30)]
+    later = [call(3000 + n, 6100 + n * 50, session_id=99) for n in range(30)]
+    (cause,) = causes([*steady(100), *outage, *strangers, *later])
+    assert (cause.kind, cause.explained, cause.broken) == (CauseKind.RESTART, 50, 50)
+
+
 def test_causes_of_connects_refused_now_and_then_are_none(causes: Causes) -> None:
     """Answers between them: nothing restarted, the listen queue was full."""
     assert causes([*steady(), *failures(20, 1025, took_ms=None, outcome=Outcome.CONNECT_ERROR)]) == ()
@@ -138,6 +147,7 @@ def test_cause_of_401_where_others_were_let_in_is_no_expiry(causes: Causes) -> N
 
 SORTS = [
     (Outcome.HTTP_ERROR, 502, CauseKind.SERVER_ERRORS),
+    (Outcome.MISMATCH, 500, CauseKind.SERVER_ERRORS),
     (Outcome.TIMEOUT, None, CauseKind.TIMEOUTS),
     (Outcome.MISMATCH, 404, CauseKind.MISMATCHES),
 ]
