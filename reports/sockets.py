@@ -108,11 +108,14 @@ def busiest_window(stamps: Stamps, window_ns: int) -> int:
     return int(np.max(counts))
 
 
-def session_times(sessions: Iterable[Session]) -> Times:
-    """How long finished sessions took, from when they were due (else began); failed ones are counted apart."""
+def session_times(sessions: Iterable[Session], *, from_due: bool = True) -> Times:
+    """How long finished sessions took, from when they were due (else began); failed ones are counted apart.
+
+    Without `from_due`: from when they began.
+    """
     sessions = tuple(sessions)
     spans = [
-        s.ended_ns - (s.started_ns if s.intended_ns is None else s.intended_ns)
+        s.ended_ns - (s.intended_ns if from_due and s.intended_ns is not None else s.started_ns)
         for s in sessions
         if s.state == "finished" and s.ended_ns is not None and s.started_ns is not None
     ]

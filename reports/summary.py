@@ -130,6 +130,7 @@ class BothTimes(NamedTuple):
     """What the application took beside what a user would have felt."""
 
     kind: str
+    """Of exchanges; `session`: of whole sessions that finished, think time included."""
     service: Percentiles
     response: Percentiles
 
@@ -327,3 +328,6 @@ def _both_times(samples: Samples) -> Iterator[BothTimes]:
         mask = kinds.among(kind)
         if kind in TIMED and mask.any():
             yield BothTimes(kind, percentiles_of(ordered_ns(service[mask])), percentiles_of(ordered_ns(response[mask])))
+    begun, due = (session_times(samples.sessions, from_due=from_due).ordered for from_due in (False, True))
+    if len(due):
+        yield BothTimes("session", percentiles_of(begun), percentiles_of(due))

@@ -121,7 +121,9 @@ def _both_times(both: tuple[BothTimes, ...], width: int) -> list[str]:
     if not rows:
         return []
     lines = render_table(("n", "p50", "p95", "p99", "max"), rows, width)
-    return lines + note("Service time begins when a request was sent, response time when it was due.", width)
+    return lines + note(
+        "Service time begins when a request was sent or a session began, response time when it was due.", width
+    )
 
 
 def _events(summary: Summary, width: int) -> list[str]:
@@ -207,7 +209,7 @@ def _load(run: Run, summary: Summary, width: int) -> list[str]:
         ("sessions", format_count(summary.sessions)),
         ("most users at once", format_count(summary.users_at_once)),
     ]
-    if summary.session_time.n:
+    if summary.session_time.n and not summary.both_times:
         pairs.append(("session time", _p50_p99_max(summary.session_time)))
     if summary.send_lag.n:
         pairs.append(("send lag", _p50_p99_max(summary.send_lag)))

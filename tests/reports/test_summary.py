@@ -124,7 +124,7 @@ def test_summarize_sockets_count_how_they_ended(written: Write) -> None:
 def test_summarize_of_a_replay_holds_both_times_and_the_load(written: Write) -> None:
     rows: list[Row] = [session(1), session(2), *exchanges([10, 20], sent_ns=40 * MS, intended_ns=35 * MS)]
     summary = summary_of(written, rows, purpose="replay")
-    (both,) = summary.both_times
+    both, _ = summary.both_times
     assert (both.kind, both.service.max_ns, both.response.max_ns) == ("call", 20 * MS, 25 * MS)
     assert (summary.send_lag.n, summary.send_lag.max_ns, summary.users_at_once) == (2, 5 * MS, 2)
 
@@ -132,3 +132,12 @@ def test_summarize_of_a_replay_holds_both_times_and_the_load(written: Write) -> 
 def test_summarize_of_a_recording_holds_what_the_recorder_added(written: Write) -> None:
     summary = summary_of(written, list(exchanges([10, 20], relay_ns=80_000)))
     assert (summary.added.n, summary.added.p50_ns, summary.both_times) == (2, 80_000, ())
+
+
+def test_summarize_a_replay_holds_its_sessions_beside_each_other(written: Write) -> None:
+    """Each begins two seconds after it was due: what a user felt is longer than what the visit took."""
+    sessions = [session(n, intended_ns=n * S, started_ns=(n + 2) * S, ended_ns=(n + 10) * S) for n in range(5)]
+    cut = session(9, intended_ns=0, started_ns=0, ended_ns=99 * S, state="cut")
+    samples = Samples.read(written([*sessions, cut, exchange(1, 5, intended_ns=0)], purpose="replay"))
+    last = summarize(samples, ()).both_times[-1]
+    assert (last.kind, last.service.n, last.service.max_ns, last.response.max_ns) == ("session", 5, 8 * S, 10 * S)
