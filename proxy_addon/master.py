@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from mitmproxy import ctx, options
 from mitmproxy.addons import core, next_layer, proxyserver
 from mitmproxy.master import Master
-from mitmproxy.proxy import layer, mode_servers, mode_specs
+from mitmproxy.proxy import layer, mode_servers, mode_specs, server
 from mitmproxy.proxy.context import Context
 
 from nestperf.errors import UsageError
@@ -30,6 +30,9 @@ from proxy_addon.listen import Listener
 from proxy_addon.tls import RecorderTlsConfig
 from proxy_addon.trust import Trust
 
+NEVER_S = 10 * 365 * 24 * 3600
+"""mitmproxy closes a connection on which nothing moved for ten minutes. An event stream or a pool's connection may be
+silent for longer, and only the two ends decide when it is over."""
 _CLOSING_S = 2.0
 """How long open connections may take to close when a recording ends."""
 
@@ -92,6 +95,10 @@ class LeanMaster(Master):
             # A log line for every connection would cost more than relaying it.
             logging.getLogger(name).setLevel(logging.ERROR)
             logging.getLogger(name).addHandler(addon.faults)
+        if "tcp_timeout" in self.options:
+            self.options.update(tcp_timeout=NEVER_S)
+        else:  # mitmproxy 11 has a constant for it
+            server.TCP_TIMEOUT = NEVER_S  # type: ignore[attr-defined,unused-ignore]
         if authority is not None or any(listener.application_tls for listener in listeners):
             self._speak_tls(trust, authority)
         self.options.update(

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from nestperf.wire.observations import DatabaseOpened, Opaque, QuerySeen, Sender, ServerSaid
-from nestperf.wire.postgres_messages import Message, MessageStream, OutOfStep
+from nestperf.wire.postgres_messages import Message, MessageStream
 
 __all__ = ["DatabaseOpened", "Opaque", "PostgresDecoder", "PostgresObservation", "QuerySeen", "Sender", "ServerSaid"]
 
@@ -133,13 +133,14 @@ class PostgresDecoder:
         out: list[PostgresObservation] = []
         if self.opaque:
             return out
-        try:
-            if sender == "client":
-                self._from_client(data, stamp_ns, out)
-            else:
-                self._from_server(data, stamp_ns, out)
-        except OutOfStep as fault:
-            self._give_up(sender, str(fault), stamp_ns, data, out)
+        if sender == "client":
+            self._from_client(data, stamp_ns, out)
+            fault = self._client.fault
+        else:
+            self._from_server(data, stamp_ns, out)
+            fault = self._server.fault
+        if fault and not self.opaque:
+            self._give_up(sender, fault, stamp_ns, data, out)
         return out
 
     def end(self, stamp_ns: int) -> list[PostgresObservation]:
@@ -199,7 +200,8 @@ class PostgresDecoder:
                 self._give_up("client", TLS, stamp_ns, b"", out)
                 return b""
             if not 8 <= length <= _MAX_STARTUP:
-                raise OutOfStep("no PostgreSQL start-up message")
+                self._give_up("client", "no PostgreSQL start-up message", stamp_ns, bytes(held), out)
+                return b""
             if len(held) < length:
                 return b""
             body = bytes(held[8:length])
@@ -213,7 +215,8 @@ class PostgresDecoder:
                 self._startup = None
                 return bytes(held)
             else:
-                raise OutOfStep("a start-up message of another protocol version")
+                self._give_up("client", "a start-up message of another protocol version", stamp_ns, body, out)
+                return b""
         return b""
 
     def _begin(self, message: Message, protocol: str) -> _Query:
@@ -303,7 +306,7 @@ class PostgresDecoder:
             elif answer == b"N":
                 data = data[1:]
             elif answer != b"E":
-                raise OutOfStep("an answer that no server gives to a wish for encryption")
+                self._give_up("server", "no answer to a wish for encryption", stamp_ns, data, out)
         if not data or self.opaque:
             return
         for message in self._server.receive(data, stamp_ns):

@@ -31,10 +31,6 @@ class Message(NamedTuple):
     """How many this stands for."""
 
 
-class OutOfStep(Exception):
-    """The bytes are no PostgreSQL messages, or a point was missed: there is no way back into step."""
-
-
 class MessageStream:
     """One direction, from its first message with a type byte."""
 
@@ -49,13 +45,12 @@ class MessageStream:
         self._began_ns = 0
         self._skip = 0
         """Bytes of the last message that are still to come and not wanted."""
+        self.fault = ""
+        """Why the bytes are no messages any more, in a few words: there is no way back into step."""
 
     def receive(self, data: bytes, stamp_ns: int) -> list[Message]:
-        """Take bytes as they arrived; the messages that began (counted, unwanted) or were completed (kept) by them.
-
-        Raises:
-            OutOfStep: an unknown type or an impossible length.
-        """
+        """Take bytes as they arrived; the messages that began (counted, unwanted) or were completed (kept) by them, up
+        to a `fault`."""
         out: list[Message] = []
         position = min(self._skip, len(data))
         self._skip -= position
@@ -68,7 +63,8 @@ class MessageStream:
                 self._hold(data[position:], stamp_ns)
                 break
             kind, length = _head(data, position)
-            self._check(kind, length)
+            if self._is_wrong(kind, length):
+                return out
             size = length + 1
             if kind in kept:
                 wanted = min(size, HEAD + self._limit)
@@ -82,7 +78,8 @@ class MessageStream:
                 # A run of rows is one message here: 100,000 rows must not be 100,000 objects.
                 while end - following >= HEAD and data[following] == kind:
                     length = _head(data, following)[1]
-                    self._check(kind, length)
+                    if not 4 <= length <= MAX_LENGTH:
+                        break
                     count += 1
                     total += length + 1
                     following += length + 1
@@ -100,11 +97,12 @@ class MessageStream:
         """The last message has not arrived whole."""
         return bool(self._held or self._skip)
 
-    def _check(self, kind: int, length: int) -> None:
+    def _is_wrong(self, kind: int, length: int) -> bool:
         if kind not in self._known:
-            raise OutOfStep("a message of an unknown type")
-        if not 4 <= length <= MAX_LENGTH:
-            raise OutOfStep("a message of an impossible length")
+            self.fault = "a message of an unknown type"
+        elif not 4 <= length <= MAX_LENGTH:
+            self.fault = "a message of an impossible length"
+        return bool(self.fault)
 
     def _hold(self, beginning: bytes, stamp_ns: int) -> None:
         self._held += beginning
@@ -120,7 +118,8 @@ class MessageStream:
             if len(held) < HEAD:
                 return position
         kind, length = _head(held)
-        self._check(kind, length)
+        if self._is_wrong(kind, length):
+            return len(data)
         size: int = length + 1
         wanted = min(size, HEAD + self._limit) if kind in self._kept else HEAD
         piece = data[position : position + wanted - len(held)]

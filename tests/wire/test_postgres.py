@@ -362,6 +362,13 @@ def test_any_bytes_give_observations_and_no_exception(turns: list[Turn], login: 
     assert opaque <= 1
 
 
+@given(st.binary(max_size=40), st.integers(1, 9))
+def test_what_came_before_a_fault_is_told_in_any_pieces(garbage: bytes, size: int) -> None:
+    answer = pg.columns("a") + pg.row(b"1") + pg.row(b"2") + pg.done("SELECT 2") + pg.ready() + garbage
+    turns = [*LOGIN, client(pg.query("select 1"), pg.query("select 2"), garbage), server(answer)]
+    assert facts(_observe(turns, size=size)) == facts(_observe(turns, size=None))
+
+
 _MESSAGES = [
     pg.query("select 1"),
     pg.parse("a", "s"),
