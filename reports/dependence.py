@@ -2,9 +2,9 @@
 
 The variance of an average of n dependent samples is that of n / inflation independent ones. The inflation is the
 spectral density at frequency zero over the variance, the density taken from a fitted autoregression (Plummer et al.,
-*CODA*, R News 6/1, 2006). Its order is chosen by the corrected criterion of Hurvich and Tsai (Biometrika 76, 1989),
-and samples count as independent unless the stricter one of Schwarz also finds an order. Long bursts, which no short
-autoregression sees, are looked for once more in the averages of batches. Pure: arrays in, numbers out.
+*CODA*, R News 6/1, 2006), its order chosen by Schwarz's criterion (Annals of Statistics 6, 1978), which finds none
+where samples are independent. Long bursts, which no short autoregression sees, are looked for once more in the
+averages of batches. Pure: arrays in, numbers out.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ INDEPENDENT = Dependence(1.0, math.inf)
 def of_percentile(in_order: Floats, threshold: float) -> Dependence:
     """The dependence of exceeding `threshold`, a percentile of `in_order`, which is in order of time."""
     exceeds = (in_order > threshold).astype(np.float64)
-    return dependences([np.stack((midranks(in_order), exceeds))])[1]
+    return dependences([np.stack((midranks(in_order), exceeds))], witnesses=2)[1]
 
 
 def midranks(values: Floats) -> Floats:
@@ -68,38 +68,44 @@ def midranks(values: Floats) -> Floats:
     return ranks
 
 
-def dependences(series: Sequence[Floats]) -> list[Dependence]:
+def dependences(series: Sequence[Floats], witnesses: int = 1) -> list[Dependence]:
     """The dependence of each row, one row a kind of value, one column a sample.
 
-    `series` holds one or more runs of the same process, each in order of time. The first row, ranks, says for all
-    whether there is any: it knows most about it.
+    `series` holds one or more runs of the same process, each in order of time. Where the first rows, so many as there
+    are `witnesses`, show no dependence, there is none; the first, ranks, knows most about it.
     """
     kinds = series[0].shape[0]
     total = sum(part.shape[1] for part in series)
     if total < _FEWEST:
         return [INDEPENDENT] * kinds
-    inflations, found = _autoregressive(series)
-    inflations = np.where(found | found[0], np.maximum(inflations, 1.0), 1.0)
-    if total >= 4 * _BATCHES:
-        inflations = np.maximum(inflations, _of_batches(series, total))
+    first = [part[:witnesses] for part in series] if witnesses < kinds else series
+    inflations = _inflations(first, total)
+    if (inflations[:witnesses] <= 1).all():
+        return [INDEPENDENT] * kinds
+    if witnesses < kinds:
+        inflations = _inflations(series, total)
     return [Dependence(float(f), max(1.0, total / (2 * float(f)))) if f > 1 else INDEPENDENT for f in inflations]
 
 
-def _autoregressive(series: Sequence[Floats]) -> tuple[Floats, NDArray[np.bool_]]:
-    """One inflation for each row, and whether the stricter criterion too finds a dependence."""
+def _inflations(series: Sequence[Floats], total: int) -> Floats:
+    """One inflation for each row, at least 1."""
+    inflations = np.maximum(_autoregressive(series), 1.0)
+    return np.maximum(inflations, _of_batches(series, total)) if total >= 4 * _BATCHES else inflations
+
+
+def _autoregressive(series: Sequence[Floats]) -> Floats:
+    """One inflation for each row; 1 where no order is better than none."""
     total = sum(part.shape[1] for part in series)
     lags = min(MOST_LAGS, int(10 * math.log10(total)), total // 5)
-    covariances = _covariances(series, lags)
-    varied = covariances[:, 0] > 0
-    inflations, found = np.ones(len(covariances)), np.zeros(len(covariances), dtype=bool)
-    if varied.any():
-        inflations[varied], found[varied] = _inflation_of(covariances[varied], total)
-    dependent = varied & (inflations > 1)
-    if dependent.any():
-        # Taking each run's own average away lowers every covariance by the variance of that average.
-        shift = inflations * covariances[:, 0] * len(series) / total
-        inflations[dependent], _ = _inflation_of((covariances + shift[:, np.newaxis])[dependent], total)
-    return inflations, found
+    inflations = []
+    for row in _covariances(series, lags).tolist():
+        inflation = _fit(row, total)
+        if inflation > 1:
+            # Taking each run's own average away lowers every covariance by the variance of that average.
+            shift = inflation * row[0] * len(series) / total
+            inflation = _fit([value + shift for value in row], total)
+        inflations.append(inflation)
+    return np.array(inflations)
 
 
 def _covariances(series: Sequence[Floats], lags: int) -> Floats:
@@ -124,34 +130,33 @@ def _covariances(series: Sequence[Floats], lags: int) -> Floats:
     return shared
 
 
-def _inflation_of(covariances: Floats, total: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """The spectral density at zero over the variance, by Levinson and Durbin's recursion."""
-    kinds, width = covariances.shape
-    rho = covariances / covariances[:, :1]
-    weights = np.zeros((kinds, width))  # of the order reached so far, by lag
-    noise = np.ones(kinds)
-    best = np.full(kinds, 2.0 / max(1, total - 2))
-    found = np.zeros(kinds, dtype=bool)
-    inflation = np.ones(kinds)
-    last_better = 0
-    for order in range(1, width):
-        past = np.einsum("ij,ij->i", weights[:, 1:order], rho[:, order - 1 : 0 : -1])
-        reflection = np.clip((rho[:, order] - past) / noise, -0.999, 0.999)
-        weights[:, 1:order] -= reflection[:, np.newaxis] * weights[:, order - 1 : 0 : -1].copy()
-        weights[:, order] = reflection
-        noise = noise * (1 - reflection**2)
-        fit = np.log(noise)
-        criterion = fit + 2.0 * (order + 1) / max(1, total - order - 2)
-        found |= fit + order * math.log(total) / total < 0
-        better = criterion < best
-        if better.any():
-            last_better = order
-            best = np.where(better, criterion, best)
-            left = np.maximum(1 - weights[:, 1 : order + 1].sum(axis=1), 1e-3)
-            inflation = np.where(better, noise / left**2, inflation)
+def _variance(series: Sequence[Floats], freedom: int) -> Floats:
+    """The variance of each row over all runs, each about its own average."""
+    squares: Floats = sum(((part - part.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) for part in series) / freedom
+    return squares
+
+
+def _fit(covariances: list[float], total: int) -> float:
+    """The spectral density at zero over the variance, of the best order by Levinson and Durbin's recursion."""
+    if covariances[0] <= 0:
+        return 1.0
+    rho = [value / covariances[0] for value in covariances]
+    weights: list[float] = []
+    noise = inflation = 1.0
+    best, last_better = 0.0, 0
+    strictness = math.log(total) / total
+    for order in range(1, len(rho)):
+        past = sum(weight * rho[order - 1 - lag] for lag, weight in enumerate(weights))
+        reflection = min(0.999, max(-0.999, (rho[order] - past) / noise))
+        weights = [w - reflection * v for w, v in zip(weights, reversed(weights), strict=True)] + [reflection]
+        noise *= 1 - reflection**2
+        criterion = math.log(noise) + order * strictness
+        if criterion < best:
+            best, last_better = criterion, order
+            inflation = noise / max(1e-3, 1 - sum(weights)) ** 2
         elif order - last_better >= _PATIENCE:
             break
-    return inflation, found
+    return inflation
 
 
 def _of_batches(series: Sequence[Floats], total: int) -> Floats:
@@ -163,9 +168,10 @@ def _of_batches(series: Sequence[Floats], total: int) -> Floats:
         if part.shape[1] >= size
     ]
     count = sum(part.shape[1] for part in batches)
-    variance = _covariances(series, 0)[:, 0]
-    between = _covariances(batches, 0)[:, 0] * count / max(1, count - len(batches))
+    variance = _variance(series, total)
+    between = _variance(batches, max(1, count - len(batches)))
     ratio = np.divide(size * between, variance, out=np.ones_like(variance), where=variance > 0)
     chance = 1 + 3 * math.sqrt(2 / max(1, count - len(batches)))
-    further, _ = _autoregressive(batches)
-    return np.where(ratio > chance, ratio * np.maximum(further, 1.0), 1.0)
+    if (ratio <= chance).all():
+        return np.ones_like(ratio)
+    return np.where(ratio > chance, ratio * np.maximum(_autoregressive(batches), 1.0), 1.0)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from nestperf.capture.model import Run
 from nestperf.errors import ExitCode
+from reports.compare.model import Comparison
 from reports.expressions import Statistic
 from reports.rules import Judged, Verdict, Why, judge_number, judge_relative, judge_share, judge_times
 from reports.thresholds import Threshold, Thresholds, Unchecked
@@ -47,6 +48,8 @@ class Judgement:
     """As it was given, for the next command."""
     explanations: tuple[Explanation, ...] = ()
     """Of what is broken, required or not."""
+    comparison: Comparison | None = None
+    """Where there are baselines."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -54,9 +57,10 @@ class Judgement:
         verdicts = {judged.verdict for judged in self.judged if judged.required}
         if self.invalid:
             return ExitCode.INVALID
-        if verdicts & {Verdict.FAIL, Verdict.REGRESSION}:
+        compared = self.comparison
+        if verdicts & {Verdict.FAIL, Verdict.REGRESSION} or (compared is not None and compared.is_regression):
             return ExitCode.FAILED
-        if verdicts & {Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED}:
+        if verdicts & {Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED} or (compared is not None and compared.is_open):
             return ExitCode.INVALID
         return ExitCode.OK
 

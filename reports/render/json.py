@@ -67,6 +67,7 @@ def render_json(judgement: Judgement, summary: Summary) -> str:
             "unchecked": _plain(judgement.unchecked),
         },
         "explanations": [_explanation(explanation, judgement) for explanation in judgement.explanations],
+        "comparison": _plain(judgement.comparison),
         **_plain(summary),
     }
     return json.dumps(_plain(document), indent=2, allow_nan=False) + "\n"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from nestperf.errors import ExitCode
 from nestperf.printable import printable
 from reports.expressions import Expression, Statistic
+from reports.render import comparison
 from reports.render.units import format_count, format_limit, format_measured, format_value
 from reports.rules import Absent, Judged, Verdict, Why
 from reports.statistics import MIN_SAMPLES
@@ -38,12 +39,17 @@ def headline_word(judgement: Judgement) -> str:
             return "FAIL"
         case ExitCode.INVALID:
             return "CAN'T TELL"
-    return "PASS" if any(judged.required for judged in judgement.judged) else "NOTHING JUDGED"
+    something = judgement.comparison is not None or any(judged.required for judged in judgement.judged)
+    return "PASS" if something else "NOTHING JUDGED"
 
 
 def headline(judgement: Judgement) -> str:
     """One sentence: what became of the promises that matter. An unfinished run is said to be one."""
-    return " ".join(filter(None, (_outcome(judgement), state_sentence(judgement.run.state))))
+    compared = judgement.comparison
+    sentences = [_outcome(judgement), comparison.outcome(compared) if compared and not judgement.invalid else ""]
+    if compared and compared.is_regression:
+        sentences.reverse()
+    return " ".join(filter(None, (*sentences, state_sentence(judgement.run.state))))
 
 
 def _outcome(judgement: Judgement) -> str:

@@ -13,7 +13,7 @@ import click
 from nestperf.capture.remarks import remarks_of
 from nestperf.printable import printable
 from reports.expressions import Statistic
-from reports.render import sections, sentences
+from reports.render import comparison, sections, sentences
 from reports.render.explanations import render_explanations
 from reports.render.table import INDENT, Row, note, render_table, wrapped
 from reports.render.units import format_count
@@ -44,6 +44,8 @@ def render_report(judgement: Judgement, summary: Summary, width: int, *, colour:
     """The whole report, ending with a newline."""
     width = max(NARROWEST, min(width, WIDEST))
     parts = [render_thresholds(judgement, width, colour=colour).splitlines()]
+    if judgement.comparison is not None:
+        parts.append([_bold("Compared with the baseline", colour), *comparison.section(judgement.comparison, width)])
     for title, lines in sections.sections(judgement.run, summary, width):
         if lines:
             parts.append([_bold(title, colour), *lines])
