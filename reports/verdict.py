@@ -105,7 +105,7 @@ def judge_samples(
         origin=thresholds.origin,
         judged=tuple(judge.judge(threshold) for threshold in thresholds.thresholds),
         unchecked=thresholds.unchecked,
-        invalid=_invalid(samples),
+        invalid=invalid_because(samples),
         doubts=_doubts(samples),
     )
 
@@ -127,7 +127,8 @@ def _doubts(samples: Samples) -> tuple[str, ...]:
     return (f"{end} before beginning (a clock stepped) and counted for nothing.",)
 
 
-def _invalid(samples: Samples) -> tuple[str, ...]:
+def invalid_because(samples: Samples) -> tuple[str, ...]:
+    """Sentences: why no verdict of a run counts; empty where it does."""
     run = samples.run
     backwards, n = _stepped(samples)
     stepped = f"{backwards:,} of {n:,} exchanges end before they begin: the clock stepped. Record again."

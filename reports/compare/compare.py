@@ -34,6 +34,7 @@ from reports.compare.series import EMPTY, Series, routes_of
 from reports.dependence import Floats
 from reports.samples import Samples
 from reports.statistics import MIN_SAMPLES, percentile_ranks, student_limit
+from reports.verdict import invalid_because
 
 P50, P95 = Fraction(1, 2), Fraction(95, 100)
 BLIND = math.log(2)
@@ -57,7 +58,7 @@ def compare(new: Named, baselines: Sequence[Named]) -> Comparison:
         UsageError: the same run is given twice, or no baseline is valid.
     """
     _check_distinct([new, *baselines])
-    usable = [b for b in baselines if not b.samples.run.invalid]
+    usable = [b for b in baselines if not invalid_because(b.samples)]
     if not usable:
         raise UsageError(f"No baseline is a valid run ({baselines[0].name}): name one whose report is not INVALID.")
     everything = [new, *usable]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from nestperf.capture.model import Run
-from nestperf.console import duration
+from nestperf.console import duration, plural
 from reports.samples import Samples
 
 _MINUTE_NS = 60_000_000_000
@@ -93,7 +93,7 @@ def _sources(new: Run, old: Sequence[Run]) -> Iterator[str]:
 
 
 def backwards(counts: Sequence[tuple[str, int]]) -> Iterator[str]:
-    """Captures whose clock was set back."""
+    """Captures whose clock stepped."""
     for name, count in counts:
         if count:
-            yield f"The clock of {name} was set back: {count:,} of its latencies are negative and left out."
+            yield f"The clock of {name} stepped: {plural(count, 'exchange')} left out."

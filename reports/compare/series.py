@@ -29,7 +29,7 @@ class Routes(NamedTuple):
 
     of: dict[Key, Series]
     backwards: int
-    """Latencies left out because they are negative: the clock was set back while they were measured."""
+    """Exchanges left out because they end before they begin: the clock stepped."""
 
 
 EMPTY = Series(np.zeros(0), np.zeros(0), np.zeros(0, dtype=bool))
@@ -41,8 +41,8 @@ def routes_of(samples: Samples, quantity: str) -> Routes:
     durations = samples.durations(quantity)
     stamps = np.where(np.isfinite(x.intended), x.intended, x.sent)
     counts = x.outcome.among(*COUNTED) & x.kind.among(*(TIMED - {Kind.PREFLIGHT}))
-    backwards = counts & (durations < 0)
-    timed = counts & np.isfinite(durations) & ~backwards
+    backwards = counts & samples.backwards
+    timed = counts & np.isfinite(durations)
     failed = x.outcome.among(*FAILED)
     # One number a route: kinds, methods and routes are few.
     codes = ((x.kind.codes * 2 + x.server_call) * len(x.method.names) + x.method.codes) * len(

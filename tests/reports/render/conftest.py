@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from nestperf.capture.model import Kind, Outcome, Row, Upstream
+from nestperf.capture.reader import Capture
 from reports.broadcasts import find_broadcasts
+from reports.compare.compare import Named, compare
 from reports.samples import Samples
 from reports.summary import Summary, summarize
 from reports.thresholds import parse_thresholds
@@ -174,3 +177,23 @@ def broken(reported: Reported) -> Report:
     rows += [socket(number, closed_by="cut", closed_ns=(9 + number) * S) for number in range(1, 25)]
     lost = THRESHOLDS + "[[threshold]]\nname = 'Sockets stay up'\nexpression = 'rate(lost) < 1%'\nrequired = false\n"
     return reported(rows, lost, purpose="replay", vantage="client", name="broken.db", settings={"users": 4})
+
+
+@pytest.fixture
+def compared(replay: Report, written: Write, tmp_path: Path) -> Report:
+    """The replay, held against three like it in which half of the routes were faster."""
+    baselines = []
+    for run in range(3):
+        rows = [
+            exchange(
+                100 + number, (40 if number % 4 == 0 else 12.5) + number * (run + 3) % 7, sent_ns=number * 25 * MS,
+                intended_ns=number * 25 * MS, method="POST" if number % 4 == 0 else "GET",
+                route="/api/v1/auth/plex/verify" if number % 4 == 0 else "/api/v1/dashboard/notifications",
+            )
+            for number in range(400)
+        ]  # fmt: skip
+        capture = written(rows, name=f"old{run}.db", uid=f"old{run}", purpose="replay", vantage="client")
+        baselines.append(Named(capture.path.name, Samples.read(capture)))
+    with Capture.open(tmp_path / "replay.db") as capture:
+        new = Named("replay.db", Samples.read(capture))
+    return Report(replace(replay.judgement, comparison=compare(new, baselines)), replay.summary)

@@ -49,8 +49,10 @@ def is_documented(key: str, known: set[str]) -> bool:
 
 
 @pytest.fixture
-def keys(recording: Report, replay: Report, broken: Report) -> set[str]:
-    return {key for report in (recording, replay, broken) for key in keys_of(json.loads(render_json(*report)))}
+def keys(recording: Report, replay: Report, broken: Report, compared: Report) -> set[str]:
+    return {
+        key for report in (recording, replay, broken, compared) for key in keys_of(json.loads(render_json(*report)))
+    }
 
 
 def test_every_key_of_the_json_report_is_documented(keys: set[str]) -> None:
