@@ -244,7 +244,9 @@ def _uncompared(key: Key, pair: _Pair) -> RouteChange:
     return RouteChange(key=key, change=change, grounds=Grounds.SAMPLES, old=old, new=new)
 
 
-_ORDER = {change: place for place, change in enumerate(Change)}
+_ORDER = {change: place for place, change in enumerate((
+    Change.REGRESSION, Change.INCONCLUSIVE, Change.IMPROVEMENT, Change.STEADY, Change.TOO_FEW, Change.GONE, Change.NEW
+))}  # fmt: skip
 
 
 def _order(route: RouteChange) -> tuple[int, float, Key]:
