@@ -19,8 +19,13 @@ from replay.timer import Pacer
 class House(Protocol):
     """What a driver needs of the runner."""
 
-    clock: Clock
-    pacer: Pacer
+    @property
+    def clock(self) -> Clock:
+        """The run's."""
+
+    @property
+    def pacer(self) -> Pacer:
+        """The run's."""
 
     def let_in(self, user: int, iteration: int, visit: int, arrival_ns: int) -> Visit:
         """A user begins that visit of the run; the driver starts it."""
@@ -47,6 +52,9 @@ class Driver(Protocol):
     def over(self, visit: Visit) -> None:
         """A visit is over."""
 
+    def stop(self) -> None:
+        """Let nobody in any more, whatever is scheduled."""
+
     @property
     def is_through(self) -> bool:
         """Whether nobody will come any more."""
@@ -67,10 +75,14 @@ class Closed:
         """Users that have not come yet, or pause."""
         self._iterations: dict[int, int] = {}
         self._here: set[int] = set()
+        self._stopped = False
 
     @property
     def is_through(self) -> bool:
         return self._to_come == 0
+
+    def stop(self) -> None:
+        self._stopped = True
 
     def start(self, begin_ns: int) -> None:
         self._begin_ns = begin_ns
@@ -97,6 +109,8 @@ class Closed:
 
     def _again(self, user: int, due_ns: int) -> None:
         self._to_come -= 1
+        if self._stopped:
+            return
         iteration = self._iterations.get(user, 0)
         visit = self._load.visit_of(user, iteration, self._sessions)
         if visit is None:
@@ -143,6 +157,7 @@ class _Open:
         self._visits = 0
         self._begin_ns = 0
         self._ended = False
+        self._stopped = False
 
     @property
     def is_through(self) -> bool:
@@ -155,13 +170,21 @@ class _Open:
     def over(self, visit: Visit) -> None:
         self._free.rest(visit.user.number)
 
+    def stop(self) -> None:
+        self._stopped = True
+
+    def _on_time(self, due_ns: int, counts: bool) -> None:
+        # What is late when the run is stopped is on the loop already, where no pacer can take it back.
+        if not self._stopped:
+            self._due(due_ns, counts)
+
     def _schedule(self) -> None:
         moment = next(self._moments, None)
         if moment is None:
             self._end()
         else:
             due_ns = self._begin_ns + moment.due_ns
-            self._house.pacer.at(due_ns, self._due, due_ns, moment.counts)
+            self._house.pacer.at(due_ns, self._on_time, due_ns, moment.counts)
 
     def _end(self) -> None:
         self._ended = True

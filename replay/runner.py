@@ -295,6 +295,7 @@ class Runner:
         if self._stopping:
             return
         self._stopping = True
+        self._driver.stop()
         now_ns = self.clock.now_ns()
         self.pacer.clear()
         self.pacer.at(now_ns + grace_ns, self._kill)
@@ -305,6 +306,7 @@ class Runner:
 
     def _kill(self) -> None:
         self._stopping = True
+        self._driver.stop()
         self.pacer.clear()
         for visit in tuple(self._visits):
             visit.kill()
