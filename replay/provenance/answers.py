@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from nestperf.capture.model import Pairs
@@ -89,17 +90,24 @@ def offers(answer: Answered, target: str) -> Iterator[Offer]:
             yield from _taken_apart(content.strip().strip('"'), "cookie", (cookie.strip(),), cookie.strip(), around)
         elif lower not in NEVER_TAKEN and not lower.startswith(_NEVER_BEGINNINGS):
             yield from _taken_apart(value, "header", (lower,), "" if lower == "location" else lower, around)
-    if answer.text is None:
-        return
-    if "html" in answer.media_type:
-        for found in html.values_of(answer.text):
-            yield from _taken_apart(found.value, "html", found.path, found.name, around)
-        return
+    if answer.text is not None:
+        yield from _of_body(answer.text, "html" in answer.media_type, around)
+
+
+@lru_cache(32)
+def _of_body(text: str, is_html: bool, around: tuple[str, ...]) -> tuple[Offer, ...]:
+    """Of a body. A page that is polled is answered the same again and again."""
+    if is_html:
+        return tuple(
+            offer
+            for found in html.values_of(text)
+            for offer in _taken_apart(found.value, "html", found.path, found.name, around)
+        )
     try:
-        document = json.loads(answer.text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
-        return
-    yield from _leaves(document, "json", (), around)
+        return ()
+    return tuple(_leaves(document, "json", (), around))
 
 
 def offers_of_packet(heard: Heard) -> Iterator[Offer]:

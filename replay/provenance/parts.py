@@ -12,6 +12,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 
 from replay.provenance.codings import decode_base64
 from replay.provenance.html import leaves
+from replay.provenance.weight import is_uuid
 
 _SPLITTERS = "|;,: "
 _DEEPEST = 3
@@ -42,7 +43,8 @@ class Piece(NamedTuple):
 def parts_of(text: str, depth: int = 0) -> Iterator[Piece]:
     """The whole text, and what can be taken out of it."""
     yield Piece(text, (), "")
-    if depth == _DEEPEST or not 4 <= len(text) <= _LONGEST:
+    # Words, numbers and UUIDs are most of what there is, and nothing is inside them.
+    if depth == _DEEPEST or not 4 <= len(text) <= _LONGEST or (text.isalnum() and len(text) < 12) or is_uuid(text):
         return
     for part, name, inner in _steps_into(text):
         for piece in parts_of(inner, depth + 1):
@@ -69,7 +71,8 @@ def _steps_into(text: str) -> Iterator[tuple[Part, str, str]]:
     for splitter in _SPLITTERS:
         if splitter in text:
             pieces = text.split(splitter)
-            if 1 < len(pieces) <= 8:
+            # A blank parts a scheme from its token; more of them make prose.
+            if 1 < len(pieces) <= (2 if splitter == " " else 8):
                 for at, piece in enumerate(pieces):
                     yield from _piece_steps(splitter, at, piece)
             break
