@@ -41,6 +41,10 @@ class Estimate(NamedTuple):
     failed: int = 0
     inflation: float = 1.0
     """How many samples are worth one independent one."""
+    least: float | None = None
+    """Of a percentile, the fastest sample and the slowest (`inf` where one failed): where nothing bounds the interval
+    they stand for its ends, with less confidence."""
+    most: float | None = None
 
 
 def estimate_times(expression: Expression, times: Durations, inflation: float = 1.0) -> Estimate | None:
@@ -74,6 +78,8 @@ def _percentile(ordered: Ordered, failed: int, share: Fraction, inflation: float
         None if high is None else _at(ordered, high),
         failed,
         inflation,
+        _at(ordered, 1),
+        _at(ordered, n),
     )
 
 
@@ -103,6 +109,19 @@ def estimate_numbers(numbers: Iterable[int]) -> Estimate | None:
         return None
     average = sum(counts) / len(counts)
     return Estimate(round(average), average, average, average)
+
+
+def with_extremes(estimate: Estimate, share: Fraction) -> tuple[Estimate, float]:
+    """A percentile whose missing ends are those of the sample, and how sure that makes it that they are ends: as sure
+    as a pass is for which every sample keeps its limit."""
+    worth = int(estimate.n / estimate.inflation)
+    sure = 1.0
+    low, high = estimate.low, estimate.high
+    if low is None and estimate.least is not None:
+        low, sure = estimate.least, min(sure, statistics.confidence_of_all(worth, 1 - share))
+    if high is None and estimate.most is not None:
+        high, sure = estimate.most, min(sure, statistics.confidence_of_all(worth, share))
+    return estimate._replace(low=low, high=high), sure
 
 
 def difference(new: Estimate, old: Estimate, factor: float) -> statistics.Interval:

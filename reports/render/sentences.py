@@ -168,7 +168,8 @@ def _relative(judged: Judged) -> str:
             return f"{text}; a verdict needs {MIN_SAMPLES} samples of both. {GET_MORE}."
         case Why.STRADDLES:
             return f"{text}: too near {_factor(expression)} to tell. {GET_MORE}."
-    return f"{text}, and {'keeps' if judged.verdict is Verdict.PASS else 'was to be'} {promised}."
+    sure = "" if judged.confidence is None else f" ({confidence_of(judged)} sure)"
+    return f"{text}, and {'keeps' if judged.verdict is Verdict.PASS else 'was to be'} {promised}{sure}."
 
 
 def _factor(expression: Expression) -> str:

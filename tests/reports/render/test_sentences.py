@@ -90,6 +90,12 @@ RELATIVE: list[tuple[Why, list[Row], list[Row], str, str]] = [
      "p95 is 400 ms (400 … 400 ms, n 100), in the baseline 400 ms (n 100), and keeps <= the baseline."),
     (Why.EXACT, HUNDRED, SLOW, "count(exchanges) >= 0.9 * baseline",
      "it is 100, in the baseline 100, and keeps >= 0.9 times the baseline."),
+    (Why.EVERY_SAMPLE, SLOW[80:] * 2, HUNDRED[:40], "p95 <= 2 * baseline",
+     "p95 is 2.00 s (over 2.00 s, n 40), in the baseline 400 ms (n 40), and was to be <= 2 times the baseline (87"),
+    (Why.EVERY_SAMPLE, HUNDRED[:40], SLOW[80:] * 2, "p95 <= baseline",
+     "p95 is 400 ms (over 400 ms, n 40), in the baseline 2.00 s (n 40), and keeps <= the baseline (87 % sure)."),
+    (Why.EVERY_SAMPLE, HUNDRED, HUNDRED, "rate(failed) <= baseline",
+     "the rate is 0 % (0 … 3.62 %, n 100), in the baseline 0 % (n 100), and keeps <= the baseline."),
     (Why.TOO_FEW, HUNDRED[:3], SLOW, "p95 <= baseline", "p95 is 400 ms (over 400 ms, n 3), in the baseline 2"),
     (Why.STRADDLES, SLOW, SLOW, "p80 <= baseline", "p80 is 400 ms (over 400 ms, n 100), in the baseline 4"),
     (Why.NOT_IN_BASELINE, HUNDRED, [exchange(1, 5, route="/b")], "p95 <= baseline", "nothing in the baseline is sel"),
@@ -104,7 +110,8 @@ RELATIVE: list[tuple[Why, list[Row], list[Row], str, str]] = [
 def test_reason_of_a_relative_verdict_names_both_sides(
     written: Write, why: Why, rows: list[Row], old: list[Row], expression: str, sentence: str
 ) -> None:
-    samples, baseline = Samples.read(written(rows)), Samples.read(written(old, name="old.db"))
+    numbered = [[row._replace(id=n) for n, row in enumerate(some, 1)] for some in (rows, old)]
+    samples, baseline = (Samples.read(written(some, name=f"{n}.db")) for n, some in enumerate(numbered))
     thresholds = parse_thresholds(f"[[threshold]]\nexpression = '{expression}'\nroute = '/api/health'", "t.toml")
     (judged,) = judge_samples(samples, (), thresholds, "run.db", [baseline]).judged
     assert judged.why is why
