@@ -14,7 +14,8 @@ from nestperf.capture.model import Run
 from nestperf.errors import ExitCode
 from reports.compare.model import Comparison
 from reports.expressions import Statistic
-from reports.rules import Judged, Verdict, Why, judge_number, judge_relative, judge_share, judge_times
+from reports.relative import judge_relative
+from reports.rules import Judged, Verdict, Why, judge_number, judge_share, judge_times
 from reports.thresholds import Threshold, Thresholds, Unchecked
 
 if TYPE_CHECKING:
