@@ -163,7 +163,7 @@ def locust(program: str, url: str, folder: Path, *, users: int, seconds: int) ->
         "class User(FastHttpUser):\n    wait_time = constant(0)\n\n"
         "    @task\n    def status(self):\n        self.client.get('/api/v1/dashboard/status')\n"
     )
-    options = ["--headless", "-u", str(users), "-r", str(users), "-t", f"{seconds}s", "--only-summary", "--skip-log"]
+    options = ["--headless", "-u", str(users), "-r", str(users), "-t", f"{seconds}s", "--only-summary"]
     ended = execute([program, "-f", str(script), "-H", url, *options], folder)
     found = re.search(r"Aggregated\s+(\d+)", ended.printed)
     if found is None:

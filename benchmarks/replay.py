@@ -184,6 +184,7 @@ def main() -> None:
     sentence = missing("nginx", "wrk", "taskset")
     if sentence is not None:
         sys.exit(sentence)
+    print(f"{sys.implementation.name} {sys.version.split()[0]} ({sys.executable})")
     options = Options(arguments.seconds, arguments.locust, arguments.clients, arguments.rows)
     claims = Claims()
     for part in arguments.parts or PARTS:

@@ -14,18 +14,17 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import field
-from nestperf.capture.model import Client, Exchange, Kind, Outcome, Packet, Pairs, Row, Run, Session, Socket
+from nestperf.capture.model import Exchange, Outcome, Packet, Pairs, Row, Run, Session, Socket
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.routes import route_of
 from nestperf.capture.secret_names import BUILT_IN, SecretNames
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter, Repeat
 from nestperf.errors import UsageError
-from nestperf.wire.observations import PacketSeen
+from replay.records import ExchangeRecord, PacketRecord, Record, SessionRecord
 from replay.steps import Http
 from replay.transport.answer import Answer, Request, head_pairs
 
@@ -40,53 +39,6 @@ _SLICE = 200
 _REPEATS = 4096
 """Rows of numbers only, stored in one transaction."""
 _EVERY_S = 0.05
-
-
-class ExchangeRecord(NamedTuple):
-    """An exchange that is over, as the loop knows it."""
-
-    id: int
-    session_id: int
-    client_id: int
-    kind: Kind
-    authority: str
-    target: str
-    trailers: Pairs
-    answer: Answer
-    intended_ns: int
-    unsent: bool
-    """It was due and never went out."""
-    outcome: Outcome
-    detail: str | None
-    source: int | None
-    kept: bool
-    """With heads and bodies; else its numbers only."""
-    secrets: tuple[str, ...] = ()
-    """Live values that went out in the place of recorded secrets."""
-
-
-class PacketRecord(NamedTuple):
-    """A packet, sent or received."""
-
-    id: int
-    session_id: int
-    socket_id: int
-    seen: PacketSeen
-    answers: int | None
-    intended_ns: int | None
-    source: int | None
-
-
-class SessionRecord(NamedTuple):
-    """A visit that begins or is over."""
-
-    row: Session
-    secrets: tuple[str, ...]
-    """Originals out of the recording's vault that the visit may send."""
-    over: bool
-
-
-Record = ExchangeRecord | PacketRecord | SessionRecord | Exchange | Session | Socket | Client
 
 
 class Journal:

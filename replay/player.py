@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from nestperf.capture.contents import BodyCollector
 from nestperf.capture.kinds import field
 from nestperf.capture.model import FAILED, Outcome, Session
-from replay.journal import ExchangeRecord, SessionRecord
 from replay.live import LiveState
 from replay.outcome import Judged, judge_body, judge_exchange
+from replay.records import ExchangeRecord, SessionRecord
 from replay.shape import difference_of_body
 from replay.sockets import LiveSocket
 from replay.stage import JSON_LIMIT, Script, Stage, User
@@ -55,6 +55,7 @@ class Visit:
         self._tally = stage.tally
         self._watching = stage.watch
         self._client_id = user.client_id
+        self._on_answer = self._answered
         self._whole = stage.journal.keeps_visit(plan.source)
         self._patterns: Sequence[int | None] = [None] * len(plan.steps) if self._whole else script.patterns
         """By step: the pattern of an exchange of which only the numbers are stored."""
@@ -265,15 +266,14 @@ class Visit:
         if request is None:
             request, target = script.requests.build(step, self._live, self.user.forwarded)
         answer = Answer(
-            request, action.upstream, action.connection, self._answered, (step, action, target, intended_ns)
+            request, action.upstream, action.connection, self._on_answer, (step, action, target, intended_ns)
         )
-        if index in script.patient:
-            answer.patient = True
-        if index in script.kept_bytes:
-            answer.keep = script.kept_bytes[index]
+        if index in script.particular:
+            answer.patient = index in script.patient
+            answer.keep = script.kept_bytes.get(index, answer.keep)
         self._under_way[index] = answer
         self._connections.exchange(answer)
-        if action.hold_ns is not None:
+        if index in script.particular and action.hold_ns is not None:
             until_ns = self._stage.clock.now_ns() + self._pace.hold_ns(action.hold_ns)
             self._stage.pacer.at(until_ns, self._held_long_enough, step)
 

@@ -36,6 +36,8 @@ from replay.watch import Condition, Watch
 HEAD_START_NS = 30_000_000
 """From the run's beginning to the first arrival: time to get ready in, so that nobody arrives late."""
 INTERRUPTED_GRACE_NS = 2 * SECOND_NS
+GARBAGE = 10_000
+"""New objects after which a search for garbage begins; Python's default is 700."""
 SWITCH_S = 0.0002
 """How long the storing thread may hold the interpreter while the loop waits for it; Python's default is 5 ms."""
 _SHOW_EVERY_S = 0.25
@@ -461,13 +463,15 @@ def _signals(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> Any:
 
 @contextlib.contextmanager
 def _undisturbed() -> Any:
-    """What exists by now is never searched for garbage, and threads take turns quickly."""
-    interval = sys.getswitchinterval()
+    """What exists by now is never searched for garbage, the rest rarely, and threads take turns quickly."""
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GARBAGE, *thresholds[1:])
     try:
         yield
     finally:
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
         sys.setswitchinterval(interval)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 from nestperf.capture.model import Kind, Outcome, Socket
 from nestperf.wire.observations import PacketSeen
-from replay.journal import ExchangeRecord, PacketRecord
 from replay.live import LiveState
 from replay.outcome import judge_exchange
+from replay.records import ExchangeRecord, PacketRecord
 from replay.request import uses_at, with_forwarded
 from replay.stage import Stage, User
 from replay.steps import Emit, Join, Leave, Listen, Open, Reply, Step

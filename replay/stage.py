@@ -16,8 +16,8 @@ from replay.pacing import Load
 from replay.request import Requests
 from replay.steps import Http, SessionPlan, Step
 from replay.timer import Pacer
-from replay.transport.connection import Outbox
 from replay.transport.dial import Target
+from replay.transport.outbox import Outbox
 from replay.walk import invert
 from replay.watch import Watch
 
@@ -98,6 +98,8 @@ class Script:
         """By socket of the source capture: what is taken from the packets that its server pushes."""
         self.patient = frozenset(step.index for step in plan.steps if _is_patient(step))
         """Steps whose answer may be silent once it has begun."""
+        self.particular = self.patient | frozenset(self.kept_bytes)
+        """Steps whose answer is not read like any other."""
         self.unconditional = bytes(
             isinstance(step.action, Http) and step.behind is None and not step.awaits for step in plan.steps
         )

@@ -18,37 +18,13 @@ from nestperf.capture.model import Outcome
 from nestperf.wire.heads import CHUNKED
 from nestperf.wire.http1 import Interim, Opaque, ResponseBody, ResponseEnd, ResponseHead, ResponseReader, Switched
 from replay.transport.answer import SLICE, Answer, EarlyAnswer, chunk
+from replay.transport.outbox import Outbox
 from replay.transport.response import LONGEST, Head, read_chunks, read_head
 
 CONTINUE_S = 1.0
 """How long `Expect: 100-continue` is waited for before the body is sent anyway (RFC 9110, 10.1.1)."""
 IDLE_NS = 100_000_000
 """After a pause this long a connection is looked at before it is used: the server's close may have come unread."""
-
-
-class Outbox:
-    """Requests that go out together, when all that has come in is read.
-
-    Every request that wakes a sleeping server costs its sender a third of what the whole exchange costs; the second
-    one finds it awake. Only requests that an answer has just released wait here, and only for the answers beside it;
-    what is due at a moment of its own goes out at that moment. Either way `sent_ns` is when it went out.
-    """
-
-    __slots__ = ("begun", "reading_ns")
-
-    def __init__(self) -> None:
-        self.reading_ns: int | None = None
-        """When the answer that is being read came in; None while none is."""
-        self.begun: list[Connection] = []
-
-    def send(self) -> None:
-        """Send all of it."""
-        begun, self.begun = self.begun, []
-        for connection in begun:
-            answer = connection.answer
-            # It may have been cancelled since.
-            if answer is not None and not connection.closed:
-                connection.send(answer)
 
 
 class Owner(Protocol):

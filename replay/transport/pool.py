@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Outcome
 from replay.transport.answer import Answer
-from replay.transport.connection import Connection, Outbox
+from replay.transport.connection import Connection
 from replay.transport.dial import Dial, Target, describe_refusal
+from replay.transport.outbox import Outbox
 
 LIMIT = 6
 """Connections to one upstream where nobody says otherwise: a browser's."""

@@ -13,7 +13,8 @@ from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
 from nestperf.errors import UsageError
-from replay.journal import SAMPLE, SLOWEST, ExchangeRecord, Journal, SessionRecord
+from replay.journal import SAMPLE, SLOWEST, Journal
+from replay.records import ExchangeRecord, SessionRecord
 from replay.steps import Http
 from replay.transport.answer import Answer, Request, head_bytes
 

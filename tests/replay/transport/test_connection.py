@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Outcome
 from replay.transport.answer import Answer, Request
-from replay.transport.connection import Connection, Outbox
+from replay.transport.connection import Connection
+from replay.transport.outbox import Outbox
 from tests.replay.conftest import CountingServer
 from tests.replay.conftest import Request as Received
 from tests.replay.transport.test_http import CHUNKED, LENGTH, Client, Serve, body_of, get, post, replies, serve
