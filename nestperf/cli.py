@@ -4,6 +4,7 @@ become exit codes."""
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 
@@ -57,6 +58,10 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that has no µ, × or ▇ shows ? instead of ending the command.
+            stream.reconfigure(errors="replace")
     sys.exit(run(arguments))
 
 

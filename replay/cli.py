@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 from dataclasses import replace as changed
@@ -232,17 +233,19 @@ def _conclude(
         for sentence in side.run.invalid:
             click.echo(f"Invalid: {sentence}")
         click.echo(f"Stored in {path}; see more with `nestperf report {path}`.")
-    if len(paths) > 1:
-        click.echo(f"Compare the two with `nestperf report {paths[0]} --baseline {paths[1]}`.")
     if ended[0].at_once:
         return None, ExitCode.INTERRUPTED
-    from reports.render.text import render_thresholds
+    from reports.render.encodable import encodable
+    from reports.render.text import render_judgement
     from reports.verdict import judge_capture
 
-    with Capture.open(paths[0]) as capture:
-        judgement = judge_capture(capture, limits, everything=judge_all)
+    with contextlib.ExitStack() as opened:
+        captures = [opened.enter_context(Capture.open(path)) for path in paths]
+        judgement = judge_capture(captures[0], limits, everything=judge_all, baselines=captures[1:])
+    if len(paths) > 1:
+        click.echo(f"See all of the comparison with `nestperf report {paths[0]} --baseline {paths[1]}`.")
     click.echo("")
-    click.echo(render_thresholds(judgement, shutil.get_terminal_size().columns))
+    click.echo(encodable(render_judgement(judgement, shutil.get_terminal_size().columns)))
     given_up = ended[0].run.certificate["given_up"]
     if given_up and not judgement.invalid:
         click.echo(given_up)

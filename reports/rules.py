@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from nestperf.percentiles import Ordered
 from reports import statistics
-from reports.estimates import Durations, Estimate, difference, estimate_share, estimate_times, with_extremes
+from reports.estimates import Durations, Estimate, estimate_share, estimate_times
 from reports.expressions import Comparison, Expression, Statistic
 from reports.statistics import MIN_SAMPLES
 from reports.thresholds import Threshold
@@ -140,13 +140,13 @@ def judge_times(threshold: Threshold, times: Durations, inflation: float = 1.0) 
     n, near, far = estimate.n, *_sides(expression, estimate)
     share = expression.percentile
     if share is None:
-        verdict, why = _two_sided(n, near, far, every=False)
-        more = _missing(n) if why is Why.TOO_FEW else None
-        return _judged(threshold, estimate, verdict, why, breaking=n - keeping, more_samples=more)
-    verdict, why = _two_sided(n, near, far, every=keeping == n)
+        verdict, why = two_sided(n, near, far, every=False)
+        more = missing(n) if why is Why.TOO_FEW else None
+        return judged(threshold, estimate, verdict, why, breaking=n - keeping, more_samples=more)
+    verdict, why = two_sided(n, near, far, every=keeping == n)
     bound = share if expression.comparison.is_upper else 1 - share
     seen = keeping / n if expression.comparison.is_upper else 1 - keeping / n
-    return _judged(
+    return judged(
         threshold,
         estimate,
         verdict,
@@ -157,7 +157,7 @@ def judge_times(threshold: Threshold, times: Durations, inflation: float = 1.0) 
     )
 
 
-def _judged(threshold: Threshold, estimate: Estimate, verdict: Verdict, why: Why, **rest: Any) -> Judged:
+def judged(threshold: Threshold, estimate: Estimate, verdict: Verdict, why: Why, **rest: Any) -> Judged:
     """A verdict with an estimate's numbers; ends among the failed are no bounds."""
     value, low, high = (
         None if end is None or isinf(end) else end for end in (estimate.value, estimate.low, estimate.high)
@@ -185,7 +185,7 @@ def _sides(expression: Expression, estimate: Estimate) -> tuple[bool | None, boo
     return (low, high) if expression.comparison.is_upper else (high, low)
 
 
-def _two_sided(n: int, near: bool | None, far: bool | None, *, every: bool) -> tuple[Verdict, Why]:
+def two_sided(n: int, near: bool | None, far: bool | None, *, every: bool) -> tuple[Verdict, Why]:
     """The verdict of an interval. `near` is its better end, `far` its worse: whether each keeps the limit, None where
     nothing bounds the interval on that side."""
     if near is False:
@@ -211,68 +211,8 @@ def _judge_extreme(threshold: Threshold, estimate: Estimate, keeping: int) -> Ju
         verdict, why = Verdict.INCONCLUSIVE, Why.TOO_FEW
     else:
         verdict, why = Verdict.PASS, Why.EVERY_SAMPLE
-    more = _missing(n) if why is Why.TOO_FEW else None
-    return _judged(threshold, estimate, verdict, why, breaking=n - keeping, more_samples=more)
-
-
-def judge_relative(threshold: Threshold, new: Estimate | None, old: Estimate | None) -> Judged:
-    """Judge a measure by the same measure of the baseline: the interval of their difference must lie on one side.
-
-    Extremes and counts have no interval: their numbers are compared as they are.
-    """
-    if new is None:
-        return Judged(threshold=threshold, verdict=Verdict.NOT_MEASURED, why=Why.NOTHING_SELECTED)
-    if old is None:
-        return _judged(threshold, new, Verdict.NOT_MEASURED, Why.NOT_IN_BASELINE)
-    expression = threshold.expression
-    n, sure = min(new.n, old.n), None
-    if expression.statistic in (Statistic.MAX, Statistic.MIN, Statistic.COUNT):
-        verdict, why = (Verdict.PASS if _keeps_factor(new.value, expression, old.value) else Verdict.FAIL), Why.EXACT
-        if expression.statistic is not Statistic.COUNT and n < MIN_SAMPLES:
-            verdict, why = Verdict.INCONCLUSIVE, Why.TOO_FEW
-    else:
-        verdict, why = _sided(expression, new, old, n)
-        if why is Why.STRADDLES and expression.percentile is not None:
-            (wide_new, of_new), (wide_old, of_old) = (with_extremes(e, expression.percentile) for e in (new, old))
-            verdict, why = _sided(expression, wide_new, wide_old, n)
-            if why is Why.INTERVAL:
-                why, sure = Why.EVERY_SAMPLE, min(of_new, of_old)
-        if why is Why.STRADDLES and _cannot_be_better(expression, new):
-            verdict, why = Verdict.PASS, Why.EVERY_SAMPLE
-    if verdict is Verdict.FAIL:
-        verdict = Verdict.REGRESSION
-    return _judged(
-        threshold,
-        new,
-        verdict,
-        why,
-        confidence=sure,
-        more_samples=_missing(n) if why is Why.TOO_FEW else None,
-        baseline=None if isinf(old.value) else old.value,
-        baseline_n=old.n,
-    )
-
-
-def _cannot_be_better(expression: Expression, new: Estimate) -> bool:
-    """No failure at all, everybody reached: no baseline asks for more, if it may be equalled."""
-    if expression.statistic not in (Statistic.RATE, Statistic.REACH):
-        return False
-    best = 0 if expression.comparison is Comparison.AT_MOST else 1
-    return new.value == best and expression.comparison in (Comparison.AT_MOST, Comparison.AT_LEAST)
-
-
-def _sided(expression: Expression, new: Estimate, old: Estimate, n: int) -> tuple[Verdict, Why]:
-    """The verdict of the interval of the difference."""
-    ends = difference(new, old, float(expression.limit))
-    sides = [None if end is None else expression.comparison.holds(end, Fraction(0)) for end in ends]
-    near, far = sides if expression.comparison.is_upper else sides[::-1]
-    return _two_sided(n, near, far, every=False)
-
-
-def _keeps_factor(value: float, expression: Expression, baseline: float) -> bool:
-    if isinf(baseline):
-        return expression.comparison.is_upper
-    return expression.comparison.holds(value, Fraction(baseline) * expression.limit)
+    more = missing(n) if why is Why.TOO_FEW else None
+    return judged(threshold, estimate, verdict, why, breaking=n - keeping, more_samples=more)
 
 
 def judge_share(threshold: Threshold, hits: int, n: int) -> Judged:
@@ -288,10 +228,10 @@ def judge_share(threshold: Threshold, hits: int, n: int) -> Judged:
     if limit == (0 if upper else 1) or expression.comparison is Comparison.EQUAL:
         verdict, why = _judge_all_or_nothing(expression, hits, n)
     else:
-        verdict, why = _two_sided(n, *_sides(expression, estimate), every=breaking == 0)
+        verdict, why = two_sided(n, *_sides(expression, estimate), every=breaking == 0)
         if why is Why.EVERY_SAMPLE:
             confidence = statistics.confidence_of_all(n, 1 - limit if upper else limit)
-    return _judged(
+    return judged(
         threshold,
         estimate,
         verdict,
@@ -332,7 +272,8 @@ def _keeping(expression: Expression, ordered: Ordered) -> int:
     return first if upper else len(ordered) - first
 
 
-def _missing(n: int) -> int:
+def missing(n: int) -> int:
+    """How many samples are wanting for any verdict."""
     return MIN_SAMPLES - n
 
 
@@ -340,6 +281,6 @@ def _more(verdict: Verdict, why: Why, n: int, share: float, seen: float, inflati
     if verdict is not Verdict.INCONCLUSIVE:
         return None
     if why is Why.TOO_FEW:
-        return _missing(n)
+        return missing(n)
     total = statistics.samples_to_settle(share, seen, inflation=inflation)
     return None if total is None else max(1, total - n)

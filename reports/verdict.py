@@ -14,7 +14,8 @@ from nestperf.capture.model import Run
 from nestperf.errors import ExitCode
 from reports.compare.model import Comparison
 from reports.expressions import Statistic
-from reports.rules import Judged, Verdict, Why, judge_number, judge_relative, judge_share, judge_times
+from reports.relative import judge_relative
+from reports.rules import Judged, Verdict, Why, judge_number, judge_share, judge_times
 from reports.thresholds import Threshold, Thresholds, Unchecked
 
 if TYPE_CHECKING:
@@ -65,18 +66,26 @@ class Judgement:
         return ExitCode.OK
 
 
-def judge_capture(capture: Capture, thresholds: Thresholds, *, everything: bool = False) -> Judgement:
-    """Read a capture and judge it; `everything`: also what was due in a replay's ramp and warm-up.
+def judge_capture(
+    capture: Capture, thresholds: Thresholds, *, everything: bool = False, baselines: Sequence[Capture] = ()
+) -> Judgement:
+    """Read a capture and judge it, by itself and against `baselines`; `everything`: also what was due in a replay's
+    ramp and warm-up.
 
     Raises:
         CaptureTruncated: the file is damaged.
     """
     from reports.broadcasts import find_broadcasts
+    from reports.compare.compare import Named, compare
     from reports.samples import Samples
 
     samples = Samples.read(capture, everything=everything)
-    judgement = judge_samples(samples, find_broadcasts(samples), thresholds, capture.path.name)
-    return explained(judgement, samples, capture)
+    old = [Named(one.path.name, Samples.read(one, everything=everything)) for one in baselines]
+    judgement = judge_samples(
+        samples, find_broadcasts(samples), thresholds, capture.path.name, [named.samples for named in old]
+    )
+    comparison = compare(Named(capture.path.name, samples), old) if old else None
+    return explained(replace(judgement, comparison=comparison), samples, capture)
 
 
 def explained(judgement: Judgement, samples: Samples, capture: Capture) -> Judgement:

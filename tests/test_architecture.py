@@ -65,6 +65,7 @@ PURE = (
     "reports/breakdown.py",
     "reports/causes",
     "reports/rules.py",
+    "reports/relative.py",
     "nestperf/console.py",
     "nestperf/printable.py",
     "nestperf/percentiles.py",

@@ -43,15 +43,26 @@ _COLOURS: dict[str, dict[str, Any]] = {
 def render_report(judgement: Judgement, summary: Summary, width: int, *, colour: bool = False) -> str:
     """The whole report, ending with a newline."""
     width = max(NARROWEST, min(width, WIDEST))
-    parts = [render_thresholds(judgement, width, colour=colour).splitlines()]
-    if judgement.comparison is not None:
-        parts.append([_bold("Compared with the baseline", colour), *comparison.section(judgement.comparison, width)])
+    parts = _judgement(judgement, width, colour=colour)
     for title, lines in sections.sections(judgement.run, summary, width):
         if lines:
             parts.append([_bold(title, colour), *lines])
     if judgement.unchecked:
         parts.append([_bold("Promises that no capture shows", colour), *_unchecked(judgement.unchecked, width)])
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def render_judgement(judgement: Judgement, width: int, *, colour: bool = False) -> str:
+    """The thresholds, and what changed since the baseline where there is one; ends with a newline."""
+    parts = _judgement(judgement, max(NARROWEST, min(width, WIDEST)), colour=colour)
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def _judgement(judgement: Judgement, width: int, *, colour: bool) -> list[list[str]]:
+    parts = [render_thresholds(judgement, width, colour=colour).splitlines()]
+    if judgement.comparison is not None:
+        parts.append([_bold("Compared with the baseline", colour), *comparison.section(judgement.comparison, width)])
+    return parts
 
 
 def render_thresholds(judgement: Judgement, width: int, *, colour: bool = False) -> str:

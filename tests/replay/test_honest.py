@@ -313,6 +313,23 @@ async def test_certificate_says_what_the_generator_did(
     assert certificate["service_max_ns"] == services[-1]
 
 
+async def test_output_that_is_ascii_only_ends_no_run(
+    server: CountingServer, recordings: Recordings, tmp_path: Path
+) -> None:
+    recording = recordings(server.url)
+    for number in range(3):
+        recording.exchange("GET", f"/{number}", number * 300, number * 300 + 2)
+    path = str(recording.finish())
+    for arguments in (("plan", path), ("replay", path, "-o", "r.db", "--duration", "3s")):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "nestperf", *arguments, cwd=tmp_path, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        )  # fmt: skip
+        printed, _ = await asyncio.wait_for(process.communicate(), 40)
+        assert b"Traceback" not in printed
+        assert b"ms" in printed
+
+
 async def test_run_without_pauses_says_what_its_limit_was(
     server: CountingServer, recordings: Recordings, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ async def test_two_targets_get_the_same_sessions_in_turns_and_a_capture_each(
     begun = sorted([(s.intended_ns or 0, "a") for s in new] + [(s.intended_ns or 0, "b") for s in old])
     turns = [side for _, side in begun]
     assert max(len(list(run)) for _, run in itertools.groupby(turns)) <= 6
+    assert "Compared with the baseline" in printed
     assert "nestperf report new.db --baseline new-vs.db" in printed
 
 
