@@ -241,8 +241,11 @@ def _conclude(
 
     with contextlib.ExitStack() as opened:
         captures = [opened.enter_context(Capture.open(path)) for path in paths]
-        judgement = judge_capture(captures[0], limits, everything=judge_all, baselines=captures[1:])
-    if len(paths) > 1:
+        invalid = any(side.run.invalid for side in ended)
+        judgement = judge_capture(captures[0], limits, everything=judge_all, baselines=() if invalid else captures[1:])
+    if len(paths) > 1 and invalid:
+        click.echo("The two are not compared: a run that is invalid measured nothing to compare.")
+    elif len(paths) > 1:
         click.echo(f"See all of the comparison with `nestperf report {paths[0]} --baseline {paths[1]}`.")
     click.echo("")
     click.echo(encodable(render_judgement(judgement, shutil.get_terminal_size().columns)))
