@@ -23,6 +23,8 @@ class Tally:
     """What happened so far, in bounded memory."""
 
     def __init__(self) -> None:
+        self.mismatch: int | None = None
+        """The first exchange that was answered otherwise than recorded."""
         self.planned = 0
         """Steps that came due."""
         self.sent = 0

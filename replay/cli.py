@@ -170,7 +170,7 @@ def replay(
                 queries = tap.pour(paths[0])
             if taps:
                 click.echo(f"The application asked {plural(queries, 'SQL query', 'SQL queries')} meanwhile.")
-            judged, code = _conclude(paths, ended, limits, judge_all=judge_all)
+            judged, code = _conclude(paths, ended, limits, file, judge_all=judge_all)
             if judged is None:
                 return code
             judgements.append(judged)
@@ -221,7 +221,7 @@ def _announce(file: Path, plan: Plan, load: Load, sides: list[tuple[Target, ...]
 
 
 def _conclude(
-    paths: tuple[Path, ...], ended: tuple[Ended, ...], limits: Thresholds, *, judge_all: bool
+    paths: tuple[Path, ...], ended: tuple[Ended, ...], limits: Thresholds, source: Path, *, judge_all: bool
 ) -> tuple[Judgement | None, int]:
     """Print what it came to and the thresholds' table; the judgement (None: there was no time for one) and the exit
     code."""
@@ -232,6 +232,9 @@ def _conclude(
             click.echo(line)
         for sentence in side.run.invalid:
             click.echo(f"Invalid: {sentence}")
+        if side.tally.mismatch is not None:
+            shown = f"nestperf show {path} {side.tally.mismatch} --source {source}"
+            click.echo(f"The first that was answered otherwise, beside its recording: `{shown}`")
         click.echo(f"Stored in {path}; see more with `nestperf report {path}`.")
     if ended[0].at_once:
         return None, ExitCode.INTERRUPTED

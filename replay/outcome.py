@@ -45,20 +45,18 @@ def judge_body(difference: str | None, source: int) -> Judged:
 def likely_cause(status: int, recorded: int) -> str:
     """What such a difference most often comes from, half a sentence; empty where it may be anything."""
     if recorded >= 400 > status:
-        return "; likely cause: another state than when it was recorded (reset it with --before)"
-    cause = _CAUSES.get(status) or (
-        "a redirect to the sign-in: who sends it is not signed in" if status // 100 == 3 else ""
-    )
+        return "; likely cause: another state than recorded (--before resets it)"
+    cause = _CAUSES.get(status) or ("who sends it is not signed in" if status // 100 == 3 else "")
     return f"; likely cause: {cause}" if cause and recorded < 400 else ""
 
 
 _CAUSES = {
-    401: "a token or session that is not this user's, or has expired (see `nestperf plan`, --identities)",
-    403: "a token, CSRF value or identity that may not do this (see `nestperf plan`, --identities)",
-    404: "an id of the recording that is not there now (see `nestperf plan`, or reset the state with --before)",
-    409: "a state that an earlier run left behind (reset it with --before)",
-    419: "a CSRF value that is not this session's (see `nestperf plan`)",
-    422: "another state than when it was recorded (reset it with --before)",
+    401: "a token or session that is not this user's or has expired",
+    403: "a token, CSRF value or identity that may not do this",
+    404: "an id of the recording that is not there now",
+    409: "a state that an earlier run left (--before resets it)",
+    419: "a CSRF value of another session",
+    422: "another state than recorded (--before resets it)",
 }
 
 

@@ -318,9 +318,12 @@ class Visit:
         if unsent:
             judged = Judged(Outcome.DROPPED, judged.detail or "no connection was free")
         self._count(action, answer, intended_ns, judged, unsent=unsent)
+        exchange_id = self._stage.journal.exchange_id()
+        if judged.outcome is Outcome.MISMATCH and self._tally.mismatch is None:
+            self._tally.mismatch = exchange_id
         self._stage.journal.note(
             ExchangeRecord(
-                id=self._stage.journal.exchange_id(),
+                id=exchange_id,
                 session_id=self._id,
                 client_id=self.user.client_id,
                 kind=action.kind,

@@ -44,7 +44,7 @@ def test_mismatch_says_what_came_and_what_was_expected() -> None:
     judged = judge_exchange(401, 200, None, None, "; later steps wanted json token from this answer")
     assert judged.detail == (
         "answered 401 where the recording has 200; later steps wanted json token from this answer; likely cause: "
-        "a token or session that is not this user's, or has expired (see `nestperf plan`, --identities)"
+        "a token or session that is not this user's or has expired"
     )
 
 

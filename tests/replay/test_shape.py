@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 
 from nestperf.capture.model import Outcome
 from replay.shape import difference, difference_of_body, learn_shapes, merge, shape_of
-from tests.replay.conftest import CountingServer, Recordings, Replays, Request
+from tests.replay.conftest import CountingServer, Recordings, Replays, Request, command
 
 UUIDS = ("0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7")
 
@@ -83,3 +87,26 @@ async def test_replay_finds_a_body_of_another_shape(
     outcomes = sorted((exchange.target, exchange.outcome, exchange.detail) for exchange in checked.exchanges)
     sentence = "data.at is missing, unlike in exchange 2 of the recording"
     assert outcomes == [("/a", Outcome.OK, None)] * 2 + [("/b", Outcome.MISMATCH, sentence)] * 2
+
+
+async def test_replay_names_the_command_that_shows_the_first_mismatch(
+    server: CountingServer, recordings: Recordings, tmp_path: Path
+) -> None:
+    async def answer(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    server.behaviour = answer
+    recording = recordings(server.url)
+    recording.exchange("GET", "/a/17", 0, 5)
+    source = recording.finish()
+    _, printed = await command(tmp_path, str(source), "-o", "out.db")
+    assert "likely cause: an id of the recording that is not there now" in printed
+    asked = re.search(r"beside its recording: `nestperf (show out\.db \d+ --source (\S+))`", printed)
+    assert asked
+    assert asked[2] == str(source)
+    shown = subprocess.run(
+        [sys.executable, "-m", "nestperf", *asked[1].split()], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        check=True,
+    )  # fmt: skip
+    assert "404" in shown.stdout
+    assert "200" in shown.stdout
