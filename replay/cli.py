@@ -252,6 +252,8 @@ def _conclude(
         click.echo(f"See all of the comparison with `nestperf report {paths[0]} --baseline {paths[1]}`.")
     click.echo("")
     click.echo(encodable(render_judgement(judgement, shutil.get_terminal_size().columns)))
+    if invalid:
+        return judgement, ExitCode.INVALID
     given_up = ended[0].run.certificate["given_up"]
     if given_up and not judgement.invalid:
         click.echo(given_up)

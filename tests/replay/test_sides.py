@@ -85,7 +85,8 @@ async def test_a_side_that_is_dead_leaves_the_other_alone(
     url = dead.url
     await dead.stop()
     path = two_people(recordings(server.url))
-    _, printed = await command(tmp_path, str(path), "-o", "new.db", "--vs", url)
+    code, printed = await command(tmp_path, str(path), "-o", "new.db", "--vs", url)
+    assert code == 4
     assert len(server.requests) == 6
     with Capture.open(tmp_path / "new.db") as new, Capture.open(tmp_path / "new-vs.db") as old:
         assert not any("connect" in sentence for sentence in new.run.invalid)
