@@ -59,6 +59,7 @@ PURE = (
     "reports/compare/noise.py",
     "reports/compare/failures.py",
     "reports/compare/decide.py",
+    "reports/compare/ratios.py",
     "reports/expressions.py",
     "reports/grammar.py",
     "reports/estimates.py",

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nestperf.capture.model import Run
 from nestperf.errors import UsageError
-from nestperf.percentiles import nearest_rank, rank_of
+from nestperf.percentiles import nearest_rank
 from reports.compare import remarks
 from reports.compare.decide import Decision, decide, floor_of
 from reports.compare.evidence import TESTS, Codes, Evidence, weigh_evidence
@@ -29,11 +30,12 @@ from reports.compare.model import (
     Side,
     ratio,
 )
-from reports.compare.noise import FEWEST_RUNS, Noise, measure_noise, no_noise
+from reports.compare.noise import FEWEST_RUNS, measure_noise, no_noise
+from reports.compare.ratios import percentile_ratio
 from reports.compare.series import EMPTY, Series, routes_of
 from reports.dependence import Floats
 from reports.samples import Samples
-from reports.statistics import MIN_SAMPLES, percentile_ranks, student_limit
+from reports.statistics import MIN_SAMPLES, student_limit
 from reports.verdict import invalid_because
 
 P50, P95 = Fraction(1, 2), Fraction(95, 100)
@@ -41,7 +43,6 @@ BLIND = math.log(2)
 """A route of which not even a doubling would have been seen is not judged."""
 _BLOCKS = 40
 _ENDLESS = 1e6
-_NORMAL_975 = 1.96
 
 
 class Named(NamedTuple):
@@ -64,7 +65,7 @@ def compare(new: Named, baselines: Sequence[Named]) -> Comparison:
     everything = [new, *usable]
     same = len({side.samples.latency_name for side in everything}) == 1
     quantity = new.samples.latency_name if same else "service_time"
-    interleaved = len(usable) == 1 and _is_interleaved(new.samples, usable[0].samples)
+    interleaved = len(usable) == 1 and is_interleaved(new.samples.run, usable[0].samples.run)
     cut = [routes_of(side.samples, quantity) for side in everything]
     now, before = cut[0].of, [side.of for side in cut[1:]]
     pairs = {
@@ -111,10 +112,10 @@ def _check_distinct(sides: Sequence[Named]) -> None:
         seen[uid] = side.name
 
 
-def _is_interleaved(new: Samples, old: Samples) -> bool:
+def is_interleaved(new: Run, old: Run) -> bool:
     """Whether one `replay --vs` wrote both: they share their source and the moment their clock was started."""
-    a, b = new.run, old.run
-    return a.started_unix_ns == b.started_unix_ns and a.source_uid is not None and a.source_uid == b.source_uid
+    together = new.started_unix_ns == old.started_unix_ns
+    return together and new.source_uid is not None and new.source_uid == old.source_uid
 
 
 class _Pair:
@@ -175,8 +176,8 @@ def _judged(
         old=old,
         new=new,
         typical=ratio(float(evidence.effect[0]), math.sqrt(evidence.error[0] ** 2 + variance[0]), limit),
-        p50=_percentile_ratio(ordered_old, ordered_new, P50, evidence, float(variance[TESTS.index(0.5)])),
-        p95=_percentile_ratio(ordered_old, ordered_new, P95, evidence, float(variance[TESTS.index(0.95)])),
+        p50=_percentile(ordered_old, ordered_new, P50, evidence, variance),
+        p95=_percentile(ordered_old, ordered_new, P95, evidence, variance),
         slower_at=_names(decision.slower),
         faster_at=_names(decision.faster),
         detectable=Detectable(whole, p95 if p95 < _ENDLESS else None),
@@ -208,32 +209,9 @@ def _names(flags: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[str,
     return tuple(name for name, flag in zip(names, flags, strict=True) if flag)
 
 
-def _percentile_ratio(old: Floats, new: Floats, share: Fraction, evidence: Evidence, variance: float) -> Ratio:
-    """The ratio of a percentile, its interval from those of both sides (Zou and Donner, Statistics in Medicine 27,
-    2008, of logarithms) and the noise between runs."""
-    inflation = round(float(evidence.inflation[TESTS.index(float(share))]), 2)
-    (old_low, old_mid, old_high), (new_low, new_mid, new_high) = (
-        _percentile_logs(side, share, inflation) for side in (old, new)
-    )
-    noise = _NORMAL_975 * math.sqrt(variance)
-    effect = new_mid - old_mid
-    low = high = None
-    if new_low is not None and old_high is not None:
-        low = math.exp(effect - math.hypot(new_mid - new_low, old_high - old_mid, noise))
-    if new_high is not None and old_low is not None:
-        high = math.exp(effect + math.hypot(new_high - new_mid, old_mid - old_low, noise))
-    return Ratio(math.exp(effect), low, high)
-
-
-def _percentile_logs(ordered: Floats, share: Fraction, inflation: float) -> tuple[float | None, float, float | None]:
-    n = len(ordered)
-    ranks = percentile_ranks(n, share, inflation=inflation)
-    low, mid, high = (
-        None if rank is None else math.log(max(float(ordered[rank - 1]), 1.0))
-        for rank in (ranks.low, rank_of(n, share), ranks.high)
-    )
-    assert mid is not None
-    return low, mid, high
+def _percentile(old: Floats, new: Floats, share: Fraction, evidence: Evidence, variance: Floats) -> Ratio:
+    place = TESTS.index(float(share))
+    return percentile_ratio(old, new, share, float(evidence.inflation[place]), float(variance[place]))
 
 
 def _uncompared(key: Key, pair: _Pair) -> RouteChange:
@@ -252,6 +230,3 @@ _ORDER = {change: place for place, change in enumerate((
 def _order(route: RouteChange) -> tuple[int, float, Key]:
     """What needs a look first; within that the largest change of p95."""
     return _ORDER[route.change], -abs(math.log(route.p95.value)) if route.p95 else 0.0, route.key
-
-
-__all__ = ["Named", "Noise", "compare"]

@@ -12,6 +12,7 @@ import pytest
 
 from nestperf.capture.model import Session
 from nestperf.capture.reader import Capture
+from reports.compare.compare import is_interleaved
 from tests.replay.conftest import CountingServer, Recording, Request, command
 
 Recordings = Callable[..., Recording]
@@ -55,6 +56,7 @@ async def test_two_targets_get_the_same_sessions_in_turns_and_a_capture_each(
         assert [u.url for u in b.run.upstreams] == [other.url]
         assert a.run.settings["phases"] == b.run.settings["phases"]
         assert a.run.certificate["planned"] + b.run.certificate["planned"] == 72
+        assert is_interleaved(a.run, b.run)
     # The machine's drift hits both: neither side is through before the other has well begun.
     begun = sorted([(s.intended_ns or 0, "a") for s in new] + [(s.intended_ns or 0, "b") for s in old])
     turns = [side for _, side in begun]
