@@ -2,7 +2,7 @@
 
 `python benchmarks/verdicts.py [--reports 2000] [--trials 1000] [--processes 2] [--only wolf,power,...]` simulates
 latencies whose truth is known and hands them to the very functions that `nestperf report --baseline` calls. Ends with
-1 where a figure misses its bound. About 25 minutes of CPU time with the defaults, spread over the processes.
+1 where a figure misses its bound. About half an hour of CPU time with the defaults, spread over the processes.
 """
 
 from __future__ import annotations
