@@ -34,7 +34,7 @@ _CROWDED = 0.25
 _GRID = 128
 _PROBE = 0.1
 _SHIFTS = np.concatenate(([0.0], np.geomspace(0.004, 4.0, 24)))
-_CONTINUITY = 0.25
+_CONTINUITY = 0.5
 _DRIFT = 0.01
 """How rarely two sides without a common drift look as if they had one."""
 _FEWEST_BLOCKS = 10
@@ -152,8 +152,7 @@ def signed_roots(hits_old: Floats, n_old: int, hits_new: Floats, n_new: int) -> 
     """Standard scores of two shares being equal: signed roots of the likelihood ratio (Barndorff-Nielsen and Cox,
     *Inference and Asymptotics*, 4.4), which unlike differences stay right for few hits and unequal sides.
 
-    The counts are moved towards each other first because they are whole, by half of what Yates did: that is right on
-    average (Lancaster's mid-P), and the correction for many tests leaves room for the rest.
+    The counts are moved half a hit towards each other first, as Yates did: they are whole.
     """
     n = n_old + n_new
     expected = (hits_old + hits_new) * n_new / n
