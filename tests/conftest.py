@@ -108,9 +108,14 @@ def start_recorder(capture: Path, *arguments: str) -> Recorder:
     )
     recorder = Recorder(process, capture, [])
     deadline = time.perf_counter() + 60
-    while "Ctrl-C ends the recording" not in recorder.output:
-        assert recorder.read(1), recorder.output
-        assert time.perf_counter() < deadline, recorder.output
+    try:
+        while "Ctrl-C ends the recording" not in recorder.output:
+            assert recorder.read(1), recorder.output
+            assert time.perf_counter() < deadline, recorder.output
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
     recorder.urls = re.findall(r"  at  (\S+)", recorder.output)
     return recorder
 
