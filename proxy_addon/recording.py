@@ -57,7 +57,6 @@ _CALM_AFTER_NS = 3_000_000_000
 _SWEEP_EVERY_NS = 5_000_000_000
 _SWEPT_WHILE_RUNNING = 2**26
 """Bytes of a capture up to which secrets that were recognised late are taken out before its end too (0.2 s)."""
-_DOUBTFUL_LAG_NS = 20_000_000
 
 
 class Recording:
@@ -200,9 +199,6 @@ class Recording:
         if relay.get("samples"):
             added = f"{duration(relay['added_p50_ns'])} (p50), {duration(relay['added_p99_ns'])} (p99)"
             lines.append(f"nestperf added {added} to an exchange.")
-        if relay.get("loop_lag_p99_ns", 0) > _DOUBTFUL_LAG_NS:
-            lag = duration(relay["loop_lag_p99_ns"])
-            lines.append(f"DOUBTFUL: this machine was so busy that nestperf itself was {lag} late (p99).")
         kept = f", {plural(len(vault), 'secret')} in {self.path.name}.secrets" if (vault := self.recorder.vault) else ""
         lines.append(f"Capture: {self.path} ({size(self.stored_bytes)}){kept}")
         for reason, count in tally.opaque_databases.items():

@@ -13,6 +13,9 @@ NOT_REDACTED = "not_redacted"
 TRIMMED = "trimmed"
 """Setting: a list of what was taken out of the capture afterwards, each an object with `what`."""
 
+DOUBTFUL_LAG_NS = 20_000_000
+"""A recorder that was later than this for its turn (p99) has stamped what it relayed that much too late."""
+
 IN_CLEAR = "SECRETS STAND IN IT AS THEY CAME (--no-redact): keep it in the lab, hand it to nobody."
 _TAKEN_OUT = {
     "bodies": "Trimmed: bodies and the contents of frames were taken out of it",
@@ -22,7 +25,7 @@ _TAKEN_OUT = {
 
 def remarks_of(run: Run, name: str) -> tuple[str, ...]:
     """Sentences about the capture called `name`, the gravest first."""
-    return (*cautions_of(run, name), *(_taken_out(entry) for entry in run.settings.get(TRIMMED, ())))
+    return (*cautions_of(run, name), *_doubts(run), *(_taken_out(entry) for entry in run.settings.get(TRIMMED, ())))
 
 
 def cautions_of(run: Run, name: str) -> tuple[str, ...]:
@@ -33,6 +36,13 @@ def cautions_of(run: Run, name: str) -> tuple[str, ...]:
         may = "Its run goes on or was killed: a secret that was recognised late may still stand in it;"
         return (f"{may} `nestperf trim {name}` takes it out.",)
     return ()
+
+
+def _doubts(run: Run) -> tuple[str, ...]:
+    lag_ns = run.relay.get("loop_lag_p99_ns", 0)
+    if lag_ns <= DOUBTFUL_LAG_NS:
+        return ()
+    return (f"DOUBTFUL: this machine was so busy that nestperf itself was {duration(lag_ns)} late (p99).",)
 
 
 def _taken_out(entry: dict[str, object]) -> str:
