@@ -6,6 +6,7 @@ connection. Nothing here judges.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ IDLE_NS = 100_000_000
 """A transaction that waits so long for its client is a finding: it holds its locks and its connection meanwhile."""
 _MEASURED = ("ok", "error")
 _STATEMENT = 400
+_TOUCHES_ROWS = re.compile(r"\s*(?:(?:select|with)\b.*\bfrom|insert|update|delete|merge)\b", re.IGNORECASE | re.DOTALL)
+"""What can be one query too many: not BEGIN, SET or what a pool resets its connections with."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -226,8 +229,9 @@ def _repeated(capture: Capture, queries: Queries, owners: list[Owner]) -> Iterat
     time_of = dict(zip(queries.id.tolist(), np.nan_to_num(queries.times).tolist(), strict=True))
     asked: dict[tuple[int, int], list[float]] = {}
     for owner in owners:
-        if owner.exchange_id is not None and queries.statement.names[code_of[owner.query_id]]:
-            asked.setdefault((owner.exchange_id, code_of[owner.query_id]), []).append(time_of[owner.query_id])
+        code = code_of[owner.query_id]
+        if owner.exchange_id is not None and _TOUCHES_ROWS.match(queries.statement.names[code]):
+            asked.setdefault((owner.exchange_id, code), []).append(time_of[owner.query_id])
     found: dict[tuple[str, str, int], list[tuple[int, float, int]]] = {}
     for (exchange_id, code), times in asked.items():
         exchange = capture.exchange(exchange_id) if len(times) >= REPEATED else None

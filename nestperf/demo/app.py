@@ -30,6 +30,8 @@ from nestperf.errors import NestperfError, UsageError
 
 LISTENING = "listening on "
 """The line that says where, begins so."""
+DATABASE = "NESTPERF_DEMO_DATABASE"
+"""Environment variable with the database's URL: a password belongs into no command line."""
 _STOPPING_S = 2.0
 
 
@@ -153,7 +155,7 @@ async def _serve(app: DemoApp, host: str, port: int) -> None:
     default=":memory:",
     show_default=True,
     help="SQLite file or postgresql:// URL to keep friends and wishes in; also from NESTPERF_DEMO_DATABASE.",
-    envvar="NESTPERF_DEMO_DATABASE",
+    envvar=DATABASE,
 )
 @click.option("--faults", default="", help="Promises to break, e.g. slow_path=/api/v1/media/,slow_ms=300,limit=20.")
 def main(host: str, port: int, status_interval: float, window: float, database: str, faults: str) -> None:

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -38,9 +38,11 @@ class Child:
         *,
         show: Callable[[str], None] | None = None,
         patience_s: float = 10.0,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.module = module
         self._patience_s = patience_s
+        self._environment = dict(environment or {})
         self._arguments = (sys.executable, "-m", module, *arguments)
         self._show = show
         self._process: asyncio.subprocess.Process | None = None
@@ -57,7 +59,7 @@ class Child:
             stdout=piped,
             stderr=asyncio.subprocess.STDOUT if self._show else None,
             start_new_session=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | self._environment,
         )
         if self._show:
             self._reading = asyncio.create_task(self._read())

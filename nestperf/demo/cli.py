@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import re
 import signal
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from nestperf.console import size
-from nestperf.demo.app import LISTENING
+from nestperf.demo.app import DATABASE, LISTENING
 from nestperf.demo.children import Child, StepFailed, free_port
+from nestperf.demo.postgres import PostgresServer, find_binaries
 from nestperf.demo.session import run_session
 from nestperf.errors import ExitCode, UsageError
 
@@ -28,6 +31,8 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _STEPS = 5
+_NO_SERVER = "no PostgreSQL server was found here (Debian: apt-get install postgresql)"
+_NO_CLIENT = "the asyncpg package is not installed (pip install 'nestperf[database]')"
 _JUDGED = (ExitCode.OK, ExitCode.FAILED, ExitCode.INVALID)
 """What a replay ends with that has measured something."""
 
@@ -41,6 +46,10 @@ class Demo:
     duration: str
     app_port: int
     record_port: int
+    database_port: int
+    """Where the application finds its database: the recorder's port, then the tap's."""
+    database: PostgresServer | None
+    """None: the application keeps its data in memory, in SQLite."""
     keep_open: bool
 
     @property
@@ -52,6 +61,12 @@ class Demo:
     def record_url(self) -> str:
         """The recorder in front of it."""
         return f"http://127.0.0.1:{self.record_port}"
+
+    @property
+    def tap(self) -> str:
+        """Port and database, as `record` and `replay --tap` take them."""
+        assert self.database is not None
+        return f"{self.database_port}=postgres://127.0.0.1:{self.database.port}"
 
     @property
     def recording(self) -> Path:
@@ -73,23 +88,48 @@ class Demo:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the captures, new or empty; default demo-run, or demo-run-2 and so on where that is taken.",
 )
+@click.option(
+    "--database",
+    type=click.Choice(["auto", "postgres", "sqlite"]),
+    default="auto",
+    show_default=True,
+    help="Where the application keeps its data: a private PostgreSQL, recorded too, where a server is installed.",
+)
 @click.option("--keep-open", is_flag=True, help="Leave the application running at the end, to explore it by hand.")
-def demo(users: int, duration: str, output: Path | None, keep_open: bool) -> int:
+def demo(users: int, duration: str, output: Path | None, database: str, keep_open: bool) -> int:
     """See it all once, on a small application that comes with nestperf.
 
     Starts a stand-in for MediaNest, records a scripted tester, replays the session with many users, and reports
     whether the performance promises hold. Takes about a minute and leaves nothing running.
     """
     seconds_of(duration)
+    binaries = _postgres(database)
     plan = Demo(
         folder=_fresh_folder(output),
         users=users,
         duration=duration,
         app_port=free_port(),
         record_port=free_port(),
+        database_port=free_port(),
+        database=None if binaries is None else PostgresServer(binaries),
         keep_open=keep_open,
     )
     return asyncio.run(_until_interrupted(plan))
+
+
+def _postgres(wanted: str) -> Path | None:
+    """The programs of the PostgreSQL server to use; None for SQLite.
+
+    Raises:
+        UsageError: it was asked for and is not here.
+    """
+    if wanted == "sqlite":
+        return None
+    binaries = find_binaries()
+    client = importlib.util.find_spec("asyncpg")
+    if wanted == "postgres" and (binaries is None or client is None):
+        raise UsageError(f"--database postgres: {_NO_SERVER if binaries is None else _NO_CLIENT}.")
+    return binaries if client is not None else None
 
 
 def seconds_of(duration: str) -> float:
@@ -134,11 +174,16 @@ async def _until_interrupted(plan: Demo) -> int:
 
 
 async def _run(plan: Demo) -> int:
-    _announce(1, "Start an application: a small stand-in for MediaNest.")
-    _show_command(f"python -m nestperf.demo.app --port {plan.app_port}")
-    async with Child("nestperf.demo.app", ["--port", str(plan.app_port)], show=_quote) as app:
-        await app.wait_for(LISTENING, _READY_S)
-        code = await _record(plan)
+    async with AsyncExitStack() as started:
+        _announce(1, "Start a recorder where the application and its database will be asked for.")
+        if plan.database is not None:
+            click.echo("     The application gets a private PostgreSQL: its queries are recorded as well.")
+            # Making a cluster takes a second, and an interruption must find it complete.
+            await asyncio.shield(asyncio.to_thread(started.enter_context, plan.database))
+        else:
+            reason = _NO_SERVER if find_binaries() is None else "without PostgreSQL no queries are recorded"
+            click.echo(f"     The application keeps its data in SQLite: {reason}.")
+        code = await _record(plan, started)
         if code != ExitCode.OK:
             return _give_up("record", code)
         code = await _replay(plan)
@@ -152,13 +197,20 @@ async def _run(plan: Demo) -> int:
     return code
 
 
-async def _record(plan: Demo) -> int:
-    """Record the scripted session; the recorder's exit code."""
-    _announce(2, "Put the recorder in front of it.")
+async def _record(plan: Demo, started: AsyncExitStack) -> int:
+    """Record the scripted session against an application that stays; the recorder's exit code."""
     arguments = ["record", f"{plan.record_port}={plan.app_url}", "-o", str(plan.recording)]
+    if plan.database is not None:
+        arguments.insert(2, plan.tap)
     _show_command("nestperf", *arguments)
     async with Child("nestperf", arguments, show=_quote, patience_s=_STORING_S) as recorder:
         await recorder.wait_for(plan.record_url, _READY_S)
+        _announce(2, "Start the application: a small stand-in for MediaNest.")
+        _show_command(f"python -m nestperf.demo.app --port {plan.app_port}")
+        environment = {} if plan.database is None else {DATABASE: plan.database.url_at(plan.database_port)}
+        app = Child("nestperf.demo.app", ["--port", str(plan.app_port)], show=_quote, environment=environment)
+        await started.enter_async_context(app)
+        await app.wait_for(LISTENING, _READY_S)
         _announce(3, "Test by hand: here a script clicks what a tester would, once.")
         _show_command(f"python -m nestperf.demo.session {plan.record_url}")
         try:
@@ -172,6 +224,8 @@ async def _replay(plan: Demo) -> int:
     """Replay the recording; the replayer's exit code."""
     _announce(4, f"Play that session back with {plan.users} users for {plan.duration}.")
     arguments = ["replay", str(plan.recording), "--users", str(plan.users), "--duration", plan.duration]
+    if plan.database is not None:
+        arguments += ["--tap", plan.tap]
     return await _command(*arguments, "-o", str(plan.replay), within_s=seconds_of(plan.duration) + _BESIDES_REPLAY_S)
 
 

@@ -98,8 +98,17 @@ async def open_database(name: str) -> Database:
         import asyncpg
     except ImportError as error:
         raise UsageError("PostgreSQL needs the asyncpg package: pip install 'nestperf[database]'.") from error
+
+    class Connection(asyncpg.Connection):  # type: ignore[misc]
+        """One that is given back to the pool as it is: this application leaves nothing behind to reset."""
+
+        def get_reset_query(self) -> str:
+            return ""
+
     try:
-        pool = await asyncpg.create_pool(name, min_size=2, max_size=_CONNECTIONS, ssl=False)
+        pool = await asyncpg.create_pool(
+            name, min_size=2, max_size=_CONNECTIONS, ssl=False, connection_class=Connection
+        )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise UsageError(
             f"Cannot use the database: {type(error).__name__}. Is it running, and the URL right?"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -13,11 +14,12 @@ from nestperf.capture.model import Outcome
 from nestperf.capture.reader import Capture
 from nestperf.cli import cli, run
 from nestperf.demo.cli import seconds_of
+from nestperf.demo.postgres import find_binaries
 from nestperf.errors import ExitCode, UsageError
 
 
-def processes_naming(text: str) -> list[str]:
-    """Command lines of running processes that contain `text`."""
+def processes_naming(*texts: str) -> list[str]:
+    """Command lines of running processes that contain all of `texts`."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -27,7 +29,7 @@ def processes_naming(text: str) -> list[str]:
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue
-        if text in line and state != "Z":
+        if all(text in line for text in texts) and state != "Z":
             found.append(line)
     return found
 
@@ -57,7 +59,10 @@ async def test_demo_interrupted_leaves_nothing_running(tmp_path: Path, number: s
     process, port = await asyncio.wait_for(start_demo(tmp_path / "run"), 25)
     try:
         assert len(processes_naming(f"--port {port}")) == 1
-        assert processes_naming(f"http://127.0.0.1:{port} -o {tmp_path}")
+        (recorder,) = processes_naming(f"{port} ", f"-o {tmp_path}")
+        database = re.search(r"postgres://127.0.0.1:(\d+)", recorder)
+        if database is not None:
+            assert processes_naming("postgres", f"port={database[1]}")
         process.send_signal(number)
         rest, _ = await asyncio.wait_for(process.communicate(), 25)
     finally:
@@ -68,6 +73,8 @@ async def test_demo_interrupted_leaves_nothing_running(tmp_path: Path, number: s
     assert "Interrupted: everything that was started has been stopped" in rest.decode()
     assert processes_naming(f"--port {port}") == []
     assert processes_naming(str(tmp_path)) == []
+    if database is not None:
+        assert processes_naming("postgres", f"port={database[1]}") == []
 
 
 def test_demo_into_a_folder_that_is_not_empty_is_refused_and_touches_nothing(tmp_path: Path) -> None:
@@ -145,3 +152,7 @@ async def test_demo_goes_the_whole_way_and_leaves_both_captures(tmp_path: Path) 
         assert len(recorded) == 45
         assert {exchange.outcome for exchange in replay.exchanges()} == {Outcome.OK}
     assert processes_naming(str(tmp_path)) == []
+    with Capture.open(folder / "recording.db") as recording, Capture.open(folder / "replay.db") as replay:
+        for capture in (recording, replay):
+            queries = list(capture.queries())
+            assert {query.outcome for query in queries} == ({"ok"} if find_binaries() else set())

@@ -71,6 +71,16 @@ def test_one_statement_many_times_in_one_exchange_is_found_by_route(written: Wri
     assert found.total_ns == 7 * MS // 2
 
 
+def test_statements_that_touch_no_rows_are_no_n_plus_one(written: Write) -> None:
+    rows: list[Row] = [
+        exchange(1, 100, sent_ns=0),
+        Statement(3, "BEGIN", "c" * 16),
+        Statement(4, "select now()", "d" * 16),
+    ]
+    rows += [query(n, n, 0.5, statement_id=3 + n % 2) for n in range(1, 20)]
+    assert facts_of(written, rows).repeated == ()
+
+
 def test_transaction_that_waits_for_its_client_is_found(written: Write) -> None:
     rows: list[Row] = [
         query(1, 0, 1, transaction_state="open"),
