@@ -53,6 +53,17 @@ async def start_demo(folder: Path) -> tuple[asyncio.subprocess.Process, str]:
     return process, port
 
 
+async def end_demo(process: asyncio.subprocess.Process) -> None:
+    """End a demo that a failing test has left, gently: what it started ends with it."""
+    if process.returncode is None:
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.communicate(), 25)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see that nothing is left running")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_demo_interrupted_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
@@ -66,9 +77,7 @@ async def test_demo_interrupted_leaves_nothing_running(tmp_path: Path, number: s
         process.send_signal(number)
         rest, _ = await asyncio.wait_for(process.communicate(), 25)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await end_demo(process)
     assert process.returncode == 130
     assert "Interrupted: everything that was started has been stopped" in rest.decode()
     assert processes_naming(f"--port {port}") == []
@@ -139,9 +148,7 @@ async def test_demo_goes_the_whole_way_and_leaves_both_captures(tmp_path: Path) 
     try:
         said = (await asyncio.wait_for(process.communicate(), 60))[0].decode()
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await end_demo(process)
     # Two seconds are too short for a judgement, and nothing may have failed in them.
     assert process.returncode == ExitCode.INVALID, said
     for step in ("nestperf record", "nestperf.demo.session", "nestperf replay", "nestperf report"):
