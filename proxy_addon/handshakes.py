@@ -30,11 +30,14 @@ def clean(error: str) -> str:
     return match[1] if match else error
 
 
-def client_sentence(reason: str, listen: str) -> str:
-    """Why a client's handshake with the recorder at `listen` (`host:port`) failed."""
+def client_sentence(reason: str, listen: str) -> str | None:
+    """Why a client's handshake with the recorder at `listen` (`host:port`) failed; None where it only went away, as
+    browsers do with connections that they opened to have one at hand. One that distrusts a certificate says so."""
     if reason == PLAIN:
         return f"A client speaks plain HTTP to the recorder: open https://{listen}, not http://{listen}."
-    if reason == _CLOSED or _DISTRUST.search(reason):
+    if reason == _CLOSED:
+        return None
+    if _DISTRUST.search(reason):
         return (
             f"A client does not trust the recorder's certificate at https://{listen} ({reason}): "
             "docs/tls.md says how it will."

@@ -152,7 +152,9 @@ class Recorder:
             self._end(connection, "client" if what is What.CLIENT_END else "server", record.stamp_ns)
         elif what is What.HANDSHAKE_FAILED:
             reason = record.payload.decode(errors="replace")
-            self.tally.notice(client_sentence(reason, self._upstream(connection).listen or ""))
+            sentence = client_sentence(reason, self._upstream(connection).listen or "")
+            if sentence is not None:
+                self.tally.notice(sentence)
         elif what is What.CLOSED:
             self._closed(connection, record.stamp_ns)
         elif what is What.GAP:
@@ -345,7 +347,7 @@ class Recorder:
             asked = exchange.request_body.content()
             stamps = exchange.request.stamp_ns, request_end.stamp_ns
             exchange.undecodable |= not track.receive_poll("client", asked, exchange.id, *stamps)
-        if exchange.response_body is not None:
+        if exchange.response_body is not None and exchange.request.method != "POST":  # which is answered by `ok`
             told = exchange.response_body.content()
             stamps = response.stamp_ns, response_end.stamp_ns
             exchange.undecodable |= not track.receive_poll("server", told, exchange.id, *stamps)

@@ -98,7 +98,7 @@ class Recording:
         self._next_commit = _ROWS_A_COMMIT
         """Rows that are stored without waiting for the next turn."""
         self.not_stored = ""
-        """Why the end of the recording could not be stored."""
+        """What of the recording's end could not be stored, and why."""
         self._next_sweep_ns = _SWEEP_EVERY_NS
         self._swept_secrets = 0
 
@@ -156,8 +156,10 @@ class Recording:
         while (error := self._close()) and self.clock.now_ns() < until_ns:
             time.sleep(0.1)
         if error:
-            self.not_stored = str(error)
+            lost = self.tally.losses.total()
             self._give_up(everything=True)
+            what = "the end of" if self.tally.losses.total() > lost else "the last touch (every row is there) on"
+            self.not_stored = f"{what} {self.path}: {error}"
             self._note()
             self._close()
 
@@ -187,7 +189,9 @@ class Recording:
         tally, run = self.tally, self.writer.run
         lines = list(remarks_of(run, self.path.name))
         if self.not_stored:
-            lines.append(f"NOT STORED: the end of {self.path}: {self.not_stored}. What was stored before is there.")
+            lines.append(
+                f"NOT STORED: {self.not_stored}. What was stored before is there; reading it takes some free space."
+            )
         if tally.losses:
             lost = ", ".join(f"{count:,} {kind}" for kind, count in tally.losses.items())
             lines.append(f"NOT EVERYTHING WAS RECORDED: {lost} lost.")

@@ -39,8 +39,8 @@ def cautions_of(run: Run, name: str) -> tuple[str, ...]:
 
 
 def _doubts(run: Run) -> tuple[str, ...]:
-    lag_ns = run.relay.get("loop_lag_p99_ns", 0)
-    if lag_ns <= DOUBTFUL_LAG_NS:
+    lag_ns = run.relay.get("loop_lag_p99_ns")
+    if not isinstance(lag_ns, int) or lag_ns <= DOUBTFUL_LAG_NS:
         return ()
     return (f"DOUBTFUL: this machine was so busy that nestperf itself was {duration(lag_ns)} late (p99).",)
 

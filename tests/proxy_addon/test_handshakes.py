@@ -37,7 +37,11 @@ def test_clean_keeps_the_reason_and_nothing_that_was_sent(error: str, reason: st
     ],
 )
 def test_client_sentence_says_what_to_do(reason: str, sentence: str) -> None:
-    assert sentence in client_sentence(reason, LISTEN)
+    assert sentence in (client_sentence(reason, LISTEN) or "")
+
+
+def test_client_that_only_goes_away_is_no_news() -> None:
+    assert client_sentence(clean("connection closed"), LISTEN) is None
 
 
 @pytest.mark.parametrize(
