@@ -10,10 +10,11 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
 from typing import TypeAlias
 
 from nestperf.wire.observations import DatabaseOpened, Opaque, QuerySeen, Sender, ServerSaid
+from nestperf.wire.postgres_asked import Asked, OpenQuery, Step
+from nestperf.wire.postgres_fields import read_affected, read_error, read_parameters, read_startup, read_string
 from nestperf.wire.postgres_messages import Message, MessageStream
 
 __all__ = ["DatabaseOpened", "Opaque", "PostgresDecoder", "PostgresObservation", "QuerySeen", "Sender", "ServerSaid"]
@@ -31,75 +32,6 @@ _CLIENT = {"known": "BCDEFHPQSXcdfp", "kept": "BCDEPQ", "counted": "d"}
 _SERVER = {"known": "123ACDEGHIKNRSTVWZcdnstv", "kept": "ACENZ", "counted": "Dd"}
 
 
-class _Step(Enum):
-    """What the client asked for that has an answer."""
-
-    PARSE = "parse"
-    BIND = "bind"
-    DESCRIBE = "describe"
-    EXECUTE = "execute"
-    CLOSE = "close"
-    SYNC = "sync"
-    QUERY = "query"
-    FUNCTION = "function"
-
-
-class _Query:
-    """A query under way: the messages of one Execute, one simple query, or a preparation without an Execute."""
-
-    __slots__ = (
-        "cut",
-        "executed",
-        "first_row_ns",
-        "number",
-        "parameters",
-        "parsed",
-        "part",
-        "protocol",
-        "request_bytes",
-        "response_bytes",
-        "rows",
-        "sent_ns",
-        "statement",
-        "text",
-    )
-
-    def __init__(self, number: int, sent_ns: int, protocol: str) -> None:
-        self.number = number
-        self.sent_ns = sent_ns
-        self.protocol = protocol
-        self.text: str | None = None
-        self.statement = ""
-        self.parsed = False
-        self.executed = False
-        self.cut = False
-        self.part = 0
-        self.parameters: tuple[tuple[int, bytes | None], ...] | None = None
-        self.request_bytes = 0
-        self.first_row_ns: int | None = None
-        self.rows = 0
-        self.response_bytes = 0
-
-    def next_part(self) -> None:
-        """A simple query may hold several statements: the next one begins."""
-        self.part += 1
-        self.first_row_ns = None
-        self.rows = self.response_bytes = self.request_bytes = 0
-
-
-class _Asked:
-    """One message of the client that waits for its answer."""
-
-    __slots__ = ("name", "portal", "query", "step", "text")
-
-    def __init__(self, step: _Step, query: _Query | None, name: str = "", portal: str = "", text: str = "") -> None:
-        self.step = step
-        self.query = query
-        self.name = name
-        self.portal = portal
-        self.text = text
-
-
 class PostgresDecoder:
     """One connection, from its first byte."""
 
@@ -115,11 +47,11 @@ class PostgresDecoder:
         """The client's messages without a type byte; None once the start-up message came."""
         self._wish = ""
         """`ssl` or `gss`: the server's next byte is its answer."""
-        self._asked: deque[_Asked] = deque()
+        self._asked: deque[Asked] = deque()
         self._begun = 0
-        self._building: _Query | None = None
+        self._building: OpenQuery | None = None
         """The query whose messages are coming in."""
-        self._answered: _Query | None = None
+        self._answered: OpenQuery | None = None
         """A query that is complete but for the ReadyForQuery, or the next statement of its text, that follows."""
         self._answered_ns = 0
         self._statements: dict[str, str] = {}
@@ -165,12 +97,12 @@ class PostgresDecoder:
         seen: list[PostgresObservation] = []
         for asked in self._asked:
             query = asked.query
-            if asked.step is _Step.PARSE:
+            if asked.step is Step.PARSE:
                 statements[asked.name] = asked.text
-            elif asked.step is _Step.BIND:
+            elif asked.step is Step.BIND:
                 portals[asked.portal] = (asked.name, statements.get(asked.name))
             elif query is not None and asked.step in _RUNS:
-                name, text = portals.get(asked.portal, ("", None)) if asked.step is _Step.EXECUTE else ("", query.text)
+                name, text = portals.get(asked.portal, ("", None)) if asked.step is Step.EXECUTE else ("", query.text)
                 seen.append(self._seen(query, name, text, outcome="unfinished", done_ns=None))
         return seen
 
@@ -211,7 +143,7 @@ class PostgresDecoder:
             elif code == _CANCEL:
                 out.append(ServerSaid(stamp_ns, "cancel", None, None, None))
             elif code >> 16 == 3:
-                out.append(_opened(body, stamp_ns))
+                out.append(read_startup(body, stamp_ns))
                 self._startup = None
                 return bytes(held)
             else:
@@ -219,11 +151,11 @@ class PostgresDecoder:
                 return b""
         return b""
 
-    def _begin(self, message: Message, protocol: str) -> _Query:
+    def _begin(self, message: Message, protocol: str) -> OpenQuery:
         self._begun += 1
-        return _Query(self._begun, message.stamp_ns, protocol)
+        return OpenQuery(self._begun, message.stamp_ns, protocol)
 
-    def _unit(self, message: Message, protocol: str = "prepared") -> _Query:
+    def _unit(self, message: Message, protocol: str = "prepared") -> OpenQuery:
         """The query that this message of the extended protocol belongs to."""
         if self._building is None:
             self._building = self._begin(message, protocol)
@@ -232,50 +164,50 @@ class PostgresDecoder:
 
     def _ask_query(self, message: Message) -> None:
         query = self._begin(message, "simple")
-        query.text, _ = _string(message.payload, 0)
+        query.text, _ = read_string(message.payload, 0)
         query.cut = message.size - 5 > self._max
         query.request_bytes = message.size
-        self._asked.append(_Asked(_Step.QUERY, query))
+        self._asked.append(Asked(Step.QUERY, query))
         self._building = None
 
     def _ask_parse(self, message: Message) -> None:
-        name, after = _string(message.payload, 0)
-        text, _ = _string(message.payload, after)
+        name, after = read_string(message.payload, 0)
+        text, _ = read_string(message.payload, after)
         query = self._unit(message)
-        query.protocol, query.parsed = "extended", True
+        query.protocol = "extended"
         query.text, query.statement = text, name
         query.cut = message.size - 5 > self._max
-        self._asked.append(_Asked(_Step.PARSE, query, name=name, text=text))
+        self._asked.append(Asked(Step.PARSE, query, name=name, text=text))
 
     def _ask_bind(self, message: Message) -> None:
-        portal, after = _string(message.payload, 0)
-        name, after = _string(message.payload, after)
+        portal, after = read_string(message.payload, 0)
+        name, after = read_string(message.payload, after)
         query = self._unit(message)
         if self._parameters:
-            query.parameters = _parameters(message.payload, after)
-        self._asked.append(_Asked(_Step.BIND, query, name=name, portal=portal))
+            query.parameters = read_parameters(message.payload, after)
+        self._asked.append(Asked(Step.BIND, query, name=name, portal=portal))
 
     def _ask_describe(self, message: Message) -> None:
         query = self._unit(message)
         if message.payload[:1] == b"S" and query.text is None:
-            query.statement, _ = _string(message.payload, 1)
-        self._asked.append(_Asked(_Step.DESCRIBE, query))
+            query.statement, _ = read_string(message.payload, 1)
+        self._asked.append(Asked(Step.DESCRIBE, query))
 
     def _ask_execute(self, message: Message) -> None:
-        portal, _ = _string(message.payload, 0)
+        portal, _ = read_string(message.payload, 0)
         query = self._unit(message)
         query.executed = True
-        self._asked.append(_Asked(_Step.EXECUTE, query, portal=portal))
+        self._asked.append(Asked(Step.EXECUTE, query, portal=portal))
         self._building = None
 
     def _ask_close(self, message: Message) -> None:
-        name, _ = _string(message.payload, 1)
-        self._asked.append(_Asked(_Step.CLOSE, None, **{"name" if message.payload[:1] == b"S" else "portal": name}))
+        name, _ = read_string(message.payload, 1)
+        self._asked.append(Asked(Step.CLOSE, None, **{"name" if message.payload[:1] == b"S" else "portal": name}))
 
     def _ask_function(self, message: Message) -> None:
         query = self._begin(message, "function")
         query.request_bytes = message.size
-        self._asked.append(_Asked(_Step.FUNCTION, query))
+        self._asked.append(Asked(Step.FUNCTION, query))
         self._building = None
 
     def _ask_flush(self, message: Message) -> None:
@@ -285,7 +217,7 @@ class PostgresDecoder:
     def _ask_sync(self, message: Message) -> None:
         self._building = None
         if not self._copying_in:  # the server ignores a Sync while it takes COPY data
-            self._asked.append(_Asked(_Step.SYNC, None))
+            self._asked.append(Asked(Step.SYNC, None))
 
     def _ask_copy(self, message: Message) -> None:
         query = self._asked[0].query if self._asked else None
@@ -314,7 +246,7 @@ class PostgresDecoder:
             if tells is not None:
                 tells(self, message, stamp_ns, out)
 
-    def _next(self, *steps: _Step) -> _Asked | None:
+    def _next(self, *steps: Step) -> Asked | None:
         """The oldest unanswered message if it is one of `steps`, forgetting those before it that got no answer."""
         while self._asked:
             first = self._asked[0]
@@ -334,11 +266,11 @@ class PostgresDecoder:
         self._asked.popleft()
         if asked.query is not None:
             asked.query.response_bytes += message.size
-        if asked.step is _Step.PARSE:
+        if asked.step is Step.PARSE:
             self._statements[asked.name] = asked.text
-        elif asked.step is _Step.BIND:
+        elif asked.step is Step.BIND:
             self._portals[asked.portal] = (asked.name, self._statements.get(asked.name))
-        elif asked.step is _Step.CLOSE:
+        elif asked.step is Step.CLOSE:
             self._statements.pop(asked.name, None)  # a portal's name is elsewhere: portals end with their transaction
         self._preparation_may_be_over(asked, stamp_ns, out)
 
@@ -349,7 +281,7 @@ class PostgresDecoder:
         else:
             self._tell_prepared(message, stamp_ns, out)
 
-    def _preparation_may_be_over(self, asked: _Asked, stamp_ns: int, out: list[PostgresObservation]) -> None:
+    def _preparation_may_be_over(self, asked: Asked, stamp_ns: int, out: list[PostgresObservation]) -> None:
         """A preparation without an Execute is over with the answer to its last message."""
         query = asked.query
         if query is None or query.executed or query is self._building:
@@ -368,7 +300,7 @@ class PostgresDecoder:
             if query.first_row_ns is None:
                 query.first_row_ns = message.stamp_ns
 
-    def _counted(self, message: Message) -> _Query | None:
+    def _counted(self, message: Message) -> OpenQuery | None:
         asked = self._next(*_RUNS)
         query = asked.query if asked is not None else None
         if query is not None:
@@ -384,19 +316,19 @@ class PostgresDecoder:
         query = asked.query
         query.response_bytes += message.size
         if message.kind == "C" and not query.rows:
-            query.rows = _affected(message.payload)
+            query.rows = read_affected(message.payload)
         self._copying_in = False
-        if asked.step is _Step.QUERY:
+        if asked.step is Step.QUERY:
             self._answered, self._answered_ns = query, stamp_ns
             return
         self._asked.popleft()
         query.statement, query.text = self._bound(asked.portal, query)
-        if self._asked and self._asked[0].step is _Step.SYNC:
+        if self._asked and self._asked[0].step is Step.SYNC:
             self._answered, self._answered_ns = query, stamp_ns
         else:
             self._finish(query, stamp_ns, None, out)
 
-    def _bound(self, portal: str, query: _Query) -> tuple[str, str | None]:
+    def _bound(self, portal: str, query: OpenQuery) -> tuple[str, str | None]:
         return self._portals.get(portal, (query.statement, query.text))
 
     def _let_go(self, out: list[PostgresObservation]) -> None:
@@ -409,7 +341,7 @@ class PostgresDecoder:
                 query.next_part()
 
     def _tell_error(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
-        severity, sqlstate = _error_fields(message.payload)
+        severity, sqlstate = read_error(message.payload)
         if not self._asked:
             out.append(ServerSaid(message.stamp_ns, "error", severity, sqlstate, None))
             return
@@ -421,7 +353,7 @@ class PostgresDecoder:
         self._let_go(out)
         self._copying_in = False
         first = self._asked[0]
-        if first.step in (_Step.QUERY, _Step.FUNCTION):
+        if first.step in (Step.QUERY, Step.FUNCTION):
             query = first.query
             assert query is not None
             query.response_bytes += message.size
@@ -431,17 +363,17 @@ class PostgresDecoder:
 
     def _fail(self, sqlstate: str | None, size: int, stamp_ns: int, out: list[PostgresObservation]) -> None:
         """An error in the extended protocol: the server skips everything up to the next Sync."""
-        blamed: _Query | None = None
+        blamed: OpenQuery | None = None
         while self._asked and self._asked[0].step not in _BARRIERS:
             asked = self._asked.popleft()
             query = asked.query
-            if asked.step is _Step.PARSE and query is not None:
+            if asked.step is Step.PARSE and query is not None:
                 query.text = asked.text
-            elif asked.step is _Step.BIND and query is not None and query.text is None:
+            elif asked.step is Step.BIND and query is not None and query.text is None:
                 query.statement, query.text = asked.name, self._statements.get(asked.name)
             if query is None or (self._asked and self._asked[0].query is query):
                 continue  # its last message decides
-            if asked.step is _Step.EXECUTE and query.text is None:
+            if asked.step is Step.EXECUTE and query.text is None:
                 query.statement, query.text = self._bound(asked.portal, query)
             if not query.executed:
                 query.protocol = "prepare"
@@ -460,37 +392,37 @@ class PostgresDecoder:
             return
         self._copying_in = True
         # A Sync that was sent right behind the Execute is ignored by a server that takes COPY data.
-        while len(self._asked) > 1 and self._asked[1].step is _Step.SYNC:
+        while len(self._asked) > 1 and self._asked[1].step is Step.SYNC:
             del self._asked[1]
 
     def _tell_ready(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
         state = _STATES.get(message.payload[:1])
         self._copying_in = False
-        asked = self._next(_Step.SYNC, _Step.QUERY, _Step.FUNCTION)
+        asked = self._next(Step.SYNC, Step.QUERY, Step.FUNCTION)
         if asked is not None:
             self._asked.popleft()
         if self._answered is not None:
             query, self._answered = self._answered, None
             self._finish(query, stamp_ns, state, out)
-        elif asked is not None and asked.step is _Step.FUNCTION and asked.query is not None:
+        elif asked is not None and asked.step is Step.FUNCTION and asked.query is not None:
             self._done(asked.query, "", None, stamp_ns, out, transaction=state)
 
     def _tell_notice(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
-        severity, sqlstate = _error_fields(message.payload)
+        severity, sqlstate = read_error(message.payload)
         out.append(ServerSaid(message.stamp_ns, "notice", severity, sqlstate, None))
 
     def _tell_notification(self, message: Message, stamp_ns: int, out: list[PostgresObservation]) -> None:
-        channel, _ = _string(message.payload, 4)
+        channel, _ = read_string(message.payload, 4)
         out.append(ServerSaid(message.stamp_ns, "notification", None, None, channel))
 
     # Queries that are over --------------------------------------------------------------------------------------
 
-    def _finish(self, query: _Query, done_ns: int, state: str | None, out: list[PostgresObservation]) -> None:
+    def _finish(self, query: OpenQuery, done_ns: int, state: str | None, out: list[PostgresObservation]) -> None:
         self._done(query, query.statement, query.text, done_ns, out, transaction=state)
 
     def _done(
         self,
-        query: _Query,
+        query: OpenQuery,
         statement: str,
         text: str | None,
         done_ns: int,
@@ -509,7 +441,7 @@ class PostgresDecoder:
 
     def _seen(
         self,
-        query: _Query,
+        query: OpenQuery,
         statement: str,
         text: str | None,
         *,
@@ -539,15 +471,15 @@ class PostgresDecoder:
         )
 
 
-_RUNS = (_Step.EXECUTE, _Step.QUERY, _Step.FUNCTION)
-_BARRIERS = (_Step.SYNC, _Step.QUERY, _Step.FUNCTION)
+_RUNS = (Step.EXECUTE, Step.QUERY, Step.FUNCTION)
+_BARRIERS = (Step.SYNC, Step.QUERY, Step.FUNCTION)
 _STATES = {b"I": "idle", b"T": "open", b"E": "failed"}
 _PREPARED_BY = {
-    "1": (_Step.PARSE,),
-    "2": (_Step.BIND,),
-    "3": (_Step.CLOSE,),
-    "n": (_Step.DESCRIBE,),
-    "T": (_Step.DESCRIBE,),
+    "1": (Step.PARSE,),
+    "2": (Step.BIND,),
+    "3": (Step.CLOSE,),
+    "n": (Step.DESCRIBE,),
+    "T": (Step.DESCRIBE,),
 }
 _ASKS: dict[str, Callable[[PostgresDecoder, Message], None]] = {
     "Q": PostgresDecoder._ask_query,
@@ -583,58 +515,3 @@ _TELLS: dict[str, _Tell] = {
     "N": PostgresDecoder._tell_notice,
     "A": PostgresDecoder._tell_notification,
 }
-
-
-def _string(payload: bytes, start: int) -> tuple[str, int]:
-    """A zero-terminated string, and where it ends; the rest of the payload where the end was cut off."""
-    end = payload.find(b"\0", start)
-    if end < 0:
-        end = len(payload)
-    return payload[start:end].decode(errors="replace"), end + 1
-
-
-def _opened(body: bytes, stamp_ns: int) -> DatabaseOpened:
-    parts = [part.decode(errors="replace") for part in body.split(b"\0")]
-    given = dict(zip(parts[::2], parts[1::2], strict=False))
-    user = given.get("user", "")
-    return DatabaseOpened(stamp_ns, given.get("database") or user, user, given.get("application_name", ""))
-
-
-def _error_fields(payload: bytes) -> tuple[str | None, str | None]:
-    """Severity and SQLSTATE. The texts are not taken: they quote values."""
-    found: dict[bytes, str] = {}
-    for field in payload.split(b"\0"):
-        if field[:1] in (b"V", b"S", b"C"):
-            found.setdefault(field[:1], field[1:].decode(errors="replace"))
-    return found.get(b"V") or found.get(b"S"), found.get(b"C")
-
-
-def _affected(tag: bytes) -> int:
-    """The number in a command tag (`INSERT 0 3`, `COPY 5`, `UPDATE 1`); 0 where there is none."""
-    number = tag.rstrip(b"\0").rpartition(b" ")[2]
-    return int(number) if number.isdigit() and len(number) < 19 else 0
-
-
-def _parameters(payload: bytes, start: int) -> tuple[tuple[int, bytes | None], ...] | None:
-    """The values of a Bind with their formats (0 text, 1 binary); None where they are cut off."""
-    try:
-        (codes,) = struct.unpack_from(">H", payload, start)
-        formats = struct.unpack_from(f">{codes}H", payload, start + 2)
-        position = start + 2 + 2 * codes
-        (count,) = struct.unpack_from(">H", payload, position)
-        position += 2
-        values: list[tuple[int, bytes | None]] = []
-        for index in range(count):
-            (length,) = struct.unpack_from(">i", payload, position)
-            position += 4
-            form = formats[index] if codes > 1 else formats[0] if codes else 0
-            if length < 0:
-                values.append((form, None))
-                continue
-            if position + length > len(payload):
-                return None
-            values.append((form, payload[position : position + length]))
-            position += length
-    except (struct.error, IndexError):
-        return None
-    return tuple(values)
