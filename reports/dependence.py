@@ -132,8 +132,9 @@ def _covariances(series: Sequence[Floats], lags: int) -> Floats:
 
 def _variance(series: Sequence[Floats], freedom: int) -> Floats:
     """The variance of each row over all runs, each about its own average."""
-    squares: Floats = sum(((part - part.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) for part in series) / freedom
-    return squares
+    squares = [((part - part.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) for part in series]
+    variance: Floats = np.sum(squares, axis=0) / freedom
+    return variance
 
 
 def _fit(covariances: list[float], total: int) -> float:

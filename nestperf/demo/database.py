@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 _CONNECTIONS = 10
-"""As Prisma's pools have."""
+"""As Prisma's pools have. None is kept for its own sake: a relay in between comes and goes."""
 _PARAMETER = re.compile(r"\$(\d+)")
 
 Row = Sequence[Any]
@@ -107,8 +107,9 @@ async def open_database(name: str) -> Database:
 
     try:
         pool = await asyncpg.create_pool(
-            name, min_size=2, max_size=_CONNECTIONS, ssl=False, connection_class=Connection
+            name, min_size=0, max_size=_CONNECTIONS, ssl=False, connection_class=Connection
         )
+        await pool.fetchval("select 1")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise UsageError(
             f"Cannot use the database: {type(error).__name__}. Is it running, and the URL right?"

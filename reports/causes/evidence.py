@@ -135,7 +135,7 @@ class Evidence:
     def most_frequent(self, rows: Codes) -> tuple[str, str] | tuple[None, None]:
         """Method and route of most of the rows; nothing where no one place has most of them."""
         _, first, counts = np.unique(self.place[rows], return_index=True, return_counts=True)
-        return self.name(int(rows[first[counts.argmax()]])) if counts.max() >= MOST * len(rows) else (None, None)
+        return self.name(int(rows[first[np.argmax(counts)]])) if np.max(counts) >= MOST * len(rows) else (None, None)
 
     def name(self, row: int) -> tuple[str, str]:
         """Method and route of one row."""

@@ -24,7 +24,7 @@ def find_outage(e: Evidence) -> Cause | None:
     refused = np.flatnonzero(x.outcome.among(Outcome.CONNECT_ERROR))
     if len(refused) < FEWEST:
         return None
-    begin, end = x.sent[refused].min(), x.sent[refused].max()
+    begin, end = np.min(x.sent[refused]), np.max(x.sent[refused])
     same = np.isin(x.upstream, np.unique(x.upstream[refused]))
     answered = same & x.outcome.among(Outcome.OK, Outcome.REFUSED, Outcome.LIMITED)
     if (answered & (x.sent >= begin) & (x.sent <= end)).any() or not (answered & (x.sent < begin)).any():
@@ -37,7 +37,7 @@ def find_outage(e: Evidence) -> Cause | None:
         return None
     after = answered & (x.sent > end)
     kind = CauseKind.RESTART if after.any() else CauseKind.GONE
-    back_ns = int(x.sent[after].min()) if after.any() else None
+    back_ns = int(np.min(x.sent[after])) if after.any() else None
     return e.cause(kind, rows, begin_ns=int(begin), end_ns=back_ns)
 
 
@@ -84,7 +84,7 @@ def find_refused_credentials(e: Evidence) -> Cause | None:
 
 def _had_before(e: Evidence, rows: Codes, others: Codes) -> Mask:
     """Of each of `rows`, whether one of `others` of the same user, method and route was sent before it."""
-    places = int(e.place.max()) + 1
+    places = int(np.max(e.place)) + 1
     keys = e.user[others] * places + e.place[others]
     known, place = np.unique(keys, return_inverse=True)
     if not len(known):
@@ -109,9 +109,9 @@ def find_failures_of_one_sort(e: Evidence) -> Cause | None:
         rows = e.failed[mask[e.failed]]
         if e.enough(rows, e.failed):
             statuses, counts = np.unique(x.status[rows][np.isfinite(x.status[rows])], return_counts=True)
-            status = int(statuses[counts.argmax()]) if len(statuses) else None
+            status = int(statuses[np.argmax(counts)]) if len(statuses) else None
             method, route = e.most_frequent(rows)
-            return e.cause(kind, rows, status=status, method=method, route=route, begin_ns=int(x.sent[rows].min()))
+            return e.cause(kind, rows, status=status, method=method, route=route, begin_ns=int(np.min(x.sent[rows])))
     return None
 
 

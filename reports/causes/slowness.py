@@ -23,13 +23,13 @@ def find_pause(e: Evidence) -> Cause | None:
     if not e.enough(e.slow, e.slow):
         return None
     same = e.work & np.isin(x.upstream, np.unique(x.upstream[e.slow]))
-    begun, last = float(x.sent[e.slow].min()), float(x.done[e.slow].max())
+    begun, last = float(np.min(x.sent[e.slow])), float(np.max(x.done[e.slow]))
     done = x.done[same & (x.done >= begun) & (x.done <= last)]
     moments = np.sort(np.append(done, begun))
     silences = np.diff(moments)
     if not len(silences):
         return None
-    longest = int(silences.argmax())
+    longest = int(np.argmax(silences))
     end, length = float(moments[longest + 1]), float(silences[longest])
     rows = e.slow[(x.sent[e.slow] < end) & (x.done[e.slow] >= end)]
     if not e.enough(rows, e.slow) or length < 0.5 * float(np.median(e.service[rows])):
@@ -48,7 +48,7 @@ def find_one_route(e: Evidence) -> Cause | None:
     if not e.enough(e.slow, e.slow):
         return None
     places, first, counts = np.unique(e.place[e.slow], return_index=True, return_counts=True)
-    place, count = places[counts.argmax()], int(counts.max())
+    place, count = places[np.argmax(counts)], int(np.max(counts))
     there = e.selected & (e.place == place)
     others = e.selected & ~there
     if count < MOST * len(e.slow) or there.sum() > others.sum():
@@ -56,7 +56,7 @@ def find_one_route(e: Evidence) -> Cause | None:
     if (len(e.slow) - count) / others.sum() > 0.25 * count / there.sum():
         return None
     answered = others & np.isfinite(e.service)
-    method, route = e.name(int(e.slow[first[counts.argmax()]]))
+    method, route = e.name(int(e.slow[first[np.argmax(counts)]]))
     rows = e.slow[e.place[e.slow] == place]
     return e.cause(
         CauseKind.ONE_ROUTE,

@@ -126,7 +126,9 @@ def _under_drift(rows: Floats, n_old: int, blocks: Codes) -> list[Dependence]:
     """The dependence that is left of two sides that took turns when a drift moves both, by the differences between
     them in each block; empty where their blocks do not move together."""
     old, new = (_averages(rows[:, side], blocks[side]) for side in (slice(n_old), slice(n_old, None)))
-    counts = [np.bincount(blocks[side], minlength=blocks.max() + 1) for side in (slice(n_old), slice(n_old, None))]
+    counts = [
+        np.bincount(blocks[side], minlength=int(np.max(blocks)) + 1) for side in (slice(n_old), slice(n_old, None))
+    ]
     full = (counts[0] > 0) & (counts[1] > 0)
     if full.sum() < _FEWEST_BLOCKS:
         return []
