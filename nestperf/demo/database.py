@@ -49,17 +49,22 @@ class SqliteDatabase:
     async def run(self, sql: str, *values: Any) -> list[Row]:
         """As `Database.run`."""
         try:
-            return self._connection.execute(_PARAMETER.sub(r"?\1", sql), values).fetchall()
+            return self._connection.execute(_PARAMETER.sub("?", sql), _in_order(sql, values)).fetchall()
         except sqlite3.IntegrityError as error:
             raise Duplicate from error
 
     async def insert_many(self, sql: str, rows: Sequence[Row]) -> None:
         """As `Database.insert_many`."""
-        self._connection.executemany(_PARAMETER.sub(r"?\1", sql), rows)
+        self._connection.executemany(_PARAMETER.sub("?", sql), [_in_order(sql, row) for row in rows])
 
     async def close(self) -> None:
         """As `Database.close`."""
         self._connection.close()
+
+
+def _in_order(sql: str, values: Row) -> Row:
+    """The values in the order in which the text names them, which is how `?` takes them."""
+    return [values[int(number) - 1] for number in _PARAMETER.findall(sql)]
 
 
 class PostgresDatabase:
