@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
+import random
 import re
 import socket
 import subprocess
@@ -91,11 +93,19 @@ process.stdin.on("end", () => process.exit(0)).resume();
 
 
 @pytest.mark.peer("node")
+def quiet_listener() -> socket.socket:
+    """A listener on a port that no outgoing connection is given: free again when it is closed."""
+    for port in random.sample(range(20_000, 32_000), 50):
+        with contextlib.suppress(OSError):
+            return socket.create_server(("127.0.0.1", port))
+    raise AssertionError("50 ports are taken")
+
+
 async def test_calls_that_nodes_fetch_sends_for_a_page_are_known_as_the_applications_own(
     record: Callable[..., Recorder],
 ) -> None:
     async with Page("the session") as api:
-        held = socket.create_server(("127.0.0.1", 0))
+        held = quiet_listener()
         taken = held.getsockname()[1]
         frontend = subprocess.Popen(
             ["node", "--input-type=module", "-e", FRONTEND, f"http://127.0.0.1:{taken}"],
