@@ -20,9 +20,10 @@ from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that `python benchmarks/database.py` finds its siblings
 
-from benchmarks.rig import LOAD_CORE, free_port, running, usage
+from benchmarks.rig import LOAD_CORE, running, usage
 from nestperf.capture.model import Query
 from nestperf.capture.reader import Capture
+from nestperf.demo.children import free_port
 from nestperf.demo.postgres import PostgresServer, find_binaries
 
 CLIENTS = 8

@@ -22,9 +22,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.claims import Claims
-from benchmarks.rig import LOAD_CORE, free_port, nginx, record_command, require, running, usage
+from benchmarks.rig import LOAD_CORE, nginx, record_command, require, running, usage
 from nestperf.capture.model import Frame
 from nestperf.capture.reader import Capture
+from nestperf.demo.children import free_port
 from nestperf.wire.websocket import encode_frame
 
 MESSAGES_A_SECOND = 20_000

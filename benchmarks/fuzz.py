@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
-from nestperf.capture.model import Row
+from nestperf.capture.model import Row, Upstream
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.vault import Vault
 from proxy_addon.recorder import Recorder
@@ -108,7 +108,7 @@ def rows_of(conversation: Conversation, databases: list[int], step: int | None) 
         Contents(Redactor(Vault(None, b"k" * 32)), rows.append, max_response=10_000),
         rows.append,
         Clock(0, 0),
-        databases=databases,
+        [Upstream("postgres://127.0.0.1:5432")] if databases else [],
     )
     recorder.feed(Record(What.OPENED, 1, 0, 0, b'{"client":"127.0.0.1","upstream":0}'))
     recorder.feed(Record(What.CONNECTED, 1, 0, 0, b""))

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from nestperf.capture.model import Run
 from nestperf.capture.reader import Capture
+from nestperf.demo.children import free_port
 
 CORES = sorted(os.sched_getaffinity(0))
 CLIENT, SERVER = CORES[0], CORES[-1]
@@ -71,11 +72,6 @@ class Replayed(NamedTuple):
     @property
     def per_second(self) -> float:
         return self.requests / float(self.run.certificate["elapsed_ns"]) * 1e9
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def pinned(core: int, command: list[str]) -> list[str]:

@@ -24,7 +24,8 @@ from tabulate import tabulate
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.paced import ask_in_turns
-from benchmarks.rig import LOAD_CORE, free_port, nginx, record_command, require, running
+from benchmarks.rig import LOAD_CORE, nginx, record_command, require, running
+from nestperf.demo.children import free_port
 
 STEADY_RATE = 200
 HEADERS = (

@@ -25,10 +25,11 @@ from tabulate import tabulate  # noqa: E402
 
 from benchmarks import recordings, samples, sockets  # noqa: E402
 from benchmarks.claims import Claims  # noqa: E402
-from benchmarks.processes import free_port, locust, missing, nginx, replay, serving, wrk  # noqa: E402
+from benchmarks.processes import locust, missing, nginx, replay, serving, wrk  # noqa: E402
 from benchmarks.stamping import read_stamps  # noqa: E402
 from nestperf.capture.model import Exchange  # noqa: E402
 from nestperf.capture.reader import Capture  # noqa: E402
+from nestperf.demo.children import free_port  # noqa: E402
 from nestperf.percentiles import nearest_rank  # noqa: E402
 
 USERS = 20

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from benchmarks import recordings
 from benchmarks.claims import Claims
-from benchmarks.processes import CLIENT, ROOT, free_port, pinned, serving
+from benchmarks.processes import CLIENT, ROOT, pinned, serving
+from nestperf.demo.children import free_port
 
 FOUR = ("/", "/media", "/status", "/downloads")
 FEW = 100

@@ -19,6 +19,7 @@ from nestperf.capture.vault import secrets_path
 from nestperf.capture.writer import check_writable, close_orphan, default_output, remove_capture
 from nestperf.errors import CaptureError, ExitCode, UsageError
 from proxy_addon.browser import Browser, find_browser
+from proxy_addon.databases import PARAMETERS
 from proxy_addon.limits import BodyLimits, parse_body_limits
 from proxy_addon.listen import LOOPBACK, Listener, Request, choose_listeners, parse_upstream
 from proxy_addon.mentions import ways_there
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from proxy_addon.authority import Authority
 
 _TRIES = 5
-PG_PARAMETERS = "pg_parameters"
-"""Key of the run's settings: the values of queries are stored."""
 _PATIENCE_S = 60
 """How long the recorder may take to store the rest."""
 
@@ -113,7 +112,8 @@ def record(
     address instead of the application's (or let --browser do it), test by hand, and end with Ctrl-C. LISTEN_PORT=
     chooses the relay's port. With postgres://HOST:PORT among them the application's SQL queries are recorded too.
     """
-    if pg_parameters and not any(request.is_database for request in map(parse_upstream, urls)):
+    requests = [parse_upstream(url) for url in urls]
+    if pg_parameters and not any(request.is_database for request in requests):
         raise UsageError("--pg-parameters is about a database's queries: add postgres://HOST:PORT to the addresses.")
     if browser_arguments and not browse:
         raise UsageError("--browser-argument is for the browser that --browser opens: add --browser.")
@@ -123,10 +123,9 @@ def record(
     settings: dict[str, object] = {
         REDACT: SecretNames(names).added,
         NOT_REDACTED: no_redact,
-        PG_PARAMETERS: pg_parameters,
+        PARAMETERS: pg_parameters,
         "max_body": limits._asdict(),
     }
-    requests = [parse_upstream(url) for url in urls]
     trust = choose_trust(requests, upstream_ca, insecure=insecure)
     speaks_tls = choose_tls(requests, tls=tls, browse=browse, ca_folder=ca_folder)
     program = find_browser() if browse else None

@@ -17,6 +17,8 @@ from nestperf.wire.observations import Sender
 from nestperf.wire.postgres import DatabaseOpened, Opaque, PostgresDecoder, PostgresObservation, QuerySeen
 from proxy_addon.tally import Tally
 
+PARAMETERS = "pg_parameters"
+"""Key of what `record` was asked for: store the values of queries."""
 _BINARY = 1
 _COMPARED = re.compile(r"""(\w{1,80})"?\s*(?:=|<>|!=|[<>]=?|i?like)\s*\$([0-9]{1,5})""", re.IGNORECASE)
 _INSERTED = re.compile(r"""\binsert\s+into\s+[^\s(]+\s*\(([^()]*)\)\s*values""", re.IGNORECASE)

@@ -7,7 +7,7 @@ cannot be understood is counted, marked and kept as it came.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nestperf.capture.clock import Clock
@@ -37,7 +37,6 @@ class Recorder:
         clock: Clock,
         upstreams: Sequence[Upstream] = (),
         *,
-        databases: Collection[int] = (),
         parameters: bool = False,
         ways: Sequence[str] = (),
     ) -> None:
@@ -47,14 +46,13 @@ class Recorder:
             add: takes the rows.
             clock: makes stamps of readings.
             upstreams: what is recorded.
-            databases: indexes of the upstreams that speak PostgreSQL.
-            parameters: store their queries' values.
+            parameters: store the values of databases' queries.
             ways: for each upstream what to do where browsers go past the recorder; none: say nothing of it.
         """
         self.tally = Tally()
         self._mentions = Mentions(upstreams, ways)
         self._upstreams = upstreams
-        self._databases = frozenset(databases)
+        self._databases = frozenset(index for index, upstream in enumerate(upstreams) if upstream.is_database)
         self._parameters = parameters
         self._statements = Statements(add, contents.redactor, self.tally)
         self.vault = contents.redactor.vault

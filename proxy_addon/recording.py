@@ -31,6 +31,7 @@ from nestperf.errors import ExitCode, NestperfError
 from nestperf.faults import describe_fault
 from nestperf.wire.postgres import TLS
 from proxy_addon.background import Background
+from proxy_addon.databases import PARAMETERS
 from proxy_addon.limits import BodyLimits
 from proxy_addon.live import LiveView, counts
 from proxy_addon.recorder import Recorder
@@ -87,8 +88,7 @@ class Recording:
             self.writer.add,
             self.clock,
             run.upstreams,
-            databases=[index for index, upstream in enumerate(run.upstreams) if upstream.is_database],
-            parameters=bool(settings.get("pg_parameters")),
+            parameters=bool(settings.get(PARAMETERS)),
             ways=settings.get("ways", ()),
         )
         self.tally = self.recorder.tally

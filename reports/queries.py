@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from nestperf.capture import model
 from nestperf.capture.owners import ASKING, Asked, How, Owner, Span, owners_of
 from nestperf.capture.reader import Capture
+from nestperf.percentiles import nearest_rank
 from reports.columns import Codes, Labels, Mask, Stamps, read_columns
 
 REPEATED = 5
@@ -27,6 +29,7 @@ IDLE_NS = 100_000_000
 """A transaction that waits so long for its client is a finding: it holds its locks and its connection meanwhile."""
 _MEASURED = ("ok", "error")
 _STATEMENT = 400
+_P50, _P95 = Fraction(1, 2), Fraction(95, 100)
 _TOUCHES_ROWS = re.compile(r"\s*(?:(?:select|with)\b.*\bfrom|insert|update|delete|merge)\b", re.IGNORECASE | re.DOTALL)
 """What can be one query too many: not BEGIN, SET or what a pool resets its connections with."""
 
@@ -184,12 +187,12 @@ def _statements(queries: Queries) -> Iterator[StatementRow]:
         if not mask.any():
             continue
         own: NDArray[np.int64] = np.sort(times[mask]).astype(np.int64)
-        n, total = len(own), int(own.sum())
+        total = int(own.sum())
         yield StatementRow(
             statement=text[:_STATEMENT],
-            n=n,
-            p50_ns=int(own[(n + 1) // 2 - 1]),
-            p95_ns=int(own[-(-n * 95 // 100) - 1]),
+            n=len(own),
+            p50_ns=nearest_rank(own, _P50),
+            p95_ns=nearest_rank(own, _P95),
             max_ns=int(own[-1]),
             total_ns=total,
             share=total / whole,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import subprocess
 import sys
 import time
@@ -13,14 +12,9 @@ from pathlib import Path
 import pytest
 
 from nestperf.capture.reader import Capture
+from nestperf.demo.children import free_port
 from proxy_addon import __file__ as package
 from tests.tls import Certificates, Stream
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
 
 ANSWER = b"HTTP/1.1 200 Fine\r\nx-OdD: 1\r\nContent-Length: 2\r\n\r\nok"
 

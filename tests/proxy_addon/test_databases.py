@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
-from nestperf.capture.model import Query, Row, Statement
+from nestperf.capture.model import Query, Row, Statement, Upstream
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.vault import Vault
 from proxy_addon.databases import parameter_names
 from proxy_addon.recorder import Recorder
 from proxy_addon.tap import Record, What
+from tests.proxy_addon.test_recorder import of_type
 from tests.wire import postgres_bytes as pg
 from tests.wire.test_postgres import LOGIN, SAMPLE, Turn, client, server
 
-R = TypeVar("R", bound=Any)
+UPSTREAMS = (Upstream("http://127.0.0.1:4000"), Upstream("postgres://127.0.0.1:5432"))
 WHAT = {"client": What.CLIENT_BYTES, "server": What.SERVER_BYTES}
 
 
@@ -28,7 +29,7 @@ def recorded(records: Iterable[Record], **options: Any) -> tuple[list[Row], Reco
     """What a recorder makes of records; not finished."""
     rows: list[Row] = []
     contents = Contents(Redactor(Vault.in_memory()), rows.append)
-    recorder = Recorder(contents, rows.append, Clock(0, 0), databases=(1,), **options)
+    recorder = Recorder(contents, rows.append, Clock(0, 0), UPSTREAMS, **options)
     for record in records:
         recorder.feed(record)
     return rows, recorder
@@ -40,12 +41,6 @@ def connection(*turns: Turn, number: int = 1) -> Iterator[Record]:
     yield Record(What.CONNECTED, number, 0, 0, b"")
     for stamp, (sender, data) in enumerate([*LOGIN, *turns], start=-1):
         yield Record(WHAT[sender], number, max(0, stamp) * 1_000_000, 0, data)
-
-
-def of_type(rows: Iterable[Row], row_type: type[R]) -> list[R]:
-    """The last row of each id, as the capture would hold them."""
-    last = {row.id: row for row in rows if isinstance(row, row_type)}
-    return [last[key] for key in sorted(last)]
 
 
 def test_a_real_applications_queries_are_rows() -> None:

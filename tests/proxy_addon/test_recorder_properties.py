@@ -11,7 +11,7 @@ from sqlite_utils import Database
 from nestperf.capture import schema
 from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
-from nestperf.capture.model import Body, Exchange, Frame, HeaderSet, Packet, Row, Run, Socket
+from nestperf.capture.model import Body, Exchange, Frame, HeaderSet, Packet, Row, Run, Socket, Upstream
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
@@ -65,6 +65,9 @@ def opened(number: int) -> Record:
     return Record(What.OPENED, number, 0, 0, b'{"client":"127.0.0.1","upstream":%d}' % (number % 2))
 
 
+UPSTREAMS = (Upstream("http://127.0.0.1:4000"), Upstream("postgres://127.0.0.1:5432"))
+
+
 @given(st.lists(TOLD, max_size=30), st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_recorder_takes_any_bytes_in_any_order_and_its_rows_can_be_stored(
@@ -72,7 +75,7 @@ def test_recorder_takes_any_bytes_in_any_order_and_its_rows_can_be_stored(
 ) -> None:
     rows: list[Row] = []
     contents = Contents(Redactor(Vault(None, b"k" * 32)), rows.append, max_response=50)
-    recorder = Recorder(contents, rows.append, Clock(0, 0), databases=[1] if is_database else [])
+    recorder = Recorder(contents, rows.append, Clock(0, 0), UPSTREAMS if is_database else ())
     for number in (1, 2, 3):
         recorder.feed(opened(number))
     for stamp_ns, (what, connection, data) in enumerate(told):
