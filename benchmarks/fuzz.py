@@ -126,10 +126,9 @@ def rows_of(conversation: Conversation, databases: list[int], step: int | None) 
 
 
 def comparable(rows: list[Row]) -> dict[Any, Any]:
-    """Rows that do not depend on where chunks ended, by type and id. Frames do where they are opaque, and what a
-    faulty chunk still tells of queries."""
+    """Rows that do not depend on where chunks ended, by type and id. Frames do where they are opaque."""
     last = {(type(row).__name__, row.id): row for row in rows}
-    names = {"Exchange", "Packet", "Socket"}
+    names = {"Exchange", "Packet", "Socket", "Statement", "Query"}
     return {key: _without_bodies(row) for key, row in last.items() if key[0] in names}
 
 
