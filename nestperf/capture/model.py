@@ -378,4 +378,36 @@ class Relation(NamedTuple):
     """Text with placeholders for the secrets inside."""
 
 
-Row = Client | Session | Exchange | HeaderSet | Body | BodyPart | Socket | Frame | Packet | Statement | Query | Relation
+class Mark(NamedTuple):
+    """A moment that somebody gave a name: what happens from then on, until the next one, goes by it."""
+
+    id: int | None
+    """None: the next free one. Another process may have added a mark since the last."""
+    stamp_ns: int | None
+    """None in replays, where every user comes by it at a moment of their own."""
+    end_ns: int | None
+    """Where it ends by itself; None: at the next mark."""
+    text: str
+    """Secrets replaced."""
+    source: str
+    """`key` (typed while recording), `command` (`nestperf mark`), `measure` (a program's own span), `recording` (a
+    replay's: it stood in the capture that was replayed)."""
+    source_exchanges: str | None = None
+    """Replay: JSON list of `[first, last]`, the exchanges of the source capture that it was about."""
+
+
+Row = (
+    Client
+    | Session
+    | Exchange
+    | HeaderSet
+    | Body
+    | BodyPart
+    | Socket
+    | Frame
+    | Packet
+    | Statement
+    | Query
+    | Relation
+    | Mark
+)

@@ -190,6 +190,10 @@ class Capture:
         """What secrets are made of, by the number in their placeholders."""
         return self._rows(model.Relation)
 
+    def marks(self) -> Iterator[model.Mark]:
+        """Moments that somebody gave a name, by id."""
+        return self._rows(model.Mark)
+
     def one(self, row_type: type[R], row_id: int) -> R | None:
         """One row of a table."""
         return next(self._rows(row_type, "where id = ?", row_id), None)

@@ -36,6 +36,16 @@ _REFERENCES = (
     ("queries", "exchange_id", "exchanges", "forget"),
 )
 """Column that names a row of another table, and what becomes of a row whose other is gone."""
+_NEVER = 2**62
+_DROP_MARKS = """
+    delete from marks where id in (
+        select id from (
+            select id, stamp_ns, coalesce(end_ns, lead(stamp_ns, 1, ?) over (
+                partition by end_ns is null order by stamp_ns, id)) as ended_ns
+            from marks where stamp_ns is not null)
+        where stamp_ns >= ? and ended_ns <= ?)
+"""
+"""A mark whose end lies behind the stretch names what is left of its time."""
 
 
 class Stretch(NamedTuple):
@@ -192,10 +202,11 @@ def _drop_contents(connection: sqlite3.Connection, *, payloads: bool) -> None:
 
 
 def _drop_stretch(connection: sqlite3.Connection, stretch: Stretch) -> None:
-    start = stretch.start_ns if stretch.start_ns is not None else -(2**62)
-    end = stretch.end_ns if stretch.end_ns is not None else 2**62
+    start = stretch.start_ns if stretch.start_ns is not None else -_NEVER
+    end = stretch.end_ns if stretch.end_ns is not None else _NEVER
     for table, column in _BEGAN.items():
         connection.execute(f"delete from {table} where {column} >= ? and {column} < ?", (start, end))  # noqa: S608
+    connection.execute(_DROP_MARKS, (_NEVER, start, end))
     for table, column, other, fate in _REFERENCES:
         change = f"delete from {table}" if fate == "delete" else f"update {table} set {column} = null"  # noqa: S608
         connection.execute(f"{change} where {column} is not null and {column} not in (select id from {other})")  # noqa: S608

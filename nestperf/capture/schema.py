@@ -15,7 +15,7 @@ from sqlite_utils.migrations import Migrations
 from nestperf.capture import model
 
 APPLICATION_ID = 0x4E507266  # "NPrf"
-FORMAT = 4
+FORMAT = 5
 
 TABLES: dict[type[Any], str] = {
     model.Client: "clients",
@@ -30,8 +30,9 @@ TABLES: dict[type[Any], str] = {
     model.Statement: "statements",
     model.Query: "queries",
     model.Relation: "relations",
+    model.Mark: "marks",
 }
-SINCE: dict[str, int] = {"statements": 2, "queries": 2, "body_parts": 3, "relations": 4}
+SINCE: dict[str, int] = {"statements": 2, "queries": 2, "body_parts": 3, "relations": 4, "marks": 5}
 """The format that brought a table, where it was not the first: older captures have none of its rows."""
 
 migrations = Migrations("nestperf")
@@ -278,6 +279,16 @@ def v3_growing_bodies(db: Database) -> None:
 def v4_relations(db: Database) -> None:
     """What secrets are made of."""
     _create(db, "relations", {"id": int, "coding": str, "template": str})
+
+
+@migrations()
+def v5_marks(db: Database) -> None:
+    """Moments that somebody gave a name."""
+    _create(
+        db,
+        "marks",
+        {"id": int, "stamp_ns": int, "end_ns": int, "text": str, "source": str, "source_exchanges": str},
+    )
 
 
 def _create(db: Database, name: str, columns: dict[str, type]) -> None:

@@ -28,6 +28,7 @@ _CAPTURED = {
     "packets": ("namespace", "event", "payload"),
     "statements": ("text",),
     "queries": ("database", "application", "parameters"),
+    "marks": ("text",),
 }
 """Columns that hold what crossed the wire. Addresses (`authority`, `run.upstreams`) stay in clear."""
 _AT_ONCE = 500

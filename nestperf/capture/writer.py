@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from sqlite_utils import Database
 
 from nestperf.capture import model, schema
-from nestperf.capture.sweep import join_parts, leaves_traces, sweep
+from nestperf.capture.sweep import all_known, join_parts, leaves_traces, sweep
 from nestperf.capture.vault import Vault
 from nestperf.errors import CaptureError, UsageError
 
@@ -48,6 +48,8 @@ _CONTENT = {model.Body: 8, model.BodyPart: 2, model.Frame: 10, model.Packet: 12}
 """Which field of a row may be large."""
 _KEPT = (model.Client, model.Session, model.HeaderSet, model.Socket, model.Statement)
 """Rows that others refer to, and that are few: given up last."""
+_MARK_PATIENCE_S = 10
+"""How long a mark waits for the recorder's lock, which it holds for milliseconds at a time."""
 _BAD_ROW = (ValueError, OverflowError, sqlite3.InterfaceError, sqlite3.DataError, sqlite3.IntegrityError,
             sqlite3.ProgrammingError)  # fmt: skip
 _COLUMNS_AS_JSON = ("settings", "losses", "relay", "certificate", "invalid")
@@ -315,6 +317,45 @@ def close_orphan(path: Path, losses: dict[str, int]) -> None:
         connection.close()
 
 
+def add_mark(path: Path, text: str, source: str, unix_ns: int) -> model.Mark:
+    """Give the moment `unix_ns` of the recording that is being written to `path` a name, from another process. Secrets
+    that the recording knows are replaced.
+
+    Raises:
+        UsageError: nobody is recording into it.
+        CaptureError: it is locked, or the disk is full; nothing of the recording is touched.
+    """
+    over = UsageError(f"Nobody is recording into {path} any more: a mark names a moment while it happens.")
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+    try:
+        if not path.with_name(path.name + "-wal").exists() or not _is_open_elsewhere(connection):
+            raise over
+        connection.execute(f"pragma busy_timeout = {_MARK_PATIENCE_S * 1000}")
+        connection.execute("pragma secure_delete = on")
+        connection.execute("begin immediate")
+        state, started_ns = connection.execute("select state, started_unix_ns from run").fetchone()
+        if state != model.RUNNING:
+            raise over
+        vault = Vault.open(path)
+        content = all_known(vault).replace(text.encode()).decode() if vault is not None else text
+        row = model.Mark(None, unix_ns - started_ns, None, content, source)
+        row_id = connection.execute(_insert("marks", len(row)), row).lastrowid
+        connection.execute("commit")
+        return row._replace(id=row_id)
+    except (sqlite3.Error, TypeError) as error:
+        raise CaptureError(f"{path} cannot take a mark: {error}. Try again.") from error
+    finally:
+        connection.close()
+
+
+def _is_open_elsewhere(connection: sqlite3.Connection) -> bool:
+    """Whether another connection holds a capture with a log beside it: only the last one may do away with the log."""
+    try:
+        return str(connection.execute("pragma journal_mode = delete").fetchone()[0]) != "delete"
+    except sqlite3.OperationalError:
+        return True
+
+
 def default_output() -> Path:
     """`nestperf-<date>-<time>.db` in the working folder."""
     return Path(f"nestperf-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db")
@@ -368,8 +409,11 @@ def _storable(value: Any) -> Any:
 
 
 def _store(connection: sqlite3.Connection, table: str, rows: list[Any]) -> None:
-    marks = ",".join("?" * len(rows[0]))
-    connection.executemany(f"insert or replace into {table} values ({marks})", rows)  # noqa: S608 - our own table names
+    connection.executemany(_insert(table, len(rows[0])), rows)
+
+
+def _insert(table: str, columns: int) -> str:
+    return f"insert or replace into {table} values ({','.join('?' * columns)})"  # noqa: S608 - our own table names
 
 
 def _store_repeats(connection: sqlite3.Connection, rows: Sequence[Repeat]) -> None:

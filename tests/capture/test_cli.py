@@ -210,6 +210,31 @@ def test_trim_stretch_leaves_no_reference_dangling(tmp_path: Path, arguments: tu
     assert "Trimmed: what began" in _report(path)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        (("--before", "4s"), ["third", "last"]),
+        (("--before", "3s"), ["span", "third", "last"]),
+        (("--after", "4s"), ["first", "span", "third"]),
+        (("--from", "2s", "--to", "6s"), ["first", "last"]),
+        (("--after", "1ms"), []),
+    ],
+)
+def test_trim_stretch_keeps_marks_that_still_name_something(
+    tmp_path: Path, arguments: tuple[str, ...], left: list[str]
+) -> None:
+    path = tmp_path / "qa.db"
+    writer, _, _ = begun(path)
+    writer.add(exchange(1, 1, None))
+    for text, begin_s, end_s in (("first", 1, None), ("span", 2, 4), ("third", 3, None), ("last", 6, None)):
+        end_ns = None if end_s is None else end_s * SECOND
+        writer.add(model.Mark(None, begin_s * SECOND, end_ns, text, "key"))
+    finish(writer)
+    assert call(trim, path, *arguments).exit_code == 0
+    with Capture.open(path) as capture:
+        assert [mark.text for mark in capture.marks()] == left
+
+
 def test_trim_to_another_file_leaves_the_original(tmp_path: Path) -> None:
     path, other = tmp_path / "qa.db", tmp_path / "other.db"
     made(path)

@@ -11,6 +11,8 @@ from sqlite_utils.db import Table
 
 from nestperf.capture import model, schema
 from nestperf.capture.reader import Capture
+from nestperf.capture.rewriting import rewrite
+from nestperf.cli import run
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -83,7 +85,26 @@ def test_capture_of_the_first_format_is_read_as_it_was_written() -> None:
             model.Statement: 0,
             model.Query: 0,
             model.Relation: 0,
+            model.Mark: 0,
         }
         assert {exchange.status for exchange in capture.exchanges()} == {101, 200, 401}
         assert list(capture.queries()) == []
         assert capture.columns(model.Query, "id", "done_ns") == []
+
+
+@pytest.mark.parametrize("version", range(1, schema.FORMAT + 1))
+def test_capture_of_every_format_is_read_reported_and_brought_up(version: int, tmp_path: Path) -> None:
+    """`tests/samples/capture-format-N.db`, each recorded by a version that wrote it; a new format adds its own."""
+    path = SAMPLES / f"capture-format-{version}.db"
+    with Capture.open(path) as capture:
+        assert capture.version == version
+        capture.check()
+        rows = {row_type: len(capture.columns(row_type, "id")) for row_type in schema.TABLES}
+        assert rows[model.Exchange] > 0
+        # What a format did not have yet is empty, and everything else is where it was.
+        assert all(not rows[kind] or schema.SINCE.get(table, 1) <= version for kind, table in schema.TABLES.items())
+        rewrite(capture, tmp_path / "now.db", None)
+    with Capture.open(tmp_path / "now.db") as now:
+        assert now.version == schema.FORMAT
+        assert {row_type: now.count(row_type) for row_type in schema.TABLES} == rows
+    assert run(["report", str(path), "--format", "json", "-o", str(tmp_path / "report.json")]) in (0, 1, 4)

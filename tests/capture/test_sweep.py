@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from nestperf.capture.contents import Contents
-from nestperf.capture.model import Client, Exchange, Kind, Outcome, Packet, Run
+from nestperf.capture.model import Client, Exchange, Kind, Mark, Outcome, Packet, Run
 from nestperf.capture.reader import Capture
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.vault import Vault
@@ -56,6 +56,7 @@ def filled(path: Path, rows: int = 3) -> tuple[CaptureWriter, Contents, Vault]:
         if number % 7 == 0:
             writer.commit()
     writer.add(Client(1, "127.0.0.1", f"agent {LATE}"))
+    writer.add(Mark(None, 1, None, f"signing in with {LATE}", "key"))
     writer.commit()
     return writer, contents, vault
 
@@ -91,6 +92,8 @@ def test_sweep_takes_out_what_was_recognised_late(tmp_path: Path) -> None:
         assert body is not None
         assert body.content is not None
         assert json.loads(vault.reveal_bytes(body.content))["x"] == LATE
+        (mark,) = capture.marks()
+        assert vault.reveal(mark.text) == f"signing in with {LATE}"
         (told, *_) = capture.packets()
         assert json.loads(vault.reveal(told.payload or "")) == [LATE, 1]
         assert vault.reveal(told.event or "") == LATE

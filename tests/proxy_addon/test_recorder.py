@@ -74,7 +74,7 @@ def rows_of(told: Iterable[Record]) -> tuple[list[Row], Recorder]:
 
 def of_type(rows: Iterable[Row], row_type: type[R]) -> list[R]:
     """The last row of each id, as the capture would hold them."""
-    last: dict[int, Any] = {row.id: row for row in rows if isinstance(row, row_type)}
+    last: dict[Any, Any] = {row.id: row for row in rows if isinstance(row, row_type)}
     return [last[key] for key in sorted(last)]
 
 
