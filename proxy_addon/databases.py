@@ -6,13 +6,13 @@ Pure, like the recorder that owns it. Of a statement its shape is stored, once; 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
-from nestperf.capture.model import Query, Row, Statement
+from nestperf.capture.model import Literals, Query, Row, Statement, Wording
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.statements import statement_of
+from nestperf.capture.wordings import parameter_names, unquoted, wording_of
 from nestperf.wire.observations import Sender
 from nestperf.wire.postgres import DatabaseOpened, Opaque, PostgresDecoder, PostgresObservation, QuerySeen
 from proxy_addon.tally import Tally
@@ -20,9 +20,6 @@ from proxy_addon.tally import Tally
 PARAMETERS = "pg_parameters"
 """Key of what `record` was asked for: store the values of queries."""
 _BINARY = 1
-_COMPARED = re.compile(r"""(\w{1,80})"?\s*(?:=|<>|!=|[<>]=?|i?like)\s*\$([0-9]{1,5})""", re.IGNORECASE)
-_INSERTED = re.compile(r"""\binsert\s+into\s+[^\s(]+\s*\(([^()]*)\)\s*values""", re.IGNORECASE)
-_PARAMETER = re.compile(r"\$([0-9]{1,5})")
 
 
 class Statements:
@@ -34,6 +31,7 @@ class Statements:
         self._tally = tally
         self._known: dict[str, int] = {}
         """By fingerprint."""
+        self._wordings: dict[tuple[str, str], int] = {}
 
     def find(self, text: str, part: int) -> tuple[int, str | None]:
         """The row of a statement, and the trace that its comment names."""
@@ -43,6 +41,31 @@ class Statements:
             known = self._known[shape.fingerprint] = self._tally.next_id("statements")
             self._add(Statement(known, self._redactor.text(shape.text), shape.fingerprint))
         return known, shape.trace
+
+    def keep_wording(self, query_id: int, query: QuerySeen) -> None:
+        """Store how a query was asked, its literals redacted, so that it can be asked again."""
+        if query.text is None or query.cut:
+            return
+        wording = wording_of(query.text, query.part)
+        if wording is None:
+            return
+        stored = (json.dumps([self._redactor.text(piece) for piece in wording.pieces]), json.dumps(query.types))
+        known = self._wordings.get(stored)
+        if known is None:
+            known = self._wordings[stored] = self._tally.next_id("wordings")
+            self._add(Wording(known, *stored))
+        literals = []
+        for name, literal in zip(wording.names(), wording.literals, strict=True):
+            before, value, after = unquoted(literal)
+            literals.append(before + redacted(self._redactor, name, value) + after)
+        self._add(Literals(query_id, known, json.dumps(literals)))
+
+
+def redacted(redactor: Redactor, name: str, value: str) -> str:
+    """A value of a query for the capture; `name`: what it may be called."""
+    shown = json.loads(redactor.payload(None, json.dumps({name: value})))[name]
+    assert isinstance(shown, str)
+    return shown
 
 
 class DatabaseTrack:
@@ -69,6 +92,7 @@ class DatabaseTrack:
         self._stamp = stamp
         self._tally = tally
         self._redactor = redactor
+        self._keeps_values = parameters
         self._opened = DatabaseOpened(0, "", "", "")
         self._open: dict[tuple[int, int], int] = {}
         """Rows of queries that were stored while they waited for their answer, by number and part."""
@@ -129,6 +153,8 @@ class DatabaseTrack:
                 parameters=self._values(query),
             )
         )
+        if self._keeps_values and query.protocol != "prepare":
+            self._statements.keep_wording(row_id, query)
         return row_id
 
     def _values(self, query: QuerySeen) -> str | None:
@@ -147,18 +173,6 @@ class DatabaseTrack:
             return None
         text = value.decode(errors="replace")
         if form == _BINARY and ("\ufffd" in text or "\0" in text):
-            return {"hex": value.hex()}
-        shown = json.loads(self._redactor.payload(None, json.dumps({name: text})))[name]
+            return {"hex": redacted(self._redactor, name, value.hex())}
+        shown = redacted(self._redactor, name, text)
         return {"binary": shown} if form == _BINARY else shown
-
-
-def parameter_names(sql: str) -> dict[int, str]:
-    """The columns that parameters are compared with or written to, as far as the text shows it: what their values may
-    be called."""
-    names = {int(number): name for name, number in _COMPARED.findall(sql)}
-    insert = _INSERTED.search(sql)
-    if insert is not None:
-        columns = [column.strip(' "') for column in insert[1].split(",")]
-        for index, number in enumerate(_PARAMETER.findall(sql, insert.end())):
-            names.setdefault(int(number), columns[index % len(columns)])
-    return names

@@ -22,6 +22,7 @@ PURE = (
     "nestperf/capture/owners.py",
     "nestperf/capture/redaction.py",
     "nestperf/capture/statements.py",
+    "nestperf/capture/wordings.py",
     "proxy_addon/databases.py",
     "nestperf/capture/forms.py",
     "nestperf/capture/known.py",

@@ -367,6 +367,26 @@ class Query(NamedTuple):
     """JSON list of the values, redacted; None unless they were asked for."""
 
 
+class Wording(NamedTuple):
+    """A statement as it was asked, so that it can be asked again, stored once; only where parameters were asked for."""
+
+    id: int
+    pieces: str
+    """JSON list of texts; between two of them stood a literal (`nestperf.capture.wordings`). Parameters as `$1`."""
+    types: str
+    """JSON list: OIDs of the parameters' types as the client declared them, 0 leaves one to the server."""
+
+
+class Literals(NamedTuple):
+    """How one query filled its wording."""
+
+    id: int
+    """The query's."""
+    wording_id: int
+    content: str
+    """JSON list of its literals as written, redacted."""
+
+
 class Relation(NamedTuple):
     """What a secret is made of, where it contains others; `nestperf.capture.relations` builds and takes apart."""
 
@@ -408,6 +428,8 @@ Row = (
     | Packet
     | Statement
     | Query
+    | Wording
+    | Literals
     | Relation
     | Mark
 )

@@ -186,6 +186,14 @@ class Capture:
         """All queries by id."""
         return self._rows(model.Query)
 
+    def wordings(self) -> Iterator[model.Wording]:
+        """All statements as they were asked, by id."""
+        return self._rows(model.Wording)
+
+    def literals(self) -> Iterator[model.Literals]:
+        """How each query filled its wording, by the query's id."""
+        return self._rows(model.Literals)
+
     def relations(self) -> Iterator[model.Relation]:
         """What secrets are made of, by the number in their placeholders."""
         return self._rows(model.Relation)

@@ -34,6 +34,7 @@ _REFERENCES = (
     ("packets", "frame_id", "frames", "forget"),
     ("packets", "answers", "packets", "forget"),
     ("queries", "exchange_id", "exchanges", "forget"),
+    ("literals", "id", "queries", "delete"),
 )
 """Column that names a row of another table, and what becomes of a row whose other is gone."""
 _NEVER = 2**62
@@ -198,6 +199,8 @@ def _drop_contents(connection: sqlite3.Connection, *, payloads: bool) -> None:
     if payloads:
         connection.execute("update packets set payload = null")
         connection.execute("update queries set parameters = null")
+        connection.execute("delete from literals")
+        connection.execute("delete from wordings")
         connection.execute("update sockets set close_reason = null")
 
 
@@ -249,3 +252,4 @@ def _drop_orphans(connection: sqlite3.Connection) -> None:
     connection.execute(
         "delete from statements where id not in (select statement_id from queries where statement_id is not null)"
     )
+    connection.execute("delete from wordings where id not in (select wording_id from literals)")

@@ -15,7 +15,7 @@ from sqlite_utils.migrations import Migrations
 from nestperf.capture import model
 
 APPLICATION_ID = 0x4E507266  # "NPrf"
-FORMAT = 5
+FORMAT = 6
 
 TABLES: dict[type[Any], str] = {
     model.Client: "clients",
@@ -31,8 +31,18 @@ TABLES: dict[type[Any], str] = {
     model.Query: "queries",
     model.Relation: "relations",
     model.Mark: "marks",
+    model.Wording: "wordings",
+    model.Literals: "literals",
 }
-SINCE: dict[str, int] = {"statements": 2, "queries": 2, "body_parts": 3, "relations": 4, "marks": 5}
+SINCE: dict[str, int] = {
+    "statements": 2,
+    "queries": 2,
+    "body_parts": 3,
+    "relations": 4,
+    "marks": 5,
+    "wordings": 6,
+    "literals": 6,
+}
 """The format that brought a table, where it was not the first: older captures have none of its rows."""
 
 migrations = Migrations("nestperf")
@@ -289,6 +299,13 @@ def v5_marks(db: Database) -> None:
         "marks",
         {"id": int, "stamp_ns": int, "end_ns": int, "text": str, "source": str, "source_exchanges": str},
     )
+
+
+@migrations()
+def v6_wordings(db: Database) -> None:
+    """Statements as they were asked, so that reads can be asked again."""
+    _create(db, "wordings", {"id": int, "pieces": str, "types": str})
+    _create(db, "literals", {"id": int, "wording_id": int, "content": str})
 
 
 def _create(db: Database, name: str, columns: dict[str, type]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -54,29 +55,39 @@ def statement_of(sql: str, part: int = 0) -> Statement:
     return Statement(text, digest.hexdigest(), trace)
 
 
+def tokens_of(sql: str) -> Iterator[tuple[str, str]]:
+    """The text in pieces, each with its kind: `blank` (comments included), `literal` (parameters included), `name`
+    (quoted), `end` (a semicolon) and, of all between these, `text`."""
+    position = 0
+    while (token := _TOKEN.search(sql, position)) is not None:
+        start = token.start()
+        if position < start:
+            yield "text", sql[position:start]
+        position = token.end()
+        kind = token.lastgroup or ""
+        if kind == "blank" and token[0].endswith("/*"):
+            position = _comment_end(sql, position)
+        yield kind, sql[start:position]
+    if position < len(sql):
+        yield "text", sql[position:]
+
+
 def _shapes(sql: str) -> tuple[list[str], str | None]:
     """Every statement of the text that is not empty, without values; and the trace its comments name."""
     shapes: list[str] = []
     pieces: list[str] = []
     comments: list[str] = []
-    position = 0
-    while (token := _TOKEN.search(sql, position)) is not None:
-        pieces.append(sql[position : token.start()])
-        position = token.end()
-        kind = token.lastgroup
-        if kind == "name":
-            pieces.append(token[0])
+    for kind, piece in tokens_of(sql):
+        if kind == "literal":
+            pieces.append("?")
         elif kind == "blank":
             pieces.append(" ")
-            if token[0].endswith("/*"):
-                position = _comment_end(sql, position)
-            comments.append(sql[token.start() : position])
+            comments.append(piece)
         elif kind == "end":
             shapes.append(_shape(pieces))
             pieces = []
         else:
-            pieces.append("?")
-    pieces.append(sql[position:])
+            pieces.append(piece)
     shapes.append(_shape(pieces))
     found = _TRACE.search(" ".join(comment for comment in comments if "traceparent" in comment))
     trace = f"{found[1]}-{found[2]}".lower() if found else None

@@ -29,6 +29,8 @@ _CAPTURED = {
     "statements": ("text",),
     "queries": ("database", "application", "parameters"),
     "marks": ("text",),
+    "wordings": ("pieces",),
+    "literals": ("content",),
 }
 """Columns that hold what crossed the wire. Addresses (`authority`, `run.upstreams`) stay in clear."""
 _AT_ONCE = 500

@@ -46,7 +46,7 @@ _REPEATS_AT_ONCE = 64
 """Rows in one statement: for as long as it runs, other threads do too."""
 _CONTENT = {model.Body: 8, model.BodyPart: 2, model.Frame: 10, model.Packet: 12}
 """Which field of a row may be large."""
-_KEPT = (model.Client, model.Session, model.HeaderSet, model.Socket, model.Statement)
+_KEPT = (model.Client, model.Session, model.HeaderSet, model.Socket, model.Statement, model.Wording)
 """Rows that others refer to, and that are few: given up last."""
 _MARK_PATIENCE_S = 10
 """How long a mark waits for the recorder's lock, which it holds for milliseconds at a time."""

@@ -220,6 +220,9 @@ class QuerySeen(NamedTuple):
     """Only the beginning of the text was kept."""
     parameters: tuple[tuple[int, bytes | None], ...] | None
     """Format (0 text, 1 binary) and value, where they were asked for; value None is NULL."""
+    types: tuple[int, ...]
+    """OIDs of the parameters' types as the client declared them, where parameters were asked for; 0 leaves one to the
+    server."""
     rows: int
     """Rows returned, COPY lines sent, else the number in the command tag."""
     request_bytes: int

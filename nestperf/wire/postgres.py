@@ -14,7 +14,14 @@ from typing import TypeAlias
 
 from nestperf.wire.observations import DatabaseOpened, Opaque, QuerySeen, Sender, ServerSaid
 from nestperf.wire.postgres_asked import Asked, OpenQuery, Step
-from nestperf.wire.postgres_fields import read_affected, read_error, read_parameters, read_startup, read_string
+from nestperf.wire.postgres_fields import (
+    read_affected,
+    read_error,
+    read_parameters,
+    read_startup,
+    read_string,
+    read_types,
+)
 from nestperf.wire.postgres_messages import Message, MessageStream
 
 __all__ = ["DatabaseOpened", "Opaque", "PostgresDecoder", "PostgresObservation", "QuerySeen", "Sender", "ServerSaid"]
@@ -55,6 +62,8 @@ class PostgresDecoder:
         """A query that is complete but for the ReadyForQuery, or the next statement of its text, that follows."""
         self._answered_ns = 0
         self._statements: dict[str, str] = {}
+        self._types: dict[str, tuple[int, ...]] = {}
+        """Statement name to the types of its parameters, where parameters are kept."""
         self._portals: dict[str, tuple[str, str | None]] = {}
         """Portal to statement name and text."""
         self._copying_in = False
@@ -172,12 +181,15 @@ class PostgresDecoder:
 
     def _ask_parse(self, message: Message) -> None:
         name, after = read_string(message.payload, 0)
-        text, _ = read_string(message.payload, after)
+        text, after = read_string(message.payload, after)
         query = self._unit(message)
         query.protocol = "extended"
         query.text, query.statement = text, name
         query.cut = message.size - 5 > self._max
-        self._asked.append(Asked(Step.PARSE, query, name=name, text=text))
+        asked = Asked(Step.PARSE, query, name=name, text=text)
+        if self._parameters:
+            asked.types = read_types(message.payload, after)
+        self._asked.append(asked)
 
     def _ask_bind(self, message: Message) -> None:
         portal, after = read_string(message.payload, 0)
@@ -268,6 +280,8 @@ class PostgresDecoder:
             asked.query.response_bytes += message.size
         if asked.step is Step.PARSE:
             self._statements[asked.name] = asked.text
+            if self._parameters:
+                self._types[asked.name] = asked.types
         elif asked.step is Step.BIND:
             self._portals[asked.portal] = (asked.name, self._statements.get(asked.name))
         elif asked.step is Step.CLOSE:
@@ -462,6 +476,7 @@ class PostgresDecoder:
             part=query.part,
             cut=query.cut,
             parameters=query.parameters,
+            types=self._types.get(statement, ()),
             rows=query.rows,
             request_bytes=query.request_bytes,
             response_bytes=query.response_bytes,

@@ -62,7 +62,7 @@ class OpenQuery:
 class Asked:
     """One message of the client that waits for its answer."""
 
-    __slots__ = ("name", "portal", "query", "step", "text")
+    __slots__ = ("name", "portal", "query", "step", "text", "types")
 
     def __init__(self, step: Step, query: OpenQuery | None, name: str = "", portal: str = "", text: str = "") -> None:
         self.step = step
@@ -70,3 +70,4 @@ class Asked:
         self.name = name
         self.portal = portal
         self.text = text
+        self.types: tuple[int, ...] = ()

@@ -41,6 +41,15 @@ def read_affected(tag: bytes) -> int:
     return int(number) if number.isdigit() and len(number) < 19 else 0
 
 
+def read_types(payload: bytes, start: int) -> tuple[int, ...]:
+    """The types that a Parse declares for its parameters; none where they are cut off."""
+    try:
+        (count,) = struct.unpack_from(">H", payload, start)
+        return struct.unpack_from(f">{count}I", payload, start + 2)
+    except struct.error:
+        return ()
+
+
 def read_parameters(payload: bytes, start: int) -> tuple[tuple[int, bytes | None], ...] | None:
     """The values of a Bind with their formats (0 text, 1 binary); None where they are cut off."""
     try:

@@ -86,6 +86,8 @@ def test_capture_of_the_first_format_is_read_as_it_was_written() -> None:
             model.Query: 0,
             model.Relation: 0,
             model.Mark: 0,
+            model.Wording: 0,
+            model.Literals: 0,
         }
         assert {exchange.status for exchange in capture.exchanges()} == {101, 200, 401}
         assert list(capture.queries()) == []

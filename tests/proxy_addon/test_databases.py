@@ -7,14 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import pytest
-
 from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
-from nestperf.capture.model import Query, Row, Statement, Upstream
+from nestperf.capture.model import Literals, Query, Row, Statement, Upstream, Wording
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.vault import Vault
-from proxy_addon.databases import parameter_names
 from proxy_addon.recorder import Recorder
 from proxy_addon.tap import Record, What
 from tests.proxy_addon.test_recorder import of_type
@@ -120,14 +117,22 @@ def test_parameters_are_stored_only_where_they_were_asked_for_and_never_unredact
     assert "4711" not in repr(rows)
 
 
-@pytest.mark.parametrize(
-    ("sql", "names"),
-    [
-        ('SET "plex_token" = $1 WHERE ("u"."id" = $2 AND 1=1)', {1: "plex_token", 2: "id"}),
-        ('INSERT INTO "t" ("id", "token") VALUES ($1,$2), ($3,$4)', {1: "id", 2: "token", 3: "id", 4: "token"}),
-        ("select $1 where name like $2 and age >= $3", {2: "name", 3: "age"}),
-        ("select 1", {}),
-    ],
-)
-def test_parameters_are_called_what_the_text_compares_them_with(sql: str, names: dict[int, str]) -> None:
-    assert parameter_names(sql) == names
+def test_literals_are_stored_only_where_values_were_asked_for_and_never_unredacted() -> None:
+    sql = "select * from users where token = 'canary-4711-token' and n = $1 limit 20 -- canary"
+    turns = (
+        client(pg.message("P", "", sql, 1, b"\0\0\0\x15"), pg.bind(b"\0\7", formats=(1,)), pg.execute(), pg.SYNC),
+        server(pg.PARSED, pg.BOUND, pg.done("SELECT 0"), pg.ready()),
+    )
+    rows, _ = recorded([*connection(*turns), *connection(*turns, number=2)])
+    assert not of_type(rows, Wording)
+    assert not of_type(rows, Literals)
+    rows, _ = recorded([*connection(*turns), *connection(*turns, number=2)], parameters=True)
+    (wording,) = of_type(rows, Wording)
+    assert json.loads(wording.pieces) == ["select * from users where token = ", " and n = $1 limit ", ""]
+    assert json.loads(wording.types) == [21]
+    one, other = of_type(rows, Literals)
+    assert (one.wording_id, one.content) == (other.wording_id, other.content)
+    token, limit = json.loads(one.content)
+    assert token.startswith("'nps_")
+    assert limit == "20"
+    assert "4711" not in repr(rows)

@@ -104,6 +104,7 @@ def test_simple_query_has_its_stamps_rows_and_bytes() -> None:
         part=0,
         cut=False,
         parameters=None,
+        types=(),
         rows=2,
         request_bytes=len(asked),
         response_bytes=len(b"".join(answer) + rest[0]),
