@@ -416,6 +416,108 @@ class Mark(NamedTuple):
     """Replay: JSON list of `[first, last]`, the exchanges of the source capture that it was about."""
 
 
+class Page(NamedTuple):
+    """One page load, or one single-page navigation, as the browser itself saw it. Its stamps are the browser's, moved
+    to the run's clock."""
+
+    id: int
+    session_id: int | None
+    client_id: int | None
+    upstream: int | None
+    """Index into `Run.upstreams`; None for a page of somebody else."""
+    exchange_id: int | None
+    """The document; None for a navigation within it, and where no recorder saw it."""
+    kind: str
+    """`load` (a document), `navigation` (within one, by the history API)."""
+    url: str
+    """Whole, secrets replaced."""
+    route: str
+    profile: str
+    """The network it was loaded over, such as `wpt-3g-fast`; empty for the one that was there."""
+    cpu_factor: float | None
+    """How many times slower the processor was made; None where it was left alone."""
+    round: int | None
+    """Of pages that are opened again and again: the how manieth time, counted from 1."""
+    cache: str | None
+    """`cold`, `warm`; None where nobody arranged it."""
+    hidden: bool
+    """It was in the background for a while before it was loaded, so its times say nothing."""
+    started_ns: int
+    """The navigation began: address entered, link or button pressed."""
+    first_byte_ns: int | None
+    dom_loaded_ns: int | None
+    """DOMContentLoaded."""
+    load_ns: int | None
+    """The load event; of a navigation within the page: the first frame after which nothing changed for a while."""
+    fcp_ns: int | None
+    """First contentful paint."""
+    lcp_ns: int | None
+    """Largest contentful paint."""
+    lcp_element: str | None
+    """What was painted then: a short selector, and its address or the beginning of its text, secrets replaced."""
+    cls: float | None
+    """Cumulative layout shift."""
+    inp_ns: int | None
+    """Interaction to next paint, a duration; None where nobody interacted."""
+    inp_element: str | None
+    interactions: int
+    long_tasks: int
+    """Tasks of 50 ms and more."""
+    long_tasks_ns: int
+    """What they took together, a duration."""
+    errors: int
+    """Errors of its scripts that nobody caught."""
+    ended_ns: int | None
+    """It was left or closed; without `load_ns`: before it was loaded."""
+    clock_error_ns: int | None
+    """How far off its stamps may be on the run's clock; None where no exchange tied them to it."""
+    screenshot: int | None
+    """A row of `bodies`."""
+
+
+class Resource(NamedTuple):
+    """One thing that a page asked for, as the browser saw it."""
+
+    id: int
+    page_id: int
+    exchange_id: int | None
+    """None where no recorder saw it: from the browser's cache, from somebody else."""
+    url: str
+    """Whole, secrets replaced."""
+    initiator: str
+    """Who asked: `navigation`, `script`, `link`, `img`, `css`, `fetch`, `xmlhttprequest`, ..."""
+    started_ns: int
+    """It was wanted; until it was sent it waited for a free connection."""
+    first_byte_ns: int | None
+    """None where the browser does not tell (another origin)."""
+    done_ns: int
+    bytes: int | None
+    """On the wire; 0 from the cache, None where the browser does not tell."""
+    blocking: bool
+    """Nothing was painted before it was there."""
+
+
+class Timing(NamedTuple):
+    """One moment or stretch of a page that has a name."""
+
+    id: int
+    page_id: int
+    kind: str
+    """`mark`, `measure` (user timing), `render` (data to picture), `long_task`, `error`."""
+    name: str
+    """A render's: of its rule. An error's: the message."""
+    started_ns: int
+    """A render's: the end of the response whose data it shows."""
+    duration_ns: int | None
+    """None where it has none: a mark, an error, a render whose element never came to rest."""
+    exchange_id: int | None
+    """A render's: the call whose data it shows."""
+    items: int | None
+    """A render's: how many things the element showed."""
+    detail: str | None
+    """An error's: where. A render's: why it has no duration. Secrets replaced."""
+
+
 Row = (
     Client
     | Session
@@ -432,4 +534,7 @@ Row = (
     | Literals
     | Relation
     | Mark
+    | Page
+    | Resource
+    | Timing
 )

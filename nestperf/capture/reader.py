@@ -202,6 +202,22 @@ class Capture:
         """Moments that somebody gave a name, by id."""
         return self._rows(model.Mark)
 
+    def pages(self) -> Iterator[model.Page]:
+        """What a browser saw of its pages, by id."""
+        return self._rows(model.Page)
+
+    def resources(self, page_id: int | None = None) -> Iterator[model.Resource]:
+        """What a page asked for, or all pages, by id."""
+        if page_id is None:
+            return self._rows(model.Resource)
+        return self._rows(model.Resource, "where page_id = ?", page_id)
+
+    def timings(self, page_id: int | None = None) -> Iterator[model.Timing]:
+        """Named moments of a page, or of all pages, by id."""
+        if page_id is None:
+            return self._rows(model.Timing)
+        return self._rows(model.Timing, "where page_id = ?", page_id)
+
     def one(self, row_type: type[R], row_id: int) -> R | None:
         """One row of a table."""
         return next(self._rows(row_type, "where id = ?", row_id), None)
@@ -280,11 +296,23 @@ def _frame(row: tuple[Any, ...]) -> model.Frame:
     return frame._replace(fin=bool(frame.fin), compressed=bool(frame.compressed))
 
 
+def _page(row: tuple[Any, ...]) -> model.Page:
+    page = model.Page._make(row)
+    return page._replace(hidden=bool(page.hidden))
+
+
+def _resource(row: tuple[Any, ...]) -> model.Resource:
+    resource = model.Resource._make(row)
+    return resource._replace(blocking=bool(resource.blocking))
+
+
 _MAKE: dict[type[Any], Any] = {
     model.Exchange: _exchange,
     model.Body: _body,
     model.Socket: _socket,
     model.Frame: _frame,
+    model.Page: _page,
+    model.Resource: _resource,
 }
 
 

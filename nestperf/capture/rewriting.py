@@ -24,7 +24,7 @@ from nestperf.capture.vault import Vault
 from nestperf.errors import CaptureTruncated, UsageError
 
 _BEGAN = {"exchanges": "sent_ns", "sockets": "opened_ns", "frames": "stamp_ns", "packets": "stamp_ns",
-          "queries": "sent_ns"}  # fmt: skip
+          "queries": "sent_ns", "pages": "started_ns"}  # fmt: skip
 """What happened at a moment, and the column that says when it began."""
 _REFERENCES = (
     ("frames", "socket_id", "sockets", "delete"),
@@ -35,6 +35,11 @@ _REFERENCES = (
     ("packets", "answers", "packets", "forget"),
     ("queries", "exchange_id", "exchanges", "forget"),
     ("literals", "id", "queries", "delete"),
+    ("resources", "page_id", "pages", "delete"),
+    ("timings", "page_id", "pages", "delete"),
+    ("pages", "exchange_id", "exchanges", "forget"),
+    ("resources", "exchange_id", "exchanges", "forget"),
+    ("timings", "exchange_id", "exchanges", "forget"),
 )
 """Column that names a row of another table, and what becomes of a row whose other is gone."""
 _NEVER = 2**62
@@ -202,6 +207,9 @@ def _drop_contents(connection: sqlite3.Connection, *, payloads: bool) -> None:
         connection.execute("delete from literals")
         connection.execute("delete from wordings")
         connection.execute("update sockets set close_reason = null")
+        connection.execute("update pages set lcp_element = null, inp_element = null")
+        connection.execute("update timings set detail = null")
+        connection.execute("update timings set name = '' where kind = 'error'")
 
 
 def _drop_stretch(connection: sqlite3.Connection, stretch: Stretch) -> None:
@@ -216,7 +224,8 @@ def _drop_stretch(connection: sqlite3.Connection, stretch: Stretch) -> None:
     connection.execute(
         "delete from sessions where started_ns >= ? and started_ns < ? "
         "and id not in (select session_id from exchanges where session_id is not null "
-        "union select session_id from sockets where session_id is not null)",
+        "union select session_id from sockets where session_id is not null "
+        "union select session_id from pages where session_id is not null)",
         (start, end),
     )
     _drop_orphans(connection)
@@ -240,6 +249,7 @@ def _drop_orphans(connection: sqlite3.Connection) -> None:
         delete from bodies where id not in (
             select request_body from exchanges where request_body is not null
             union select response_body from exchanges where response_body is not null
+            union select screenshot from pages where screenshot is not null
             union select attachment.value from packets, json_each(attachments) as attachment
             where attachments is not null)
         """
@@ -247,6 +257,7 @@ def _drop_orphans(connection: sqlite3.Connection) -> None:
     connection.execute(
         "delete from clients where id not in (select client_id from exchanges where client_id is not null "
         "union select client_id from sockets where client_id is not null "
+        "union select client_id from pages where client_id is not null "
         "union select client_id from sessions where client_id is not null)"
     )
     connection.execute(

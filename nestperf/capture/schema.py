@@ -15,7 +15,7 @@ from sqlite_utils.migrations import Migrations
 from nestperf.capture import model
 
 APPLICATION_ID = 0x4E507266  # "NPrf"
-FORMAT = 6
+FORMAT = 7
 
 TABLES: dict[type[Any], str] = {
     model.Client: "clients",
@@ -33,6 +33,9 @@ TABLES: dict[type[Any], str] = {
     model.Mark: "marks",
     model.Wording: "wordings",
     model.Literals: "literals",
+    model.Page: "pages",
+    model.Resource: "resources",
+    model.Timing: "timings",
 }
 SINCE: dict[str, int] = {
     "statements": 2,
@@ -42,6 +45,9 @@ SINCE: dict[str, int] = {
     "marks": 5,
     "wordings": 6,
     "literals": 6,
+    "pages": 7,
+    "resources": 7,
+    "timings": 7,
 }
 """The format that brought a table, where it was not the first: older captures have none of its rows."""
 
@@ -308,6 +314,91 @@ def v6_wordings(db: Database) -> None:
     _create(db, "literals", {"id": int, "wording_id": int, "content": str})
 
 
+@migrations()
+def v7_pages(db: Database) -> None:
+    """What a browser saw of its pages."""
+    _create(
+        db,
+        "pages",
+        {
+            "id": int,
+            "session_id": int,
+            "client_id": int,
+            "upstream": int,
+            "exchange_id": int,
+            "kind": str,
+            "url": str,
+            "route": str,
+            "profile": str,
+            "cpu_factor": float,
+            "round": int,
+            "cache": str,
+            "hidden": int,
+            "started_ns": int,
+            "first_byte_ns": int,
+            "dom_loaded_ns": int,
+            "load_ns": int,
+            "fcp_ns": int,
+            "lcp_ns": int,
+            "lcp_element": str,
+            "cls": float,
+            "inp_ns": int,
+            "inp_element": str,
+            "interactions": int,
+            "long_tasks": int,
+            "long_tasks_ns": int,
+            "errors": int,
+            "ended_ns": int,
+            "clock_error_ns": int,
+            "screenshot": int,
+        },
+    )
+    _create(
+        db,
+        "resources",
+        {
+            "id": int,
+            "page_id": int,
+            "exchange_id": int,
+            "url": str,
+            "initiator": str,
+            "started_ns": int,
+            "first_byte_ns": int,
+            "done_ns": int,
+            "bytes": int,
+            "blocking": int,
+        },
+    )
+    _create(
+        db,
+        "timings",
+        {
+            "id": int,
+            "page_id": int,
+            "kind": str,
+            "name": str,
+            "started_ns": int,
+            "duration_ns": int,
+            "exchange_id": int,
+            "items": int,
+            "detail": str,
+        },
+    )
+    db.create_view(
+        "page_times",
+        """
+        select id, kind, route, profile, round, cache, hidden,
+               (first_byte_ns - started_ns) / 1e6 as first_byte_ms,
+               (dom_loaded_ns - started_ns) / 1e6 as dom_loaded_ms,
+               (load_ns - started_ns) / 1e6 as load_ms,
+               (fcp_ns - started_ns) / 1e6 as fcp_ms,
+               (lcp_ns - started_ns) / 1e6 as lcp_ms,
+               cls, inp_ns / 1e6 as inp_ms, long_tasks_ns / 1e6 as long_tasks_ms, errors
+        from pages
+        """,
+    )
+
+
 def _create(db: Database, name: str, columns: dict[str, type]) -> None:
     table = db[name]
     assert isinstance(table, Table)
@@ -327,6 +418,8 @@ INDEXES = (
     ("frames", ("socket_id", "stamp_ns")),
     ("packets", ("socket_id", "stamp_ns")),
     ("queries", ("statement_id",)),
+    ("resources", ("page_id",)),
+    ("timings", ("page_id",)),
 )
 """Built when a run ends: on the hot path they would cost more than the rows."""
 

@@ -28,6 +28,9 @@ _CAPTURED = {
     "packets": ("namespace", "event", "payload"),
     "statements": ("text",),
     "queries": ("database", "application", "parameters"),
+    "pages": ("url", "route", "lcp_element", "inp_element"),
+    "resources": ("url",),
+    "timings": ("name", "detail"),
     "marks": ("text",),
     "wordings": ("pieces",),
     "literals": ("content",),
@@ -116,6 +119,8 @@ def _sweep_table(
         if swept != values:
             if table == "exchanges" and swept[1] != values[1]:
                 swept[2] = route_of(swept[1])
+            elif table == "pages":
+                swept[1] = route_of(swept[0])
             changed.append((*swept, row_id))
             count += 1
             if len(changed) >= _AT_ONCE:

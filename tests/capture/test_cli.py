@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,31 @@ def made(path: Path, *, exchanges: int = 10) -> Vault:
                opened_ns=0, connected_ns=1, closed_ns=None, closed_by=None, close_code=None, close_reason=None,
                outcome=Outcome.OK, detail=None, source_socket=None)
     )  # fmt: skip
+    for number in range(1, exchanges + 1):
+        screenshot = contents.attachment(f"screenshot {number}".encode())
+        writer.extend(page_rows(number, (number - 1) * SECOND, screenshot))
     writer.add(model.Client(1, "127.0.0.1", "agent"))
     finish(writer)
     return vault
+
+
+def page_rows(number: int, at: int, screenshot: int) -> Iterator[model.Row]:
+    """A page load, what it asked for, and an error of its script; of the exchange with its number."""
+    yield model.Page(
+        id=number, session_id=None, client_id=1, upstream=0, exchange_id=number, kind="load", url=f"http://a/{number}",
+        route="/{id}", profile="", cpu_factor=None, round=None, cache=None, hidden=False, started_ns=at,
+        first_byte_ns=at, dom_loaded_ns=at, load_ns=at, fcp_ns=at, lcp_ns=at, lcp_element="h1 shown element", cls=0.25,
+        inp_ns=None, inp_element=None, interactions=0, long_tasks=0, long_tasks_ns=0, errors=1, ended_ns=None,
+        clock_error_ns=1000, screenshot=screenshot,
+    )  # fmt: skip
+    yield model.Resource(
+        id=number, page_id=number, exchange_id=number, url=f"http://a/{number}", initiator="navigation", started_ns=at,
+        first_byte_ns=at, done_ns=at, bytes=9, blocking=False,
+    )  # fmt: skip
+    yield model.Timing(
+        id=number, page_id=number, kind="error", name="shown error", started_ns=at, duration_ns=None,
+        exchange_id=None, items=None, detail="shown detail",
+    )  # fmt: skip
 
 
 def call(command: object, *arguments: object) -> Result:
@@ -72,6 +95,8 @@ def dangling(path: Path) -> list[str]:
         ("frames", "socket_id", "sockets"), ("packets", "socket_id", "sockets"), ("packets", "frame_id", "frames"),
         ("packets", "exchange_id", "exchanges"), ("packets", "answers", "packets"),
         ("queries", "exchange_id", "exchanges"), ("queries", "statement_id", "statements"),
+        ("pages", "exchange_id", "exchanges"), ("pages", "client_id", "clients"), ("pages", "screenshot", "bodies"),
+        ("resources", "page_id", "pages"), ("resources", "exchange_id", "exchanges"), ("timings", "page_id", "pages"),
     ):  # fmt: skip
         sql = f"select count(*) from {table} where {column} is not null and {column} not in (select id from {other})"
         if connection.execute(sql).fetchone()[0]:
@@ -204,7 +229,9 @@ def test_trim_stretch_leaves_no_reference_dangling(tmp_path: Path, arguments: tu
         has_socket = "--before" not in arguments
         assert [frame.id for frame in capture.frames()] == (left if has_socket else [])
         assert capture.count(model.HeaderSet) == len(left)
-        assert capture.count(model.Body) == (2 if has_socket else 1) * len(left)
+        assert [page.id for page in capture.pages()] == left
+        assert [row.page_id for row in capture.resources()] == [row.page_id for row in capture.timings()] == left
+        assert capture.count(model.Body) == (3 if has_socket else 2) * len(left)
         (entry,) = capture.run.settings["trimmed"]
         assert entry["what"] == "time"
     assert "Trimmed: what began" in _report(path)

@@ -88,6 +88,9 @@ def test_capture_of_the_first_format_is_read_as_it_was_written() -> None:
             model.Mark: 0,
             model.Wording: 0,
             model.Literals: 0,
+            model.Page: 0,
+            model.Resource: 0,
+            model.Timing: 0,
         }
         assert {exchange.status for exchange in capture.exchanges()} == {101, 200, 401}
         assert list(capture.queries()) == []

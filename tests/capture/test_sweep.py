@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from nestperf.capture.contents import Contents
-from nestperf.capture.model import Client, Exchange, Kind, Mark, Outcome, Packet, Run
+from nestperf.capture.model import Client, Exchange, Kind, Mark, Outcome, Packet, Page, Resource, Run, Timing
 from nestperf.capture.reader import Capture
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.vault import Vault
@@ -37,6 +37,16 @@ def packet(number: int, payload: str) -> Packet:
     )  # fmt: skip
 
 
+def page(number: int) -> Page:
+    return Page(
+        id=number, session_id=None, client_id=1, upstream=0, exchange_id=1, kind="load", url=f"http://a/users/{LATE}",
+        route=f"/users/{LATE}", profile="", cpu_factor=None, round=None, cache=None, hidden=False, started_ns=1,
+        first_byte_ns=1, dom_loaded_ns=1, load_ns=1, fcp_ns=1, lcp_ns=1, lcp_element=f"h1 {LATE}", cls=0.0, inp_ns=1,
+        inp_element=f"button {LATE}", interactions=1, long_tasks=0, long_tasks_ns=0, errors=1, ended_ns=None,
+        clock_error_ns=None, screenshot=None,
+    )  # fmt: skip
+
+
 def begun(path: Path) -> tuple[CaptureWriter, Contents, Vault]:
     vault = Vault.create(path)
     writer = CaptureWriter.create(path, Run("u", "record", "proxy", "running", "0", 1), vault=vault)
@@ -55,6 +65,9 @@ def filled(path: Path, rows: int = 3) -> tuple[CaptureWriter, Contents, Vault]:
         writer.add(packet(number, json.dumps([LATE, number])))
         if number % 7 == 0:
             writer.commit()
+    writer.add(page(1))
+    writer.add(Resource(1, 1, None, f"http://a/users/{LATE}/photo", "img", 1, None, 2, None, False))
+    writer.add(Timing(1, 1, "error", f"no photo of {LATE}", 1, None, None, None, f"at {LATE}"))
     writer.add(Client(1, "127.0.0.1", f"agent {LATE}"))
     writer.add(Mark(None, 1, None, f"signing in with {LATE}", "key"))
     writer.commit()
@@ -92,6 +105,11 @@ def test_sweep_takes_out_what_was_recognised_late(tmp_path: Path) -> None:
         assert body is not None
         assert body.content is not None
         assert json.loads(vault.reveal_bytes(body.content))["x"] == LATE
+        (watched,) = capture.pages()
+        assert vault.reveal(watched.url) == f"http://a/users/{LATE}"
+        assert LATE not in watched.route
+        (failed,) = capture.timings()
+        assert (vault.reveal(failed.name), vault.reveal(failed.detail or "")) == (f"no photo of {LATE}", f"at {LATE}")
         (mark,) = capture.marks()
         assert vault.reveal(mark.text) == f"signing in with {LATE}"
         (told, *_) = capture.packets()
