@@ -45,6 +45,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that ask for no change (RFC 9110, 9.2.1); all others write, and so do events over Socket.IO."""
 _NOT_OFFERED = frozenset({"sec-websocket-extensions", "content-length", "transfer-encoding"})
 """Fields of a recorded handshake that a new one must not claim: frames go out uncompressed."""
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PLACEHOLDER = re.compile(r"(nps_[0-9a-f]{6}_\d+)[a-z_]")
 
 
@@ -284,7 +285,9 @@ class _Builder:
         media_type = "" if body is None else body.media_type.lower()
         if body is not None and body.state == "whole" and ("json" in media_type or "html" in media_type):
             text = self._reveal_bytes(body.content or b"").decode("utf-8", "replace")
-        return Answered(exchange.done_ns, self._head(exchange.response_headers), text, media_type, exchange.status)
+        known_ns = _known_ns(exchange)
+        assert known_ns is not None
+        return Answered(known_ns, self._head(exchange.response_headers), text, media_type, exchange.status)
 
     def _head(self, header_set: int | None) -> Pairs:
         known = self._heads.get(header_set)
@@ -559,6 +562,14 @@ def _closed_by_server(socket: Socket) -> bool:
 def _waited_until(exchange: Exchange) -> int | None:
     if exchange.kind is Kind.STREAM or exchange.outcome in (Outcome.UNFINISHED, Outcome.ABORTED):
         return None
+    return _known_ns(exchange)
+
+
+def _known_ns(exchange: Exchange) -> int | None:
+    """When the client had what it needed to go on: a redirect is followed at its head, whatever comes after that (where
+    only the end of the connection ends the answer, the next request is on its way by then)."""
+    if exchange.status in _REDIRECTS and exchange.first_byte_ns is not None:
+        return exchange.first_byte_ns
     return exchange.done_ns
 
 

@@ -64,6 +64,16 @@ def test_session_of_a_page_keeps_parallel_what_was_parallel(recording: Recording
     assert http(session, 0).source == page
 
 
+def test_a_redirect_is_followed_at_its_head_also_where_its_answer_ends_later(recording: Recording) -> None:
+    answered = (("Location", "/home/u-4711"), ("Set-Cookie", "sid=1f9a77c0e2"))
+    recording.exchange("POST", "/login", 0, 30, body=b"a=1", first_byte_ns=20 * MS, status=302, answer_headers=answered)
+    recording.exchange("GET", "/home/u-4711", 22, 40, headers=(("Cookie", "sid=1f9a77c0e2"),))
+    (session,) = recording.plan().sessions
+    assert session.steps[1].after == (0,)
+    assert session.steps[1].think_ns == 2 * MS
+    assert [link.place for link in session.links if link.by_jar] == ["cookie sid"]
+
+
 def http(session: SessionPlan, index: int) -> Http:
     action = session.steps[index].action
     assert isinstance(action, Http)
