@@ -19,6 +19,7 @@ _COMMANDS = {
     "plan": ("replay.plan_cli", "Show what a replay would send, and what not, and why."),
     "replay": ("replay.cli", "Play a capture back with many users and check the thresholds."),
     "report": ("reports.cli", "Tables and verdicts of a capture."),
+    "mark": ("proxy_addon.mark_cli", "Give this moment of a running recording a name."),
     "show": ("reports.show", "One exchange with everything around it."),
     "export": ("nestperf.capture.cli", "A copy of a capture to hand on: without secrets, or without bodies too."),
     "trim": ("nestperf.capture.cli", "Take bodies or a stretch of time out of a capture."),

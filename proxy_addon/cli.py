@@ -24,6 +24,7 @@ from proxy_addon.limits import BodyLimits, parse_body_limits
 from proxy_addon.listen import LOOPBACK, Listener, Request, choose_listeners, parse_upstream
 from proxy_addon.mentions import ways_there
 from proxy_addon.spool import Spool, recorder_command
+from proxy_addon.terminal import has_terminal
 from proxy_addon.trust import Trust, check_roots
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def record(
         NOT_REDACTED: no_redact,
         PARAMETERS: pg_parameters,
         "max_body": limits._asdict(),
+        "keys": has_terminal(),
     }
     trust = choose_trust(requests, upstream_ca, insecure=insecure)
     speaks_tls = choose_tls(requests, tls=tls, browse=browse, ca_folder=ca_folder)
@@ -242,6 +244,7 @@ def _relay(
                 partial(ready, listeners),
                 trust=trust,
                 authority=authority,
+                keys=bool(settings["keys"]),
             )
         except CannotListen:
             # Somebody took the port since it was found free; one that was asked for is refused here.

@@ -109,5 +109,12 @@ def _table(tally: Tally, now_ns: int, stored_bytes: int) -> Group:
     if tally.events:
         top = ", ".join(f"{printable(name, 30)} {count:,}" for name, count in tally.events.most_common(6))
         parts.append(Text(f"events: {top}", overflow="ellipsis", no_wrap=True))
-    parts.append(Text("Ctrl-C ends the recording", style="dim"))
+    if tally.mark:
+        parts.append(Text(f"mark: {printable(tally.mark, 70)}", style="bold"))
+    if tally.asking is not None:
+        asked = f"Mark: {printable(tally.asking, 70)}█   (Enter keeps it, Escape drops it)"
+        parts.append(Text(asked, style="bold yellow"))
+    else:
+        keys = "m names what you do next, " if tally.takes_keys else ""
+        parts.append(Text(f"{keys}Ctrl-C ends the recording", style="dim"))
     return Group(*parts)

@@ -27,6 +27,7 @@ from nestperf.errors import UsageError
 from proxy_addon.addon import NestperfAddon, Wakeups
 from proxy_addon.browser import Browser
 from proxy_addon.listen import Listener
+from proxy_addon.terminal import Terminal
 from proxy_addon.tls import RecorderTlsConfig
 from proxy_addon.trust import Trust
 
@@ -83,6 +84,7 @@ class LeanMaster(Master):
         *,
         trust: Trust,
         authority: Path | None,
+        keys: bool,
     ) -> None:
         super().__init__(options.Options())
         self.refused: str | None = None
@@ -90,6 +92,7 @@ class LeanMaster(Master):
         self._addon = addon
         self._ready = ready
         self._browsing: asyncio.Task[None] | None = None
+        self._terminal = Terminal(addon.spool) if keys else None
         self.addons.add(core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), addon)
         for name in ("mitmproxy", "asyncio"):
             # A log line for every connection would cost more than relaying it.
@@ -133,6 +136,8 @@ class LeanMaster(Master):
             self.should_exit.set()
             return
         await super().running()
+        if self._terminal is not None:
+            self._terminal.start()
         browser = self._ready()
         if browser is not None:
             self._browsing = asyncio.create_task(self._end_with(browser))
@@ -151,6 +156,8 @@ class LeanMaster(Master):
         if self._browsing is not None:
             self._browsing.cancel()
             await asyncio.wait([self._browsing])
+        if self._terminal is not None:
+            self._terminal.stop()
         if self.refused is None:
             proxy = self.addons.get("proxyserver")
             await proxy.servers.update([])
@@ -175,6 +182,7 @@ def run_relay(
     *,
     trust: Trust,
     authority: Path | None,
+    keys: bool = False,
 ) -> NestperfAddon:
     """Relay until SIGINT or SIGTERM; gives the addon: what it lost, and its recorder process.
 
@@ -184,6 +192,7 @@ def run_relay(
         ready: called once everything listens.
         trust: which certificates of applications to accept.
         authority: folder of the authority that signs for browsers; None where no listener speaks TLS.
+        keys: take the keys of the terminal on standard input: they name moments.
 
     Raises:
         CannotListen: a port was taken in the meantime; nothing was recorded.
@@ -192,7 +201,7 @@ def run_relay(
     addon = NestperfAddon(recorder, wakeups)
     loop = asyncio.SelectorEventLoop(WatchedSelector(wakeups))
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(_run(lambda: LeanMaster(listeners, addon, ready, trust=trust, authority=authority)))
+        runner.run(_run(lambda: LeanMaster(listeners, addon, ready, trust=trust, authority=authority, keys=keys)))
     return addon
 
 

@@ -6,6 +6,7 @@ nothing that happens to it reaches the proxied application.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -20,7 +21,7 @@ from typing import Any
 from nestperf import __version__
 from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
-from nestperf.capture.model import Run, Upstream
+from nestperf.capture.model import Mark, Run, Upstream
 from nestperf.capture.redaction import Redactor, Unredacted
 from nestperf.capture.remarks import NOT_REDACTED, REDACT, remarks_of
 from nestperf.capture.secret_names import SecretNames
@@ -32,6 +33,7 @@ from nestperf.faults import describe_fault
 from nestperf.wire.postgres import TLS
 from proxy_addon.background import Background
 from proxy_addon.databases import PARAMETERS
+from proxy_addon.keys import MarkLine
 from proxy_addon.limits import BodyLimits
 from proxy_addon.live import LiveView, counts
 from proxy_addon.recorder import Recorder
@@ -92,6 +94,11 @@ class Recording:
             ways=settings.get("ways", ()),
         )
         self.tally = self.recorder.tally
+        self.tally.takes_keys = bool(settings.get("keys"))
+        self.typed = False
+        """Keys came since the last look."""
+        self._keys = codecs.getincrementaldecoder("utf-8")("replace")
+        self._line = MarkLine(self._mark)
         if NOT_REDACTED in asked:
             self.tally.warning = "secrets are stored as they come (--no-redact)"
         self.state = "interrupted"
@@ -112,6 +119,10 @@ class Recording:
             if told["faults"]:
                 self.tally.lose("relay faults", int(told["faults"]))
             return
+        if record.what is What.KEYS:
+            self._line.feed(self._keys.decode(record.payload), self.clock.stamp_ns(record.stamp_ns))
+            self.tally.asking, self.typed = self._line.text, True
+            return
         try:
             self.recorder.feed(record)
         except Exception:
@@ -120,6 +131,11 @@ class Recording:
                 self.recorder.drop(record.connection)
         if self.writer.pending >= self._next_commit or self.writer.pending_bytes >= _BYTES_A_COMMIT:
             self.commit()
+
+    def _mark(self, stamp_ns: int, text: str) -> None:
+        """The tester has named a moment."""
+        self.tally.mark = text
+        self.writer.add(Mark(None, stamp_ns, None, self.contents.redactor.text(text), "key"))
 
     def commit(self) -> None:
         """Store what there is; a disk that cannot take it now gets another chance, within a bound."""
@@ -277,7 +293,8 @@ class _Reading:
                 recording.commit()
                 if not self.behind:
                     recording.sweep(now_ns)
-            if now_ns >= self._next_show_ns:
+            if now_ns >= self._next_show_ns or recording.typed:
+                recording.typed = False
                 self._next_show_ns = now_ns + _SHOW_EVERY_NS
                 recording.recorder.look(now_ns)
                 self._view.show(now_ns, recording.stored_bytes)

@@ -40,6 +40,12 @@ class Tally:
         self.losses: Counter[str] = Counter()
         self.warning = ""
         """What the tester must not forget."""
+        self.takes_keys = False
+        """Somebody can press keys."""
+        self.mark = ""
+        """The last one that was set here."""
+        self.asking: str | None = None
+        """A mark's text that is being written; None where none is."""
         self.trouble = ""
         """What keeps the recording from being stored at the moment; empty where nothing does."""
         self.behind_ns = 0

@@ -38,6 +38,8 @@ class What(enum.IntEnum):
     """Nothing follows; the payload is JSON: `state`, and what the relay counted."""
     HANDSHAKE_FAILED = 11
     """The client's TLS handshake with the recorder failed; the payload is the reason."""
+    KEYS = 12
+    """The tester pressed keys (connection 0); the payload is what the terminal sent."""
 
 
 class Record(NamedTuple):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nestperf.capture.clock import Clock
+from nestperf.capture.marks import for_a_replay
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault, secrets_path
@@ -134,6 +135,7 @@ def replay(
         for path in (path for paths in runs for path in paths):
             _check_output(file, path, force=force)
         recorded = capture.run
+        marks = tuple(for_a_replay(capture.named()))
         trust = Trust(ca=ca, insecure=insecure, certificate=client_cert, key=client_key)
         sides = [choose_targets(recorded.upstreams, targets, allowed, trust)]
         if vs:
@@ -165,7 +167,7 @@ def replay(
             )
             outputs = (Output(path=p, targets=side, force=force) for p, side in zip(paths, sides, strict=True))
             with Tap(taps) as tap:
-                ended = play(plan, settings, tuple(outputs), recorded, file)
+                ended = play(plan, settings, tuple(outputs), recorded, file, marks=marks)
                 tap.end()
                 queries = tap.pour(paths[0])
             if taps:

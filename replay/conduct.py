@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nestperf import __version__
 from nestperf.capture.clock import Clock
-from nestperf.capture.model import Run, Upstream
+from nestperf.capture.model import Mark, Run, Upstream
 from nestperf.capture.remarks import REDACT
 from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import Vault
@@ -36,14 +36,24 @@ class Output:
     force: bool
 
 
-def play(plan: Plan, settings: Settings, outputs: tuple[Output, ...], recorded: Run, source: Path) -> tuple[Ended, ...]:
-    """Play a plan; one capture for each output.
+def play(
+    plan: Plan,
+    settings: Settings,
+    outputs: tuple[Output, ...],
+    recorded: Run,
+    source: Path,
+    *,
+    marks: Sequence[Mark] = (),
+) -> tuple[Ended, ...]:
+    """Play a plan; one capture for each output, with `marks` in it.
 
     Raises:
         UsageError: a capture cannot be written.
     """
     clock = Clock.start()
     sides = tuple(_side(output, settings, recorded, source, clock) for output in outputs)
+    for side in sides:
+        side.journal.writer.extend(marks)
     view = Progress(expected_ns(plan, settings.load, len(sides)))
     view.start()
     try:

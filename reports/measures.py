@@ -147,7 +147,7 @@ class Measures:
         of_events = quantity in {"gap", "events"} or (selector.is_of_events and threshold.expression.event is None)
         if quantity == "query_time" and not len(self.samples.queries):
             return Absent.QUERIES
-        if selector.mark:
+        if selector.mark and not self.samples.named:
             return Absent.MARKS
         if quantity in {"response_time", "send_lag"} and not self.samples.has_intended:
             return Absent.INTENDED_TIMES
@@ -190,7 +190,7 @@ class Measures:
             case "event":
                 return list(p.event.names)
             case "mark":
-                return []
+                return [one.text for one in self.samples.named]
         labels: Labels = getattr(x, key)
         return list(labels.names)
 

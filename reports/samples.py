@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nestperf.capture import model
+from nestperf.capture.marks import Named
 from nestperf.capture.model import FAILED, Kind, Outcome
 from nestperf.capture.reader import Capture
 from reports.columns import Codes, Labels, Mask, Stamps, read_columns
@@ -112,6 +113,8 @@ class Samples:
     state."""
     identities: Identities
     queries: Queries
+    named: tuple[Named, ...] = ()
+    """Which exchanges go by which mark's or test's name."""
     left_out: int = 0
     """Exchanges that were due in ramp or warm-up, and are not here."""
     left_out_spans: tuple[tuple[str, float, float], ...] = ()
@@ -140,6 +143,7 @@ class Samples:
             identities=Identities(
                 {s.id: s.identity or "" for s in sessions}, {client: name or "" for client, name in clients}
             ),
+            named=capture.named(),
             left_out=int((~counted).sum()),
             left_out_spans=spans,
         )
@@ -188,7 +192,8 @@ class Samples:
         if selector.status:
             mask &= _has_status(x.status, selector.status)
         if selector.mark:
-            mask &= False  # no capture holds marks yet
+            ids = [one.exchanges for one in self.named if matches_any(one.text, selector.mark)]
+            mask &= np.isin(x.id, np.concatenate(ids) if ids else [])
         if selector.identity:
             sessions, clients = self._of_identity(selector.identity)
             mask &= np.isin(x.session, list(sessions)) | np.isin(x.client, list(clients))

@@ -80,6 +80,25 @@ class RouteRow(NamedTuple):
     """The exchange behind the maximum."""
 
 
+class MarkRow(NamedTuple):
+    """What goes by one name: a mark of the tester's, or a test that named itself."""
+
+    text: str
+    source: str
+    """`key`, `command`, `measure`; `test`."""
+    times: int
+    """How often the mark was set; 0 for tests and in replays."""
+    begin_ns: int | None
+    """When first, since the run began; None in replays."""
+    n: int
+    """Everything that was sent, preflights apart."""
+    refused: int
+    limited: int
+    failed: int
+    latency: Percentiles
+    slowest_id: int | None
+
+
 class EventRow(NamedTuple):
     """One event of one sender in one namespace."""
 
@@ -149,6 +168,8 @@ class Summary:
     session_time: Percentiles
     latency_name: str
     routes: tuple[RouteRow, ...]
+    marks: tuple[MarkRow, ...]
+    """In the order in which they were set, or first used."""
     events: tuple[EventRow, ...]
     broadcasts: tuple[BroadcastRow, ...]
     sockets: tuple[SocketRow, ...]
@@ -176,6 +197,7 @@ def summarize(samples: Samples, broadcasts: tuple[Broadcast, ...], queries: Quer
         session_time=percentiles_of(session_times(samples.sessions).ordered),
         latency_name=samples.latency_name,
         routes=tuple(_routes(samples, span_ns)),
+        marks=tuple(_marks(samples)),
         events=tuple(_events(samples, span_ns)),
         broadcasts=_broadcasts(broadcasts),
         sockets=_sockets(samples),
@@ -226,6 +248,29 @@ def _routes(samples: Samples, span_ns: int) -> list[RouteRow]:
             )
         )
     return sorted(rows, key=_route_order)
+
+
+def _marks(samples: Samples) -> Iterator[MarkRow]:
+    x = samples.exchanges
+    latency = samples.durations("latency")
+    counted = ~x.outcome.among(Outcome.DROPPED) & ~x.kind.among(Kind.PREFLIGHT)
+    for named in samples.named:
+        group = np.flatnonzero(counted & np.isin(x.id, named.exchanges))
+        outcomes, durations = x.outcome.pick(group), latency[group]
+        times = np.isfinite(durations)
+        begins = named.stamps_ns or x.sent[group][np.isfinite(x.sent[group])].astype(np.int64).tolist()
+        yield MarkRow(
+            text=named.text,
+            source=named.source,
+            times=len(named.stamps_ns),
+            begin_ns=None if samples.has_intended or not begins else min(begins),
+            n=len(group),
+            refused=int(outcomes.among(Outcome.REFUSED).sum()),
+            limited=int(outcomes.among(Outcome.LIMITED).sum()),
+            failed=int(outcomes.among(*FAILED).sum()),
+            latency=percentiles_of(ordered_ns(durations)),
+            slowest_id=int(x.id[group[np.nanargmax(durations)]]) if times.any() else None,
+        )
 
 
 def _route_order(row: RouteRow) -> tuple[int, bool, int, str, str]:

@@ -410,8 +410,8 @@ class Mark(NamedTuple):
     text: str
     """Secrets replaced."""
     source: str
-    """`key` (typed while recording), `command` (`nestperf mark`), `measure` (a program's own span), `recording` (a
-    replay's: it stood in the capture that was replayed)."""
+    """`key` (typed while recording), `command` (`nestperf mark`), `measure` (a program's own span); in a replay that
+    of the recording, or `test` (its requests named the test; `nestperf.capture.marks`)."""
     source_exchanges: str | None = None
     """Replay: JSON list of `[first, last]`, the exchanges of the source capture that it was about."""
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from nestperf.capture import model, schema
+from nestperf.capture.marks import TEST_HEADER, Named, name_exchanges, test_name
+from nestperf.capture.marks import Row as NameRow
 from nestperf.capture.sessions import derive_sessions
 from nestperf.errors import CaptureEmpty, CaptureForeign, CaptureMissing, CaptureNewer, CaptureTruncated
 from nestperf.printable import printable
@@ -197,6 +199,27 @@ class Capture:
     def relations(self) -> Iterator[model.Relation]:
         """What secrets are made of, by the number in their placeholders."""
         return self._rows(model.Relation)
+
+    def tests(self) -> dict[int, str]:
+        """The test that each header set names, where it names one."""
+        rows = self._fetch("select id from header_sets where pairs like ? order by id", f"%{TEST_HEADER}%").fetchall()
+        found = {}
+        for (header_set,) in rows:
+            for name, value in self.headers(header_set):
+                if name.lower() == TEST_HEADER.lower() and (test := test_name(value)):
+                    found[header_set] = test
+        return found
+
+    def named(self) -> tuple[Named, ...]:
+        """Which exchanges go by which name: marks', and tests'."""
+        marks, tests = tuple(self.marks()), self.tests()
+        if not marks and not tests:
+            return ()
+        rows = map(NameRow._make, self.columns(model.Exchange, *NameRow._fields))
+        try:
+            return name_exchanges(marks, tests, rows)
+        except DAMAGE as error:
+            raise _truncated(self.path, error) from error
 
     def marks(self) -> Iterator[model.Mark]:
         """Moments that somebody gave a name, by id."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from nestperf.capture.marks import TEST
 from nestperf.capture.model import Kind, Run
 from nestperf.console import NOTHING, duration
 from nestperf.printable import printable
@@ -15,7 +16,7 @@ from reports.render.queries import render_queries
 from reports.render.table import Row, facts, note, render_table
 from reports.render.units import format_count, format_rate, format_share
 from reports.statistics import MIN_SAMPLES
-from reports.summary import BothTimes, BroadcastRow, EventRow, Percentiles, RouteRow, SocketRow, Summary
+from reports.summary import BothTimes, BroadcastRow, EventRow, MarkRow, Percentiles, RouteRow, SocketRow, Summary
 
 MOST_ROWS = 60
 """A table shows so many; the rest is counted, and whole in JSON."""
@@ -28,6 +29,8 @@ _ALL_OF_EVENTS_FROM = 100
 def sections(run: Run, summary: Summary, width: int) -> Iterator[tuple[str, list[str]]]:
     """Title and lines of each section, in order."""
     yield "Routes", _routes(summary, width)
+    yield "Marks", _marks([row for row in summary.marks if row.source != TEST], width)
+    yield "Tests", _marks([row for row in summary.marks if row.source == TEST], width)
     yield "Service and response time", _both_times(summary.both_times, width)
     yield "Events", _events(summary, width)
     yield "Broadcasts", _broadcasts(summary, width)
@@ -107,6 +110,29 @@ def _bounds(times: Percentiles) -> str:
     high = duration(times.p95_high_ns)
     same_unit = low.partition(" ")[2] == high.partition(" ")[2]
     return f"{low.partition(' ')[0] if same_unit else low} … {high}"
+
+
+def _marks(marks: list[MarkRow], width: int) -> list[str]:
+    """What was named while it happened: when it began, and how fast it was answered."""
+    if not marks:
+        return []
+    titles = ("at", "n", "refused", "limited", "failed", "p50", "p95", "p99", "max")
+    rows = [
+        Row(
+            label=printable(row.text, _LABEL),
+            cells=(
+                "" if row.begin_ns is None else duration(row.begin_ns),
+                format_count(row.n),
+                *map(_some, (row.refused, row.limited, row.failed)),
+                *_times(row.latency),
+            ),
+        )
+        for row in marks[:MOST_ROWS]
+    ]
+    lines = render_table(titles, rows, width, give_way=("p99", "p50", "limited", "refused"))
+    if len(marks) > MOST_ROWS:
+        lines += note(f"{len(marks) - MOST_ROWS:,} more: see --format json.", width)
+    return lines
 
 
 def _both_times(both: tuple[BothTimes, ...], width: int) -> list[str]:

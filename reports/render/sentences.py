@@ -138,7 +138,7 @@ def reason(judged: Judged) -> str:
 
 _ABSENT = {
     Absent.QUERIES: "no database was recorded: nestperf record URL postgres://HOST:PORT",
-    Absent.MARKS: "captures hold no marks yet: select by route or identity",
+    Absent.MARKS: "nothing was named while it was recorded: press m in `nestperf record`, or use `nestperf mark`",
     Absent.INTENDED_TIMES: "only a replay knows when a request was due: nestperf replay this capture",
     Absent.SESSIONS: "only a replay stores sessions: nestperf replay this capture",
     Absent.SOCKETS: "no WebSocket or Socket.IO connection was opened",

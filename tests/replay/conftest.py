@@ -199,6 +199,10 @@ class Recording:
         self._writer.add(row)
         return row.id
 
+    def mark(self, at: float, text: str) -> None:
+        """Somebody named the moment."""
+        self._writer.add(model.Mark(None, round(at * MS), None, text, "key"))
+
     def finish(self, ended: float | None = None) -> Path:
         """Close the file."""
         if ended is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nestperf.capture.model import Client, Kind, Outcome
+from nestperf.capture.model import Client, HeaderSet, Kind, Mark, Outcome
 from reports.samples import Samples
 from reports.thresholds import Selector
 from tests.reports.conftest import MS, Write, exchange, packet, session, socket
@@ -108,6 +108,10 @@ SELECTORS = [
     ("a class of status", Selector(status=("2xx",)), [1, 2]),
     ("an identity of a session", Selector(identity=("admin*",)), [1]),
     ("an identity of a client", Selector(identity=("friend",)), [2]),
+    ("a mark", Selector(mark=("searching",)), [3, 5]),
+    ("a test", Selector(mark=("signs *",)), [2]),
+    ("several marks", Selector(mark=("searching", "signs in")), [2, 3, 5]),
+    ("a mark that nobody set", Selector(mark=("never",)), []),
     ("several at once", Selector(route=("/api/*",), status=("2xx",)), [1]),
     ("nobody", Selector(identity=("nobody",)), []),
 ]
@@ -119,10 +123,12 @@ def test_select_by_a_table_keeps_those_exchanges(written: Write, selector: Selec
         session(7, identity="admin@example.org"),
         Client(8, "127.0.0.1", "Firefox", "friend"),
         exchange(1, route="/api/v1/auth/session", session_id=7),
-        exchange(2, route="/dashboard", kind=Kind.PAGE, client_id=8),
+        exchange(2, route="/dashboard", kind=Kind.PAGE, client_id=8, request_headers=9),
         exchange(3, route="/api/v1/auth/plex/verify", method="POST", status=404, outcome=Outcome.REFUSED),
         exchange(4, route="/api/v1/auth/session", kind=Kind.PREFLIGHT, method="OPTIONS"),
         exchange(5, route="/media/{id}", status=None, outcome=Outcome.RESET),
+        Mark(None, 3 * MS, None, "searching", "key"),
+        HeaderSet(9, '[["X-Nestperf-Test", "signs in"]]'),
     ]
     samples = Samples.read(written(rows))
     assert samples.exchanges.id[samples.select(selector)].tolist() == expected

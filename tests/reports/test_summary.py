@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nestperf.capture.model import Kind, Outcome, Row
+from nestperf.capture.model import Kind, Mark, Outcome, Row
 from reports.broadcasts import find_broadcasts
 from reports.samples import Samples
 from reports.summary import Percentiles, Summary, percentiles_of, summarize
@@ -141,3 +141,20 @@ def test_summarize_a_replay_holds_its_sessions_beside_each_other(written: Write)
     samples = Samples.read(written([*sessions, cut, exchange(1, 5, intended_ns=0)], purpose="replay"))
     last = summarize(samples, ()).both_times[-1]
     assert (last.kind, last.service.n, last.service.max_ns, last.response.max_ns) == ("session", 5, 8 * S, 10 * S)
+
+
+def test_summarize_marks_in_the_order_they_were_set(written: Write) -> None:
+    rows: list[Row] = [
+        Mark(None, 20 * MS, None, "search", "key"),
+        Mark(None, 10 * MS, None, "sign in", "command"),
+        Mark(None, 30 * MS, None, "sign in", "command"),
+        exchange(9, 500),
+        exchange(11, 4, outcome=Outcome.REFUSED),
+        exchange(12, 6, kind=Kind.PREFLIGHT),
+        exchange(21, 8, outcome=Outcome.RESET),
+        exchange(31, 2),
+    ]
+    sign_in, search = summary_of(written, rows).marks
+    assert (sign_in.text, sign_in.source, sign_in.times, sign_in.begin_ns) == ("sign in", "command", 2, 10 * MS)
+    assert (sign_in.n, sign_in.refused, sign_in.failed, sign_in.latency.max_ns) == (2, 1, 0, 4 * MS)
+    assert (search.n, search.failed, search.latency.n, search.slowest_id) == (1, 1, 0, None)

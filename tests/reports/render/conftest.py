@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from nestperf.capture.model import Kind, Outcome, Row, Upstream
+from nestperf.capture.model import HeaderSet, Kind, Mark, Outcome, Row, Upstream
 from nestperf.capture.reader import Capture
 from reports.broadcasts import find_broadcasts
 from reports.compare.compare import Named, compare
@@ -95,7 +95,10 @@ def recording(reported: Reported) -> Report:
     rows: list[Row] = [
         exchange(1, 30.4, kind=Kind.PAGE, route="/dashboard", relay_ns=81_000),
         exchange(2, 4, kind=Kind.PREFLIGHT, method="OPTIONS", route="/api/v1/auth/session"),
-        exchange(3, 21, route="/api/v1/auth/session", outcome=Outcome.REFUSED, status=401),
+        exchange(3, 21, route="/api/v1/auth/session", outcome=Outcome.REFUSED, status=401, request_headers=1),
+        HeaderSet(1, '[["x-nestperf-test", "signs in"]]'),
+        Mark(None, 240 * MS, None, "now requesting The Matrix", "key"),
+        Mark(None, 3 * S, None, "afterwards", "command"),
         exchange(4, 38.25, route="/api/v1/auth/session", server_call=True),
         exchange(5, 60_000, kind=Kind.UPGRADE, route="/socket.io/"),
     ]

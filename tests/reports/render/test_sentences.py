@@ -45,7 +45,7 @@ REASONS: list[tuple[Why, list[Row], str, str, dict[str, Any], str]] = [
     (Why.NOTHING_SELECTED, [exchange(1, 5, method="POST"), exchange(2, 5, route="/b")], "p95(latency) < 1s",
      "route = '/b'\nmethod = 'POST'", {}, "nothing in this capture is all of that at once."),
     (Why.NOT_RECORDED, HUNDRED, "max(query_time) < 100ms", "", {}, "no database was recorded: nestperf record URL postgres://HOST:PORT."),
-    (Why.NOT_RECORDED, HUNDRED, "p95(latency) < 1s", "mark = 'request'", {}, "captures hold no marks yet"),
+    (Why.NOT_RECORDED, HUNDRED, "p95(latency) < 1s", "mark = 'request'", {}, "nothing was named while it was"),
     (Why.NOT_RECORDED, HUNDRED, "max(send_lag) < 1s", "", {}, "only a replay knows when a request was due"),
     (Why.NOT_RECORDED, HUNDRED, "max(session_time) < 1s", "", {}, "only a replay stores sessions"),
     (Why.NOT_RECORDED, HUNDRED, "rate(lost) < 1%", "", {}, "no WebSocket or Socket.IO connection was opened."),
