@@ -18,6 +18,7 @@ _COMMANDS = {
     "record": ("proxy_addon.cli", "Record what happens between browser and application."),
     "plan": ("replay.plan_cli", "Show what a replay would send, and what not, and why."),
     "replay": ("replay.cli", "Play a capture back with many users and check the thresholds."),
+    "check": ("replay.check_cli", "Check what people at once, limits and sockets were promised."),
     "report": ("reports.cli", "Tables and verdicts of a capture."),
     "mark": ("proxy_addon.mark_cli", "Give this moment of a running recording a name."),
     "show": ("reports.show", "One exchange with everything around it."),

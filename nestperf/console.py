@@ -28,6 +28,12 @@ def duration(ns: float | None, digits: int = 3) -> str:
     raise AssertionError(ns)
 
 
+def limit(ns: int) -> str:
+    """A duration that people wrote: `5 s`, `500 ms`, never with digits of its own."""
+    factor, unit = next(((f, u) for f, u in reversed(_UNITS) if ns >= f), _UNITS[0])
+    return f"{ns / factor:,.10g} {unit}"
+
+
 def _significant(value: float, digits: int) -> str:
     rounded = float(f"{value:.{digits}g}")
     whole = len(str(int(rounded)))

@@ -15,17 +15,17 @@ from nestperf.capture.clock import Clock
 from nestperf.capture.marks import for_a_replay
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
-from nestperf.capture.vault import Vault, secrets_path
-from nestperf.capture.writer import check_writable, default_output
+from nestperf.capture.vault import Vault
+from nestperf.capture.writer import default_output
 from nestperf.console import plural
-from nestperf.durations import parse_duration
 from nestperf.errors import ExitCode, UsageError
 from replay.asked import build_load
 from replay.before import run_before
 from replay.conduct import Output, play
 from replay.descriptors import allowed_descriptors, connections_of, users_with_descriptors
 from replay.identities import choose_identities, columns_of, enough_for, refuse_expired
-from replay.options import Parsed, asked_of, load_options
+from replay.options import asked_of, load_options, peer_options
+from replay.outputs import check_output
 from replay.pacing import Load
 from replay.plan import build_plan
 from replay.rules_file import read_rules
@@ -42,23 +42,11 @@ if TYPE_CHECKING:
     from reports.verdict import Judgement
 
 
-_PEM = click.Path(path_type=Path, dir_okay=False)
-
-
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @load_options
 @click.option("--judge-all", is_flag=True, help="Judge ramp and warm-up as well.")
-@click.option(
-    "--timeout", type=Parsed("duration", parse_duration), default="30s", show_default=True, help="For each answer."
-)
-@click.option(
-    "--target",
-    "targets",
-    metavar="[UPSTREAM=]URL",
-    multiple=True,
-    help="Where to send instead of the recorded upstreams; repeatable.",
-)
+@peer_options
 @click.option(
     "--vs",
     metavar="[UPSTREAM=]URL",
@@ -66,21 +54,8 @@ _PEM = click.Path(path_type=Path, dir_okay=False)
     help="Play against this one as well, visits taking turns, into a capture of its own (FILE-vs).",
 )
 @click.option("--repeat", type=click.IntRange(1, 100), default=1, help="So many runs, judged together.")
-@click.option(
-    "--allow-host", "allowed", metavar="HOST", multiple=True, help="Send to this host, which is not loopback."
-)
-@click.option(
-    "--allow-writes",
-    is_flag=True,
-    help="Send writes to allowed hosts as well: all but GET, HEAD, OPTIONS, TRACE, and Socket.IO events.",
-)
-@click.option("--rules", type=click.Path(path_type=Path), help="Rules for live values (TOML; docs/live-values.md).")
 @click.option("--check-bodies", is_flag=True, help="Hold the shape of JSON answers against the recorded ones.")
 @click.option("--before", metavar="COMMAND", help="Run this first, to reset the application; if it fails, stop.")
-@click.option("--identities", type=click.Path(path_type=Path), help="Who the users are: a CSV file, a line for each.")
-@click.option("--identity-command", help="Who the users are: a command that prints a JSON object for NESTPERF_USER.")
-@click.option("--share-identities", is_flag=True, help="Let several users be the same person.")
-@click.option("--forwarded-for", is_flag=True, help="Give each user an address of its own in X-Forwarded-For.")
 @click.option(
     "--tap",
     "taps",
@@ -88,10 +63,6 @@ _PEM = click.Path(path_type=Path, dir_okay=False)
     multiple=True,
     help="Record the application's database queries meanwhile; it has to use this port. Repeatable.",
 )
-@click.option("--ca", type=_PEM, help="Trust the authorities in this PEM file too, for https targets.")
-@click.option("--client-cert", type=_PEM, help="Certificate (PEM) to show to https targets.")
-@click.option("--client-key", type=_PEM, help="Its key (PEM), where it stands in a file of its own.")
-@click.option("--insecure", is_flag=True, help="Accept any certificate of https targets.")
 @click.option("--thresholds", type=click.Path(path_type=Path), help="Thresholds to judge the result by.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Capture to write; default nestperf-<date>.db.")
 @click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
@@ -133,7 +104,7 @@ def replay(
     with Capture.open(file) as capture:
         runs = _outputs(output or default_output(), repeat, sides=2 if vs else 1)
         for path in (path for paths in runs for path in paths):
-            _check_output(file, path, force=force)
+            check_output(file, path, force=force)
         recorded = capture.run
         marks = tuple(for_a_replay(capture.named()))
         trust = Trust(ca=ca, insecure=insecure, certificate=client_cert, key=client_key)
@@ -203,16 +174,6 @@ def _load(options: dict[str, Any], plan: Plan, sides: int) -> Load:
     each = max(connections_of(session) for session in plan.sessions)
     named = load.model == "users" or asked.max_users is not None
     return changed(load, users=users_with_descriptors(load, each, allowed_descriptors(), asked=named))
-
-
-def _check_output(source: Path, path: Path, *, force: bool) -> None:
-    if path.exists() and path.resolve() == source.resolve():
-        raise UsageError(f"{path} is the capture to replay: name another file with -o.")
-    check_writable(path, force=force)
-    if not force and secrets_path(path).exists():
-        raise UsageError(
-            f"{secrets_path(path)} exists without its capture: move it away, or overwrite it with --force."
-        )
 
 
 def _announce(file: Path, plan: Plan, load: Load, sides: list[tuple[Target, ...]]) -> None:

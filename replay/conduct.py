@@ -54,7 +54,8 @@ def play(
     sides = tuple(_side(output, settings, recorded, source, clock) for output in outputs)
     for side in sides:
         side.journal.writer.extend(marks)
-    view = Progress(expected_ns(plan, settings.load, len(sides)))
+    direction = settings.direction
+    view = Progress(direction.expected_ns if direction else expected_ns(plan, settings.load, len(sides)))
     view.start()
     try:
         return run_loop(_run(plan, settings, sides, clock, view))
@@ -86,7 +87,7 @@ def _side(output: Output, settings: Settings, recorded: Run, source: Path, clock
     names = SecretNames(recorded.settings.get(REDACT, ()))
     run = Run(
         uid=secrets.token_hex(8),
-        purpose="replay",
+        purpose="replay" if settings.direction is None else "check",
         vantage="client",
         state="running",
         version=__version__,
@@ -120,6 +121,7 @@ def asked(settings: Settings) -> dict[str, object]:
         "abort_on": None if settings.abort_on is None else settings.abort_on.text,
         "forwarded_for": settings.forwarded_for,
         "network": settings.network,
+        **({} if settings.direction is None else {"contract": settings.direction.about}),
     }
 
 

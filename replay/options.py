@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import click
@@ -126,6 +127,49 @@ _LOAD = (
 def load_options(command: Command) -> Command:
     """Give a command the options that say which load."""
     for option in reversed(_LOAD):
+        command = option(command)
+    return command
+
+
+_PEM = click.Path(path_type=Path, dir_okay=False)
+_PEERS = (
+    click.option(
+        "--timeout", type=Parsed("duration", parse_duration), default="30s", show_default=True, help="For each answer."
+    ),
+    click.option(
+        "--target",
+        "targets",
+        metavar="[UPSTREAM=]URL",
+        multiple=True,
+        help="Where to send instead of the recorded upstreams; repeatable.",
+    ),
+    click.option(
+        "--allow-host", "allowed", metavar="HOST", multiple=True, help="Send to this host, which is not loopback."
+    ),
+    click.option(
+        "--allow-writes",
+        is_flag=True,
+        help="Send writes to allowed hosts as well: all but GET, HEAD, OPTIONS, TRACE, and Socket.IO events.",
+    ),
+    click.option("--rules", type=click.Path(path_type=Path), help="Rules for live values (TOML; docs/live-values.md)."),
+    click.option(
+        "--identities", type=click.Path(path_type=Path), help="Who the users are: a CSV file, a line for each."
+    ),
+    click.option(
+        "--identity-command", help="Who the users are: a command that prints a JSON object for NESTPERF_USER."
+    ),
+    click.option("--share-identities", is_flag=True, help="Let several users be the same person."),
+    click.option("--forwarded-for", is_flag=True, help="Give each user an address of its own in X-Forwarded-For."),
+    click.option("--ca", type=_PEM, help="Trust the authorities in this PEM file too, for https targets."),
+    click.option("--client-cert", type=_PEM, help="Certificate (PEM) to show to https targets."),
+    click.option("--client-key", type=_PEM, help="Its key (PEM), where it stands in a file of its own."),
+    click.option("--insecure", is_flag=True, help="Accept any certificate of https targets."),
+)
+
+
+def peer_options(command: Command) -> Command:
+    """Give a command the options that say where to send, what is allowed there, and as whom."""
+    for option in reversed(_PEERS):
         command = option(command)
     return command
 

@@ -55,7 +55,7 @@ class Visit:
         self._tally = stage.tally
         self._watching = stage.watch
         self._client_id = user.client_id
-        self._on_answer = self._answered
+        self._on_answer = self._answered if stage.answered is None else self._told
         self._whole = stage.journal.keeps_visit(plan.source)
         self._patterns: Sequence[int | None] = [None] * len(plan.steps) if self._whole else script.patterns
         """By step: the pattern of an exchange of which only the numbers are stored."""
@@ -156,7 +156,7 @@ class Visit:
             self._stage.pacer.at(self._stage.clock.now_ns() + patience_ns, self._expected_in_vain, step.index)
             return
         offer = self._stage.offer
-        if offer is not None and isinstance(step.action, Http | Open):
+        if offer is not None and (self._stage.offers_all or isinstance(step.action, Http | Open)):
             offer(self, step)
         else:
             self._go(step, intended_ns)
@@ -293,6 +293,12 @@ class Visit:
         answer = self._under_way.get(step.index)
         if answer is not None:
             self._connections.cancel(answer, Outcome.ABORTED, "let go of as in the recording")
+
+    def _told(self, answer: Answer) -> None:
+        """The same where somebody directs the run."""
+        assert self._stage.answered is not None
+        self._stage.answered(self, answer.tag[0], answer)
+        self._answered(answer)
 
     def _answered(self, answer: Answer) -> None:
         step, action, target, intended_ns = answer.tag

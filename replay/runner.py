@@ -20,7 +20,7 @@ from nestperf.capture.clock import Clock
 from nestperf.capture.model import Client, Exchange, Kind, Outcome, Run, Session
 from nestperf.durations import SECOND_NS
 from replay.certificate import Counted, Pledge, Spent, Tally, certify, invalid_because, limited_by
-from replay.drivers import Arrivals, Closed, Driver, Slots
+from replay.drivers import Arrivals, Closed, Driver, House, Slots
 from replay.health import BEAT_NS, Health
 from replay.identities import Identity
 from replay.journal import FAILURES, SAMPLE, SLOWEST, Journal
@@ -28,8 +28,9 @@ from replay.pacing import GRACE_NS, Load, forwarded_address, session_of, source_
 from replay.player import Visit
 from replay.profile import Profile
 from replay.stage import Script, Stage, User
-from replay.steps import Http, Open, Plan
+from replay.steps import Http, Open, Plan, Step
 from replay.timer import Pacer
+from replay.transport.answer import Answer
 from replay.transport.dial import Target, can_bind
 from replay.watch import Condition, Watch
 
@@ -53,6 +54,27 @@ class Shows(Protocol):
         """Tell the user something."""
 
 
+class Directs(Driver, Protocol):
+    """A driver that also decides when each step goes."""
+
+    def offer(self, visit: Visit, step: Step) -> None:
+        """A step is ready to go: `visit.go` sends it, now or later."""
+
+    def answered(self, visit: Visit, step: Step, answer: Answer) -> None:
+        """A request was answered, or will not be; steps that waited for it are offered after this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direction:
+    """A run that is not a plain replay."""
+
+    direct: Callable[[House, Load], Directs]
+    about: dict[str, Any]
+    """What the run's `settings` say of it, under `contract`; JSON values."""
+    expected_ns: int
+    """About how long it takes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What was asked for."""
@@ -65,6 +87,8 @@ class Settings:
     abort_on: Condition | None = None
     identities: tuple[Identity, ...] = ()
     """Who the users are, in turn; none: all of them are who was recorded."""
+    direction: Direction | None = None
+    """A contract's own course; None: the load's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +231,11 @@ class Runner:
         )
 
     def _driver_for(self, length_ns: int) -> Driver:
+        if self._settings.direction is not None:
+            director = self._settings.direction.direct(self, self._load)
+            for stage in self._stages:
+                stage.offer, stage.answered, stage.offers_all = director.offer, director.answered, True
+            return director
         sessions = len(self._plan.sessions) * len(self._sides)
         if self._load.model == "users":
             return Closed(self, self._load, sessions, length_ns)

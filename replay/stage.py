@@ -23,6 +23,7 @@ from replay.watch import Watch
 
 if TYPE_CHECKING:
     from replay.player import Visit
+    from replay.transport.answer import Answer
 
 JSON_LIMIT = 64 * 2**20
 """Bytes of a decoded body that are searched for a live value at most."""
@@ -44,6 +45,10 @@ class Stage:
     """What may end the run early."""
     offer: Callable[[Visit, Step], None] | None = None
     """Takes a request that is ready where requests go out at a rate; None where each goes when it is due."""
+    offers_all: bool = False
+    """It takes packets and closes too, not only requests."""
+    answered: Callable[[Visit, Step, Answer], None] | None = None
+    """Told of every answer, before the steps that waited for it are due."""
     tally: Tally = field(default_factory=Tally)
     connections: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reports.rules import Judged, Verdict, Why
+from nestperf.verdicts import Verdict, badness, disagree
+from reports.rules import Judged, Why
 from reports.verdict import Judgement
-
-_FROM_WORST = (
-    Verdict.REGRESSION,
-    Verdict.FAIL,
-    Verdict.INCONCLUSIVE,
-    Verdict.NOT_MEASURED,
-    Verdict.PASS,
-    Verdict.NOT_APPLICABLE,
-)
 
 
 def judge_together(judgements: Sequence[Judgement]) -> Judgement:
@@ -38,9 +30,9 @@ def judge_together(judgements: Sequence[Judgement]) -> Judgement:
 
 
 def _together(judged: tuple[Judged, ...]) -> Judged:
-    worst = min(judged, key=lambda one: _FROM_WORST.index(one.verdict))
+    worst = min(judged, key=lambda one: badness(one.verdict))
     verdicts = tuple(one.verdict for one in judged)
     required = any(one.required for one in judged)
-    if len(set(verdicts)) > 1 and Verdict.PASS in verdicts:
+    if disagree(verdicts):
         return replace(worst, verdict=Verdict.INCONCLUSIVE, why=Why.SOMETIMES, runs=verdicts, required=required)
     return replace(worst, runs=verdicts, required=required)

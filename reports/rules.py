@@ -14,22 +14,12 @@ from math import isinf
 from typing import Any, NamedTuple
 
 from nestperf.percentiles import Ordered
+from nestperf.verdicts import Verdict as Verdict
 from reports import statistics
 from reports.estimates import Durations, Estimate, estimate_share, estimate_times
 from reports.expressions import Comparison, Expression, Statistic
 from reports.statistics import MIN_SAMPLES
 from reports.thresholds import Threshold
-
-
-class Verdict(enum.StrEnum):
-    """What became of one threshold."""
-
-    PASS = "pass"  # noqa: S105 - no password
-    FAIL = "fail"
-    REGRESSION = "regression"
-    INCONCLUSIVE = "inconclusive"
-    NOT_MEASURED = "not measured"
-    NOT_APPLICABLE = "not applicable"
 
 
 class Why(enum.StrEnum):

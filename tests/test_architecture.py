@@ -38,6 +38,14 @@ PURE = (
     "proxy_addon/sockets.py",
     "proxy_addon/tally.py",
     "proxy_addon/tap.py",
+    "replay/checks/contract.py",
+    "replay/checks/choose.py",
+    "replay/checks/cut.py",
+    "replay/checks/burst.py",
+    "replay/checks/init.py",
+    "replay/checks/table.py",
+    "replay/checks/text.py",
+    "replay/checks/together.py",
     "replay/plan.py",
     "replay/steps.py",
     "replay/pacing.py",
@@ -74,6 +82,7 @@ PURE = (
     "nestperf/printable.py",
     "nestperf/percentiles.py",
     "nestperf/durations.py",
+    "nestperf/verdicts.py",
 )
 """Cold modules: no clock, file, socket, process or environment."""
 IMPURE_MODULES = frozenset(
@@ -86,8 +95,16 @@ MAY_IMPORT = {
     "replay": {"nestperf", "replay"},
     "reports": {"nestperf", "reports"},
 }
-ALLOWED_BESIDE = {"replay/cli.py": {"reports"}, "replay/options.py": {"reports"}}
-"""`replay` ends with the thresholds' table, and `--abort-on` is written in their language."""
+ALLOWED_BESIDE = {
+    "replay/cli.py": {"reports"},
+    "replay/options.py": {"reports"},
+    "replay/check_cli.py": {"reports"},
+    "replay/checks/table.py": {"reports"},
+    "replay/checks/text.py": {"reports"},
+    "replay/checks/load.py": {"reports"},
+}
+"""`replay` ends with the thresholds' table, and `--abort-on` is written in their language; `check` prints tables as
+reports do, reads its suites as they read thresholds, and judges a load by such."""
 
 MITMPROXY_ONLY_IN = frozenset({"proxy_addon/addon.py", "proxy_addon/master.py", "proxy_addon/flow_files.py",
                                "proxy_addon/tls.py", "proxy_addon/authority.py",

@@ -70,7 +70,7 @@ def render_thresholds(judgement: Judgement, width: int, *, colour: bool = False)
     width = max(NARROWEST, min(width, WIDEST))
     word = sentences.headline_word(judgement)
     first = wrapped(f"{word}  {sentences.headline(judgement)}", width, hanging=len(word) + 2)
-    first[0] = _paint(word, word, colour) + first[0][len(word) :]
+    first[0] = paint(word, word, colour) + first[0][len(word) :]
     lines = [
         *first,
         *wrapped(f"Thresholds: {printable(judgement.origin, _LABEL)}", width, hanging=len("Thresholds: ")),
@@ -118,7 +118,7 @@ def _threshold_row(judged: Judged, width: int, colour: bool) -> Row:
         label=printable(threshold.name, _LABEL),
         cells=(sentences.measured_of(judged), sentences.interval_of(judged), _samples(judged)),
         lead=sentences.verdict_of(judged),
-        paint=partial(_paint, verdict=judged.verdict, colour=colour),
+        paint=partial(paint, verdict=judged.verdict, colour=colour),
         below=_dim(INDENT * 2 + printable(below, width - 2 * len(INDENT)), colour) if below else "",
     )
 
@@ -155,7 +155,8 @@ def _unchecked(unchecked: tuple[Unchecked, ...], width: int) -> list[str]:
     return lines
 
 
-def _paint(text: str, verdict: str, colour: bool) -> str:
+def paint(text: str, verdict: str, colour: bool) -> str:
+    """`text` in the colour of a verdict."""
     return click.style(text, **_COLOURS[verdict]) if colour and verdict in _COLOURS else text
 
 

@@ -1,0 +1,127 @@
+"""Suites of contracts as they stand in TOML: reads a file into contracts, or says which key of which one is wrong.
+
+A file holds `[[contract]]` tables. Keys that all have; the others are those of their kind (docs/check.md):
+
+    kind        which contract: `burst`, `load`, ...
+    name        what people call it; its kind where there is none
+    source      where it was promised
+    required    whether the exit code hangs on it; true by default
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from nestperf.errors import UsageError
+from nestperf.printable import printable
+from replay.checks.contract import Contract
+from replay.checks.registry import KINDS
+from replay.checks.table import Table
+
+BUILT_IN = "medianest.toml"
+WORKING_FILE = "nestperf-suite.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One contract of a suite."""
+
+    name: str
+    kind: str
+    source: str
+    required: bool
+    contract: Contract
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """One file of contracts, in the order in which they run."""
+
+    origin: str
+    """Where it comes from, for the first line."""
+    entries: tuple[Entry, ...]
+
+    def only(self, names: Sequence[str]) -> Suite:
+        """The suite with these contracts only, by name or kind; all where none are named.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        if not names:
+            return self
+        for name in names:
+            if not any(name in (entry.name, entry.kind) for entry in self.entries):
+                known = ", ".join(repr(entry.name) for entry in self.entries)
+                raise UsageError(f"No contract is called {name!r}: {self.origin} has {known}.")
+        kept = tuple(entry for entry in self.entries if entry.name in names or entry.kind in names)
+        return Suite(origin=self.origin, entries=kept)
+
+
+def load_suite(path: Path | None, working_folder: Path) -> Suite:
+    """The suite of `path`, else of `nestperf-suite.toml` in the working folder, else the built-in MediaNest suite.
+
+    Raises:
+        UsageError: the file cannot be read, is not TOML, or holds a contract that makes no sense.
+    """
+    if path is None and (working_folder / WORKING_FILE).is_file():
+        path = working_folder / WORKING_FILE
+    if path is not None:
+        return parse_suite(_read(path), str(path))
+    text = resources.files("replay").joinpath("checks", BUILT_IN).read_text(encoding="utf-8")
+    return parse_suite(text, f"built-in MediaNest suite (replay/checks/{BUILT_IN})")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text: name a TOML file with --suite.") from error
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror}. Name another file with --suite.") from error
+
+
+def parse_suite(text: str, origin: str) -> Suite:
+    """Read a TOML file's text. Contracts that exhaust something run after those that do not.
+
+    Raises:
+        UsageError: as `load_suite`.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{origin} is not TOML: {error}.") from error
+    tables = document.get("contract", [])
+    for key in document:
+        if key != "contract":
+            raise UsageError(f"{origin}: there is no `{printable(key, 40)}`; a suite is made of [[contract]] tables.")
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UsageError(f"{origin}: write [[contract]] in double brackets, once for each.")
+    if not tables:
+        raise UsageError(f"{origin} holds no contract: begin one with a line [[contract]].")
+    entries = [_entry(values, number, origin) for number, values in enumerate(tables, 1)]
+    first: dict[str, int] = {}
+    for number, entry in enumerate(entries, 1):
+        if (other := first.setdefault(entry.name, number)) != number:
+            name = printable(entry.name, 60)
+            raise UsageError(f"{origin}: contracts {other} and {number} are both called {name!r}: give each a `name`.")
+    return Suite(origin=origin, entries=tuple(sorted(entries, key=lambda entry: entry.contract.rank)))
+
+
+def _entry(values: Mapping[str, Any], number: int, origin: str) -> Entry:
+    title = values.get("name") or values.get("kind") or ""
+    where = f"{origin}, contract {number}" + (f" ({title!r})" if isinstance(title, str) and title else "")
+    table = Table(where, values)
+    kind = table.need("kind")
+    table.choices("kind", tuple(KINDS))
+    return Entry(
+        name=table.text("name") or kind,
+        kind=kind,
+        source=table.text("source"),
+        required=table.flag("required", True),
+        contract=KINDS[kind].read(table),
+    )
