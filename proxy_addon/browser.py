@@ -89,6 +89,10 @@ class Browser:
         """The tester has closed it."""
         return self._process.poll() is not None
 
+    def interrupt(self, number: int) -> bool:
+        """A signal came for nestperf: it ends the recording, and that the browser."""
+        return False
+
     def close(self) -> None:
         """Close it and remove its profile."""
         if not self.closed:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,24 +20,41 @@ from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import secrets_path
 from nestperf.capture.writer import check_writable, close_orphan, default_output, remove_capture
 from nestperf.errors import CaptureError, ExitCode, UsageError
+from nestperf.printable import printable
 from proxy_addon.browser import Browser, find_browser
+from proxy_addon.companion import Companion
 from proxy_addon.databases import PARAMETERS
+from proxy_addon.environment import environment_for
 from proxy_addon.limits import BodyLimits, parse_body_limits
 from proxy_addon.listen import LOOPBACK, Listener, Request, choose_listeners, parse_upstream
 from proxy_addon.mentions import ways_there
 from proxy_addon.spool import Spool, recorder_command
+from proxy_addon.suite import Suite, check_command
 from proxy_addon.terminal import has_terminal
 from proxy_addon.trust import Trust, check_roots
 
 if TYPE_CHECKING:
     from proxy_addon.authority import Authority
+    from proxy_addon.suite_verdict import Limits
 
+_SUITE = "nestperf.suite"
 _TRIES = 5
 _PATIENCE_S = 60
 """How long the recorder may take to store the rest."""
 
 
-@click.command()
+class _BeforeACommand(click.Command):
+    """Takes what stands behind `--` for the command of a test suite."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[_SUITE] = tuple(args[at + 1 :])
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_BeforeACommand, epilog="A test suite: `nestperf record URL -- npm test`.")
 @click.argument("urls", metavar="[LISTEN_PORT=]URL...", nargs=-1, required=True)
 @click.option("--pg-parameters", is_flag=True, help="Store the values of database queries too, secrets replaced.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Capture to write; default nestperf-<date>.db.")
@@ -91,7 +110,12 @@ _PATIENCE_S = 60
     help="Store at most so much of a response's body (default 4MiB), or requests=SIZE,responses=SIZE (requests: 64MiB, "
     "since a replay needs them whole). Of larger ones the beginning, the size and an id are kept.",
 )
+@click.option(
+    "--thresholds", type=click.Path(path_type=Path), metavar="FILE", help="What to judge a test suite's recording by."
+)
+@click.pass_context
 def record(
+    context: click.Context,
     urls: tuple[str, ...],
     pg_parameters: bool,
     output: Path | None,
@@ -106,13 +130,19 @@ def record(
     names: tuple[str, ...],
     no_redact: bool,
     max_body: str | None,
+    thresholds: Path | None,
 ) -> int:
     """Record what happens between browser and application.
 
     Starts a relay in front of each URL, an address such as http://127.0.0.1:4000 or https://app.test. Open the printed
     address instead of the application's (or let --browser do it), test by hand, and end with Ctrl-C. LISTEN_PORT=
     chooses the relay's port. With postgres://HOST:PORT among them the application's SQL queries are recorded too.
+
+    With `-- COMMAND` behind the URLs an existing test suite is run instead, the recorder's address in NESTPERF_URL; the
+    recording ends with it, and then the thresholds are judged (docs/suites.md).
     """
+    suite: tuple[str, ...] | None = context.meta.get(_SUITE)
+    judged_by = _limits_of(suite, thresholds, browse=browse)
     requests = [parse_upstream(url) for url in urls]
     if pg_parameters and not any(request.is_database for request in requests):
         raise UsageError("--pg-parameters is about a database's queries: add postgres://HOST:PORT to the addresses.")
@@ -126,7 +156,8 @@ def record(
         NOT_REDACTED: no_redact,
         PARAMETERS: pg_parameters,
         "max_body": limits._asdict(),
-        "keys": has_terminal(),
+        "keys": suite is None and has_terminal(),
+        "suite": suite is not None,
     }
     trust = choose_trust(requests, upstream_ca, insecure=insecure)
     speaks_tls = choose_tls(requests, tls=tls, browse=browse, ca_folder=ca_folder)
@@ -147,16 +178,21 @@ def record(
         raise UsageError(f"{secrets_path(path)} exists without its capture: move it away, or overwrite with --force.")
     authority = _authority(ca_folder) if any(listener.tls for listener in listeners) else None
 
-    def ready(listening: tuple[Listener, ...]) -> Browser | None:
+    started: list[Suite] = []
+
+    def ready(listening: tuple[Listener, ...]) -> Companion | None:
         for listener in listening:
             click.echo(f"Recording {listener.url}  at  {listener.shown}")
-            if listener.is_database:
+            if listener.is_database and suite is None:
                 url = f"postgresql://USER:PASSWORD@{listener.authority}/DATABASE?sslmode=disable"
                 click.echo(f"  Start the application with DATABASE_URL={url}")
         if trust.insecure:
             click.echo("Any certificate of an application is accepted (--insecure).")
         if authority is not None and program is None:
             click.echo(f"Browsers have to trust {authority.certificate} once; docs/tls.md says how.")
+        if suite is not None:
+            started.append(_start(suite, listening, path, authority))
+            return started[0]
         spki = authority.spki if authority is not None else None
         pages = [listener for listener in listening if not listener.is_database]
         browser = Browser(program, pages, browser_arguments, spki=spki) if program is not None else None
@@ -175,7 +211,43 @@ def record(
         code = _mend(path, spool)
     if would_be_committed(secrets_path(path)):
         click.echo(f"git would commit {secrets_path(path)}: add the line  *.secrets  to .gitignore.")
+    if judged_by is not None:
+        from proxy_addon.suite_verdict import conclude
+
+        verdict = code or conclude(path, judged_by)
+        return (started[0].exit_code if started else 0) or verdict
     return code
+
+
+def _limits_of(suite: tuple[str, ...] | None, thresholds: Path | None, *, browse: bool) -> Limits | None:
+    """What a suite's recording will be judged by; None where there is no suite.
+
+    Raises:
+        UsageError: what is asked for contradicts itself, or cannot be read or run.
+    """
+    if suite is None:
+        if thresholds is not None:
+            raise UsageError("--thresholds judges a test suite's recording: add -- COMMAND, or use `nestperf report`.")
+        return None
+    if browse:
+        raise UsageError("--browser and -- COMMAND both decide when the recording ends: leave one of them out.")
+    check_command(suite)
+    from proxy_addon.suite_verdict import load_limits
+
+    return load_limits(thresholds)
+
+
+def _start(command: Sequence[str], listening: Sequence[Listener], path: Path, authority: Authority | None) -> Suite:
+    """Run a suite with its environment."""
+    variables, remarks = environment_for(listening, str(path.absolute()), os.environ)
+    if authority is not None:
+        variables.setdefault("NODE_EXTRA_CA_CERTS", str(authority.certificate))
+    for remark in remarks:
+        click.echo(remark)
+    # Its arguments may hold what is no business of a log.
+    click.echo(f"Running {printable(Path(command[0]).name, 60)}; the recording ends with it.")
+    sys.stdout.flush()
+    return Suite(command, variables)
 
 
 def choose_trust(requests: Sequence[Request], roots: Path | None, *, insecure: bool) -> Trust:
@@ -229,7 +301,7 @@ def _relay(
     listeners: tuple[Listener, ...],
     settings: dict[str, object],
     choose_again: Callable[[], tuple[Listener, ...]],
-    ready: Callable[[tuple[Listener, ...]], Browser | None],
+    ready: Callable[[tuple[Listener, ...]], Companion | None],
     trust: Trust,
     authority: Path | None,
 ) -> Spool:

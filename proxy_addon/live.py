@@ -19,8 +19,10 @@ _LATE_NS = 1_000_000_000
 class LiveView:
     """Shows a tally. On a terminal it redraws one table, elsewhere it prints a line now and then when there is news."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, *, quiet: bool = False) -> None:
+        """`quiet`: the terminal is somebody else's; only what must not wait is said."""
         self._tally = tally
+        self._quiet = quiet
         self._console = Console(highlight=False)
         self._live: Live | None = None
         self._shown: object = None
@@ -31,7 +33,7 @@ class LiveView:
 
     def start(self) -> None:
         """Begin to show."""
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._quiet:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
 
@@ -45,7 +47,7 @@ class LiveView:
             self._live.update(_table(self._tally, now_ns, stored_bytes), refresh=True)
             return
         worries = {*self._tally.losses, *(trouble.partition(":")[0][-8:] for trouble in troubles(self._tally))}
-        if now_ns >= self._next_line_ns or worries - self._worries:
+        if (now_ns >= self._next_line_ns and not self._quiet) or worries - self._worries:
             self._next_line_ns = now_ns + _PLAIN_EVERY_NS
             self._worries = worries
             line = ", ".join([counts(self._tally), *troubles(self._tally)])

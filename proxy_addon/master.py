@@ -25,7 +25,7 @@ from mitmproxy.proxy.context import Context
 
 from nestperf.errors import UsageError
 from proxy_addon.addon import NestperfAddon, Wakeups
-from proxy_addon.browser import Browser
+from proxy_addon.companion import Companion
 from proxy_addon.listen import Listener
 from proxy_addon.terminal import Terminal
 from proxy_addon.tls import RecorderTlsConfig
@@ -80,7 +80,7 @@ class LeanMaster(Master):
         self,
         listeners: Sequence[Listener],
         addon: NestperfAddon,
-        ready: Callable[[], Browser | None],
+        ready: Callable[[], Companion | None],
         *,
         trust: Trust,
         authority: Path | None,
@@ -91,7 +91,8 @@ class LeanMaster(Master):
         self._listeners = listeners
         self._addon = addon
         self._ready = ready
-        self._browsing: asyncio.Task[None] | None = None
+        self._companion: Companion | None = None
+        self._accompanied: asyncio.Task[None] | None = None
         self._terminal = Terminal(addon.spool) if keys else None
         self.addons.add(core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), addon)
         for name in ("mitmproxy", "asyncio"):
@@ -138,24 +139,29 @@ class LeanMaster(Master):
         await super().running()
         if self._terminal is not None:
             self._terminal.start()
-        browser = self._ready()
-        if browser is not None:
-            self._browsing = asyncio.create_task(self._end_with(browser))
+        self._companion = self._ready()
+        if self._companion is not None:
+            self._accompanied = asyncio.create_task(self._end_with(self._companion))
 
-    async def _end_with(self, browser: Browser) -> None:
-        """The recording ends when the browser is closed, and the browser when the recording ends."""
+    async def _end_with(self, companion: Companion) -> None:
+        """The recording ends when its companion does, and the companion when the recording ends."""
         try:
-            while not browser.closed:
-                await asyncio.sleep(0.2)
+            while not companion.closed:
+                await asyncio.sleep(0.1)
             self.should_exit.set()
         finally:
-            browser.close()
+            companion.close()
+
+    def interrupt(self, number: int) -> None:
+        """A signal: it ends the recording, unless it is its companion's."""
+        if self._companion is None or not self._companion.interrupt(number):
+            self.should_exit.set()
 
     async def done(self) -> None:
         """Stop listening, let the addons finish (what is open now stays `unfinished`), then close what is open."""
-        if self._browsing is not None:
-            self._browsing.cancel()
-            await asyncio.wait([self._browsing])
+        if self._accompanied is not None:
+            self._accompanied.cancel()
+            await asyncio.wait([self._accompanied])
         if self._terminal is not None:
             self._terminal.stop()
         if self.refused is None:
@@ -178,7 +184,7 @@ async def _close_connections(proxy: proxyserver.Proxyserver) -> None:
 def run_relay(
     listeners: Sequence[Listener],
     recorder: Sequence[str],
-    ready: Callable[[], Browser | None],
+    ready: Callable[[], Companion | None],
     *,
     trust: Trust,
     authority: Path | None,
@@ -210,7 +216,7 @@ async def _run(make: Callable[[], LeanMaster]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows
-            loop.add_signal_handler(number, master.shutdown)
+            loop.add_signal_handler(number, master.interrupt, number)
     await master.run()
     if master.refused is not None:
         raise CannotListen(f"Cannot listen: {master.refused}.")

@@ -102,6 +102,7 @@ class Recording:
         if NOT_REDACTED in asked:
             self.tally.warning = "secrets are stored as they come (--no-redact)"
         self.state = "interrupted"
+        self._of_suite = bool(settings.get("suite"))
         self._next_commit = _ROWS_A_COMMIT
         """Rows that are stored without waiting for the next turn."""
         self.not_stored = ""
@@ -224,9 +225,9 @@ class Recording:
         for reason, count in tally.opaque_databases.items():
             remedy = " (sslmode=disable in the DATABASE_URL shows them)" if reason == TLS else ""
             lines.append(f"The queries of {plural(count, 'database connection')} were not seen: {reason}{remedy}.")
-        if tally.exchanges or tally.sockets or tally.queries:
+        if (tally.exchanges or tally.sockets or tally.queries) and not self._of_suite:
             lines.append(f"Next: nestperf report {self.path}   or play it back: nestperf replay {self.path}")
-        else:
+        elif not self._of_suite:
             lines.append("Nothing came by: open the address above in the browser instead of the application's own.")
         return lines
 
@@ -242,7 +243,7 @@ def run(path: Path, settings: dict[str, Any]) -> int:
         signal.signal(number, signal.SIG_IGN)
     recording = Recording(path, settings)
     _say_ready()
-    view = LiveView(recording.tally)
+    view = LiveView(recording.tally, quiet=bool(settings.get("suite")))
     view.start()
     reading = _Reading(recording, view)
     background = Background()

@@ -32,6 +32,7 @@ PURE = (
     "nestperf/capture/words.py",
     "proxy_addon/exchanges.py",
     "proxy_addon/handshakes.py",
+    "proxy_addon/environment.py",
     "proxy_addon/keys.py",
     "proxy_addon/mentions.py",
     "proxy_addon/recorder.py",
@@ -96,6 +97,7 @@ MAY_IMPORT = {
     "reports": {"nestperf", "reports"},
 }
 ALLOWED_BESIDE = {
+    "proxy_addon/suite_verdict.py": {"reports"},
     "replay/cli.py": {"reports"},
     "replay/options.py": {"reports"},
     "replay/check_cli.py": {"reports"},
@@ -103,8 +105,8 @@ ALLOWED_BESIDE = {
     "replay/checks/text.py": {"reports"},
     "replay/checks/load.py": {"reports"},
 }
-"""`replay` ends with the thresholds' table, and `--abort-on` is written in their language; `check` prints tables as
-reports do, reads its suites as they read thresholds, and judges a load by such."""
+"""`replay` and `record -- COMMAND` end with the thresholds' table, and `--abort-on` is written in their language;
+`check` prints tables as reports do, reads its suites as they read thresholds, and judges a load by such."""
 
 MITMPROXY_ONLY_IN = frozenset({"proxy_addon/addon.py", "proxy_addon/master.py", "proxy_addon/flow_files.py",
                                "proxy_addon/tls.py", "proxy_addon/authority.py",
