@@ -129,6 +129,8 @@ class Pledge(NamedTuple):
     """When the last of them ends."""
     counted_ns: int | None
     """How long they are together."""
+    lateness_ns: int = LAG_FLOOR_NS
+    """How late a step may go out whatever the answers take: what is judged by far longer times bears more."""
 
 
 def certify(tally: Tally, spent: Spent, pledge: Pledge) -> dict[str, Any]:
@@ -143,7 +145,8 @@ def certify(tally: Tally, spent: Spent, pledge: Pledge) -> dict[str, Any]:
         "not_reached": tally.not_reached,
         "paced": pledge.paced,
         **_percentiles("send_lag", tally.lags_ns),
-        "late": None if median_ns is None else tally.lags_ns.over(_latest_ns(median_ns)),
+        "late": None if median_ns is None else tally.lags_ns.over(_latest_ns(median_ns, pledge.lateness_ns)),
+        "lateness_ns": pledge.lateness_ns,
         **_percentiles("service", tally.services_ns),
         **_percentiles("response", tally.responses_ns),
         **_percentiles("session_response", tally.sessions_ns),
@@ -186,9 +189,9 @@ def _rate(tally: Tally, pledge: Pledge) -> dict[str, Any]:
     }
 
 
-def _latest_ns(median_ns: int) -> int:
+def _latest_ns(median_ns: int, lateness_ns: int) -> int:
     """How late a step may go out."""
-    return max(LAG_FLOOR_NS, round(LAG_SHARE * median_ns))
+    return max(lateness_ns, round(LAG_SHARE * median_ns))
 
 
 def is_saturated(certificate: dict[str, Any]) -> bool:
@@ -208,9 +211,10 @@ def invalid_because(certificate: dict[str, Any]) -> tuple[str, ...]:
     sentences = []
     late, sent = certificate["late"], certificate["sent"]
     if late is not None and late >= 2 and late > sent * 0.01:
+        latest_ns = _latest_ns(certificate["service_p50_ns"], certificate.get("lateness_ns", LAG_FLOOR_NS))
         sentences.append(
             f"The generator was the bottleneck: {late:,} of {sent:,} steps went out more than "
-            f"{_latest_ns(certificate['service_p50_ns']) / 1e6:.1f} ms late, against a median answer of "
+            f"{latest_ns / 1e6:.1f} ms late, against a median answer of "
             f"{certificate['service_p50_ns'] / 1e6:.1f} ms; {_REMEDY}."
         )
     if is_saturated(certificate):

@@ -173,6 +173,7 @@ class _Builder:
         for index in dropped:
             action = planned.steps[index].action
             assert isinstance(action, Http)
+            assert action.source is not None
             name = f"{action.method} {action.route}"
             self.skipped.append(Skipped("exchanges", action.source, name, "identities bring what it was sent for"))
         if dropped:

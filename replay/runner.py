@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Client, Exchange, Kind, Outcome, Run, Session
 from nestperf.durations import SECOND_NS
-from replay.certificate import Counted, Pledge, Spent, Tally, certify, invalid_because, limited_by
+from replay.certificate import LAG_FLOOR_NS, Counted, Pledge, Spent, Tally, certify, invalid_because, limited_by
 from replay.drivers import Arrivals, Closed, Driver, House, Slots
 from replay.health import BEAT_NS, Health
 from replay.identities import Identity
@@ -73,6 +73,8 @@ class Direction:
     """What the run's `settings` say of it, under `contract`; JSON values."""
     expected_ns: int
     """About how long it takes."""
+    lateness_ns: int
+    """As `certificate.Pledge` has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,6 +405,7 @@ class Runner:
             counted=self._counted,
             end_ns=None if last_ns is None else self._begin_ns + last_ns,
             counted_ns=counted_ns,
+            lateness_ns=LAG_FLOOR_NS if self._settings.direction is None else self._settings.direction.lateness_ns,
         )
 
 

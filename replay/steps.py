@@ -116,8 +116,8 @@ class Await(NamedTuple):
 class Http:
     """One exchange to repeat."""
 
-    source: int
-    """The exchange of the source capture."""
+    source: int | None
+    """The exchange of the source capture; None: nobody recorded it."""
     upstream: int
     kind: Kind
     method: str

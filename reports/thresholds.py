@@ -159,7 +159,7 @@ def parse_thresholds(text: str, origin: str) -> Thresholds:
             raise UsageError(f"{origin}: there is no [[{printable(key, 40)}]]{near}")
     return Thresholds(
         origin=origin,
-        thresholds=_named_once(_each(document, "threshold", origin, _threshold), origin),
+        thresholds=_named_once(_each(document, "threshold", origin, read_threshold), origin),
         unchecked=tuple(_each(document, "unchecked", origin, _unchecked)),
     )
 
@@ -191,7 +191,12 @@ def _each(document: Mapping[str, Any], key: str, origin: str, read: Callable[[Ta
     return result
 
 
-def _threshold(table: Table) -> Threshold:
+def read_threshold(table: Table) -> Threshold:
+    """One threshold's table.
+
+    Raises:
+        UsageError: it makes no sense.
+    """
     table.only(*_KEYS)
     expression = _expression(table)
     selector = Selector(

@@ -6,15 +6,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from nestperf.capture.model import Kind
+from nestperf.capture.routes import route_of
 from replay.checks.contract import NothingSuch, Source
 from replay.steps import Http, SessionPlan, Step
 
-_HEALTH = re.compile(r"/(?:health|healthz|health-?check|healthcheck|livez?|readyz?|ping|status)/?$", re.IGNORECASE)
+_HEALTH = re.compile(r"/(?:health|healthz|health-?check|healthcheck|livez?|readyz?|ping)/?$", re.IGNORECASE)
 """How the paths of health checks end."""
+_PLAIN = frozenset({"host", "user-agent", "accept", "accept-encoding", "accept-language", "connection"})
+"""Fields that say nothing of who asks, or what for."""
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -112,7 +116,42 @@ def _matching(source: Source, pattern: str, *, signed_in: bool) -> Chosen:
         return Chosen(session, step, f"the first that matches `{pattern}` (exchange {_source(step)})")
     if nearest:
         raise NothingSuch(f"of the {nearest} requests that match `{pattern}` none says who sends it")
+    if not signed_in and path.startswith("/") and not set(path) & set("*?[{"):
+        return _unrecorded(source, method.upper() or "GET", path)
     raise NothingSuch(f"the capture has no request that matches `{pattern}` and went well: record one, or mend `call`")
+
+
+def _unrecorded(source: Source, method: str, path: str) -> Chosen:
+    """A plain request for a path that nobody recorded, where most calls went, with the fields that all of them had."""
+    calls = [one for one in _went_well(source) if isinstance(one[1].action, Http) and one[1].action.kind is Kind.CALL]
+    if not calls or method not in _SAFE:
+        raise NothingSuch(f"the capture has no `{method} {path}` that went well: record one, or mend `call`")
+    upstreams = [one.action.upstream for _, one in calls if isinstance(one.action, Http)]
+    upstream = max(upstreams, key=upstreams.count)
+    session, like = next((s, one) for s, one in calls if getattr(one.action, "upstream", None) == upstream)
+    action = like.action
+    assert isinstance(action, Http)
+    plain = replace(
+        action,
+        source=None,
+        method=method,
+        target=path,
+        route=route_of(path),
+        headers=tuple(pair for pair in action.headers if pair[0].lower() in _PLAIN),
+        trailers=(),
+        body=b"",
+        coding="",
+        media_type="",
+        chunked=False,
+        connection=None,
+        status=200,
+        hold_ns=None,
+    )
+    step = Step(index=0, action=plain, sent_ns=0, waited=True, after=(), think_ns=0, behind=None)
+    alone = SessionPlan(
+        source=session.source, label=session.label, user_agent=session.user_agent, steps=(step,), length_ns=0
+    )
+    return Chosen(alone, step, "not recorded: a plain request, to where most calls went, expecting 200")
 
 
 def _went_well(source: Source) -> Iterator[tuple[SessionPlan, Step]]:
@@ -123,6 +162,6 @@ def _went_well(source: Source) -> Iterator[tuple[SessionPlan, Step]]:
                 yield session, step
 
 
-def _source(step: Step) -> int:
+def _source(step: Step) -> int | None:
     assert isinstance(step.action, Http)
     return step.action.source

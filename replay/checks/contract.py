@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nestperf.capture.model import Exchange, Packet, Pairs, Run, Session, Socket
 from nestperf.verdicts import Verdict
+from replay.certificate import LAG_FLOOR_NS
 from replay.pacing import Load
 from replay.steps import Plan
 
@@ -50,12 +51,16 @@ class Traffic:
     """How many users, and the seed: `director.once` makes one for contracts that direct everything themselves."""
     direct: Callable[[House, Load], Director]
     """Makes the director: who comes when, and which steps wait for each other."""
-    targets: frozenset[int] = frozenset()
-    """What is judged, by its id in the recording: exchanges, or packets, or sockets, as the contract likes."""
+    targets: frozenset[int | None] = frozenset()
+    """What is judged, by its id in the recording: exchanges, or packets, or sockets, as the contract likes. None: a
+    request that nobody recorded."""
     chosen: tuple[str, ...] = ()
     """Sentences: what was chosen from the capture, and from what."""
     takes_ns: int = 0
     """About how long it takes."""
+    lateness_ns: int = LAG_FLOOR_NS
+    """How late our own generator may be before the run counts for nothing: a small part of what is promised. Lateness
+    is in every response time, so it never makes one look better."""
     fresh_ns: int = 0
     """Its identities and addresses must have sent nothing for so long: a rate limit's window. 0: no matter."""
 
@@ -103,7 +108,7 @@ class Rows:
     capture: Capture | None = None
     """The open file, for a contract that is judged by reports."""
 
-    def repeating(self, sources: frozenset[int]) -> tuple[Exchange, ...]:
+    def repeating(self, sources: frozenset[int | None]) -> tuple[Exchange, ...]:
         """The exchanges that repeat one of these exchanges of the recording, in order of sending."""
         found = (exchange for exchange in self.exchanges if exchange.source_exchange in sources)
         return tuple(sorted(found, key=lambda exchange: exchange.sent_ns))

@@ -68,7 +68,7 @@ def cut(session: SessionPlan, keep: Iterable[int], *, repeat: int | None = None,
     )
 
 
-def indexes_of(session: SessionPlan, sources: Iterable[int], kinds: tuple[type, ...]) -> tuple[int, ...]:
+def indexes_of(session: SessionPlan, sources: Iterable[int | None], kinds: tuple[type, ...]) -> tuple[int, ...]:
     """The steps of these kinds of action that repeat one of these rows of the recording."""
     wanted = set(sources)
     return tuple(

@@ -82,6 +82,7 @@ def perform(entry: Entry, traffic: Traffic, place: Place, path: Path, *, network
             direct=traffic.direct,
             about={"name": entry.name, "kind": entry.kind},
             expected_ns=traffic.takes_ns,
+            lateness_ns=traffic.lateness_ns,
         ),
     )
     output = Output(path=path, targets=place.targets, force=place.force)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replay.checks import burst
+from replay.checks import burst, connections, limit, load
 from replay.checks.contract import Kind
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (burst.KIND,)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (limit.KIND, burst.KIND, connections.KIND, load.KIND)}

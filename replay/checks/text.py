@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from nestperf.console import NOTHING, duration, plural
+from nestperf.console import NOTHING, duration, limit, plural
 from nestperf.printable import printable
 from nestperf.verdicts import Verdict
 from replay.checks.contract import Number, Traffic
@@ -43,8 +43,12 @@ def describe_result(performed: Performed) -> Iterator[str]:
 
 def format_number(number: Number) -> str:
     """`slowest 41.2 ms (limit 5 s)`."""
-    limit = "" if number.limit is None else f" (limit {_value(number.limit, number.unit)})"
-    return f"{number.name} {_value(number.value, number.unit)}{limit}"
+    promised = "" if number.limit is None else f" (limit {_limit(number.limit, number.unit)})"
+    return f"{number.name} {_value(number.value, number.unit)}{promised}"
+
+
+def _limit(value: float, unit: str) -> str:
+    return limit(round(value)) if unit == "ns" else _value(value, unit)
 
 
 def _value(value: float | None, unit: str) -> str:
@@ -62,7 +66,7 @@ def render_contracts(performed: Sequence[Performed], origin: str, width: int, *,
     width = max(NARROWEST, min(width, WIDEST))
     rows = [_row(one, width, colour) for one in performed]
     lines = [headline(performed), f"Contracts: {printable(origin, _LABEL)}", ""]
-    lines += render_table(("measured", "promised", "n"), rows, width, label="contract")
+    lines += render_table(("measured", "n"), rows, width, label="contract")
     remarks = [line for one in performed for line in _remarks(one, width)]
     return "\n".join([*lines, *([""] if remarks else []), *remarks]) + "\n"
 
@@ -86,10 +90,10 @@ def headline(performed: Sequence[Performed]) -> str:
 
 def _row(one: Performed, width: int, colour: bool) -> Row:
     finding = one.finding
-    below = " · ".join(filter(None, (one.entry.source, "" if one.entry.required else "optional")))
+    below = " · ".join(filter(None, (one.entry.source, finding.limit, "" if one.entry.required else "optional")))
     return Row(
         label=printable(one.entry.name, _LABEL),
-        cells=(finding.measured, finding.limit, f"{finding.n:,}" if finding.n else ""),
+        cells=(finding.measured, f"{finding.n:,}" if finding.n else ""),
         lead="invalid" if one.invalid else str(finding.verdict),
         paint=partial(paint, verdict=finding.verdict, colour=colour),
         below=INDENT * 2 + printable(below, width - 2 * len(INDENT)) if below else "",

@@ -77,7 +77,8 @@ def _fits(truth: Truth, link: Linkage, acks: dict[int, int], *, values: bool) ->
 
 def _row(step: Step) -> int:
     action = step.action
-    return action.source if isinstance(action, Http | Join | Emit) else -1
+    source = action.source if isinstance(action, Http | Join | Emit) else None
+    return -1 if source is None else source
 
 
 def _place(step: Step, place: str) -> str:
