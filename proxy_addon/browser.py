@@ -10,10 +10,14 @@ import os
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 from nestperf.errors import UsageError
+from nestperf.pages.observer import need_playwright
 from proxy_addon.listen import Listener, is_loopback
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge",
@@ -47,6 +51,25 @@ def find_browser() -> str:
     )
 
 
+def find_browser_to_watch() -> str:
+    """As `find_browser`, or the Chromium that Playwright brought along.
+
+    Raises:
+        UsageError: there is none, or no Playwright.
+    """
+    need_playwright()
+    try:
+        return find_browser()
+    except UsageError as error:
+        from playwright.sync_api import sync_playwright
+
+        with sync_playwright() as playwright:
+            path = playwright.chromium.executable_path
+        if not Path(path).exists():
+            raise UsageError(f"{error} `playwright install chromium` gets one too.") from None
+        return path
+
+
 def resolver_rules(listeners: Sequence[Listener]) -> str:
     """Chromium's rules that lead the applications' addresses to their listeners; a loopback host by all its names."""
     rules = []
@@ -62,9 +85,26 @@ class Browser:
     """A running browser with a profile of its own."""
 
     def __init__(
-        self, program: str, listeners: Sequence[Listener], arguments: Sequence[str], *, spki: str | None
+        self,
+        program: str,
+        listeners: Sequence[Listener],
+        arguments: Sequence[str],
+        *,
+        spki: str | None,
+        watch: list[dict[str, Any]] | None = None,
     ) -> None:
-        """`spki`: of the authority whose certificates it shall take for trusted, beside all that it trusts anyway."""
+        """
+        Args:
+            program: its path.
+            listeners: the recorder's; the first one's application is opened.
+            arguments: for the browser, beside ours.
+            spki: of the authority whose certificates it shall take for trusted, beside all that it trusts anyway.
+            watch: the render rules by which its pages are watched; it then waits for the watcher with an empty page.
+                None: they are not.
+        """
+        self.url = listeners[0].url
+        """The first page."""
+        self.watch = watch
         self._profile = tempfile.TemporaryDirectory(prefix="nestperf-browser-", ignore_cleanup_errors=True)
         trusted = (f"--ignore-certificate-errors-spki-list={spki}",) if spki is not None else ()
         sandbox = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
@@ -77,12 +117,27 @@ class Browser:
                 *_QUIET,
                 *sandbox,
                 *arguments,
-                listeners[0].url,
+                *((self.url,) if watch is None else ("--remote-debugging-port=0", "about:blank")),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C is for nestperf, which closes the browser itself
         )
+
+    @property
+    def profile(self) -> Path:
+        """The folder of its profile."""
+        return Path(self._profile.name)
+
+    def open(self) -> None:
+        """Open the first page in a browser that waits for its watcher in vain."""
+        try:
+            port = (self.profile / "DevToolsActivePort").read_text().split()[0]
+            address = f"http://127.0.0.1:{int(port)}/json/new?{quote(self.url, safe='')}"
+            with urllib.request.urlopen(urllib.request.Request(address, method="PUT"), timeout=10):
+                pass
+        except (OSError, ValueError, IndexError):
+            return  # the tester sees an empty page, and can enter the address
 
     @property
     def closed(self) -> bool:

@@ -20,8 +20,10 @@ from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import secrets_path
 from nestperf.capture.writer import check_writable, close_orphan, default_output, remove_capture
 from nestperf.errors import CaptureError, ExitCode, UsageError
+from nestperf.pages.rules import SETTING as RENDER_RULES
+from nestperf.pages.rules import load_rules, rules_as_settings
 from nestperf.printable import printable
-from proxy_addon.browser import Browser, find_browser
+from proxy_addon.browser import Browser, find_browser, find_browser_to_watch
 from proxy_addon.companion import Companion
 from proxy_addon.databases import PARAMETERS
 from proxy_addon.environment import environment_for
@@ -96,6 +98,12 @@ class _BeforeACommand(click.Command):
     help="One more argument for that browser, such as --headless=new; repeatable.",
 )
 @click.option(
+    "--vitals",
+    is_flag=True,
+    help="Watch the pages of that browser as well: loads, paints, layout shifts, interactions, render times. Needs "
+    "Playwright (pip install 'nestperf[browser]').",
+)
+@click.option(
     "--redact",
     "names",
     metavar="NAME",
@@ -111,7 +119,10 @@ class _BeforeACommand(click.Command):
     "since a replay needs them whole). Of larger ones the beginning, the size and an id are kept.",
 )
 @click.option(
-    "--thresholds", type=click.Path(path_type=Path), metavar="FILE", help="What to judge a test suite's recording by."
+    "--thresholds",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What to judge a test suite's recording by; the [[render]] rules of --vitals.",
 )
 @click.pass_context
 def record(
@@ -127,6 +138,7 @@ def record(
     insecure: bool,
     browse: bool,
     browser_arguments: tuple[str, ...],
+    vitals: bool,
     names: tuple[str, ...],
     no_redact: bool,
     max_body: str | None,
@@ -142,12 +154,14 @@ def record(
     recording ends with it, and then the thresholds are judged (docs/suites.md).
     """
     suite: tuple[str, ...] | None = context.meta.get(_SUITE)
-    judged_by = _limits_of(suite, thresholds, browse=browse)
+    judged_by = _limits_of(suite, thresholds, browse=browse, vitals=vitals)
     requests = [parse_upstream(url) for url in urls]
     if pg_parameters and not any(request.is_database for request in requests):
         raise UsageError("--pg-parameters is about a database's queries: add postgres://HOST:PORT to the addresses.")
     if browser_arguments and not browse:
         raise UsageError("--browser-argument is for the browser that --browser opens: add --browser.")
+    if vitals and not browse:
+        raise UsageError("--vitals is about the pages of the browser that --browser opens: add --browser.")
     if names and no_redact:
         raise UsageError("--redact and --no-redact contradict each other: leave one of them out.")
     limits = parse_body_limits(max_body) if max_body is not None else BodyLimits()
@@ -159,9 +173,13 @@ def record(
         "keys": suite is None and has_terminal(),
         "suite": suite is not None,
     }
+    watch = rules_as_settings(load_rules(thresholds, Path.cwd())) if vitals else None
+    if watch is not None:
+        settings[RENDER_RULES] = watch
     trust = choose_trust(requests, upstream_ca, insecure=insecure)
     speaks_tls = choose_tls(requests, tls=tls, browse=browse, ca_folder=ca_folder)
-    program = find_browser() if browse else None
+    find = find_browser_to_watch if vitals else find_browser
+    program = find() if browse else None
     hosts = addresses or LOOPBACK
     listeners = choose_listeners(requests, hosts, speaks_tls)
     if not browse:
@@ -195,7 +213,7 @@ def record(
             return started[0]
         spki = authority.spki if authority is not None else None
         pages = [listener for listener in listening if not listener.is_database]
-        browser = Browser(program, pages, browser_arguments, spki=spki) if program is not None else None
+        browser = Browser(program, pages, browser_arguments, spki=spki, watch=watch) if program is not None else None
         where = "in the browser that opens now; closing it, or" if browser is not None else "there;"
         click.echo(f"Test by hand {where} Ctrl-C ends the recording.")
         return browser
@@ -219,14 +237,14 @@ def record(
     return code
 
 
-def _limits_of(suite: tuple[str, ...] | None, thresholds: Path | None, *, browse: bool) -> Limits | None:
+def _limits_of(suite: tuple[str, ...] | None, thresholds: Path | None, *, browse: bool, vitals: bool) -> Limits | None:
     """What a suite's recording will be judged by; None where there is no suite.
 
     Raises:
         UsageError: what is asked for contradicts itself, or cannot be read or run.
     """
     if suite is None:
-        if thresholds is not None:
+        if thresholds is not None and not vitals:
             raise UsageError("--thresholds judges a test suite's recording: add -- COMMAND, or use `nestperf report`.")
         return None
     if browse:

@@ -67,6 +67,8 @@ def counts(tally: Tally) -> str:
     parts += [f"{count:,} {outcome}" for outcome, count in tally.outcomes.items() if outcome is not Outcome.OK]
     parts.append(plural(tally.sockets, "socket"))
     parts.append(plural(sum(tally.events.values()), "event"))
+    if tally.pages:
+        parts.append(plural(tally.pages, "page"))
     if tally.queries:
         parts.append(plural(tally.queries.total(), "SQL query", "SQL queries"))
         parts += [f"{count:,} SQL {outcome}" for outcome, count in tally.queries.items() if outcome != "ok"]
@@ -95,6 +97,7 @@ def _table(tally: Tally, now_ns: int, stored_bytes: int) -> Group:
         f"{tally.sockets_open:,} of {plural(tally.sockets, 'socket')} open",
         plural(sum(tally.events.values()), "event"),
         *queries,
+        *([plural(tally.pages, "page")] if tally.pages else []),
         Text(size(stored_bytes), style="dim"),
     )
     parts: list[Table | Text] = [head]

@@ -25,11 +25,13 @@ from mitmproxy.proxy.context import Context
 
 from nestperf.errors import UsageError
 from proxy_addon.addon import NestperfAddon, Wakeups
+from proxy_addon.browser import Browser
 from proxy_addon.companion import Companion
 from proxy_addon.listen import Listener
 from proxy_addon.terminal import Terminal
 from proxy_addon.tls import RecorderTlsConfig
 from proxy_addon.trust import Trust
+from proxy_addon.watching import Watching
 
 NEVER_S = 10 * 365 * 24 * 3600
 """mitmproxy closes a connection on which nothing moved for ten minutes. An event stream or a pool's connection may be
@@ -145,12 +147,19 @@ class LeanMaster(Master):
 
     async def _end_with(self, companion: Companion) -> None:
         """The recording ends when its companion does, and the companion when the recording ends."""
+        watching = None
+        if isinstance(companion, Browser) and companion.watch is not None:
+            watching = Watching(companion, self._addon.spool)
         try:
             while not companion.closed:
                 await asyncio.sleep(0.1)
             self.should_exit.set()
         finally:
+            if watching is not None:
+                await watching.end()
             companion.close()
+            if watching is not None:
+                await watching.ended()
 
     def interrupt(self, number: int) -> None:
         """A signal: it ends the recording, unless it is its companion's."""

@@ -14,6 +14,7 @@ from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import Fields, fields_of, is_poll
 from nestperf.capture.model import Client, Exchange, Outcome, Row, Upstream
+from nestperf.pages.tracks import PageTracks
 from nestperf.wire import http1
 from proxy_addon.databases import DatabaseTrack, Statements
 from proxy_addon.exchanges import OpenConnection, OpenExchange, exchange_row, is_decoded_poll
@@ -23,6 +24,7 @@ from proxy_addon.opaque import OpaqueTrack, opaque_socket
 from proxy_addon.sockets import SocketTrack, new_socket, unusual
 from proxy_addon.tally import Tally
 from proxy_addon.tap import Record, What
+from proxy_addon.watched import WatchedPages
 
 _SID = re.compile(r"[?&]sid=([^&]*)")
 
@@ -39,6 +41,7 @@ class Recorder:
         *,
         parameters: bool = False,
         ways: Sequence[str] = (),
+        watched: bool = False,
     ) -> None:
         """
         Args:
@@ -48,6 +51,7 @@ class Recorder:
             upstreams: what is recorded.
             parameters: store the values of databases' queries.
             ways: for each upstream what to do where browsers go past the recorder; none: say nothing of it.
+            watched: pages of a browser tell what they see.
         """
         self.tally = Tally()
         self._mentions = Mentions(upstreams, ways)
@@ -65,6 +69,7 @@ class Recorder:
         self._polled: dict[tuple[int, str], SocketTrack] = {}
         """Socket.IO connections that began with long-polling, by upstream and Engine.IO session id."""
         self._last_exchange = 0
+        self._pages = _watched_pages(contents, add, clock, self.tally, upstreams) if watched else None
 
     def feed(self, record: Record) -> None:
         """One record of the tap, in order."""
@@ -75,6 +80,9 @@ class Recorder:
                 self._bytes(connection, "client" if what is What.CLIENT_BYTES else "server", record)
         elif what is What.OPENED:
             self._opened(record)
+        elif what is What.PAGE:
+            if self._pages is not None:
+                self._pages.told(record.json(), self._stamp(record.stamp_ns))
         elif what is What.LAG:
             self.tally.lag(record.cost_ns)
             if record.payload:
@@ -121,6 +129,8 @@ class Recorder:
         """It is `now_ns` since the run began: notice what should have happened by now."""
         for sentence in self._mentions.overdue(now_ns):
             self.tally.notice(sentence)
+        if self._pages is not None:
+            self._pages.settle(now_ns)
 
     def finish(self) -> None:
         """The recording is over: what is still open stays `unfinished`."""
@@ -134,6 +144,8 @@ class Recorder:
         for track in self._polled.values():
             track.finish()
         self._connections.clear()
+        if self._pages is not None:
+            self._pages.settle(0)
 
     def _connection_event(self, connection: OpenConnection, record: Record) -> None:
         what = record.what
@@ -425,6 +437,8 @@ class Recorder:
         exchange.connection.exchanges.pop(exchange.request.exchange, None)
         row = self._store(exchange, outcome, detail, whole=outcome is not Outcome.UNFINISHED)
         self.tally.exchange(row)
+        if self._pages is not None and is_browser(exchange.sent):
+            self._pages.saw(exchange, row)
 
     def _store(
         self, exchange: OpenExchange, outcome: Outcome, detail: str | None, *, whole: bool, growing: bool = False
@@ -441,6 +455,12 @@ class Recorder:
             known = self._clients[address, user_agent] = len(self._clients) + 1
             self._add(Client(known, address, self._contents.redactor.text(user_agent)))
         return known
+
+
+def _watched_pages(
+    contents: Contents, add: Callable[[Row], None], clock: Clock, tally: Tally, upstreams: Sequence[Upstream]
+) -> WatchedPages:
+    return WatchedPages(PageTracks(contents, add, clock.unix_ns, tally.next_id, upstreams), tally)
 
 
 def is_browser(sent: Fields) -> bool:

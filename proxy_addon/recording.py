@@ -30,6 +30,7 @@ from nestperf.capture.writer import CaptureWriter
 from nestperf.console import duration, plural, size
 from nestperf.errors import ExitCode, NestperfError
 from nestperf.faults import describe_fault
+from nestperf.pages.rules import SETTING as RENDER_RULES
 from nestperf.wire.postgres import TLS
 from proxy_addon.background import Background
 from proxy_addon.databases import PARAMETERS
@@ -60,6 +61,8 @@ _CALM_AFTER_NS = 3_000_000_000
 _SWEEP_EVERY_NS = 5_000_000_000
 _SWEPT_WHILE_RUNNING = 2**26
 """Bytes of a capture up to which secrets that were recognised late are taken out before its end too (0.2 s)."""
+_KEPT_SETTINGS = (REDACT, NOT_REDACTED, "max_body", RENDER_RULES)
+"""Settings that the run's row keeps, where they are more than their default."""
 
 
 class Recording:
@@ -69,7 +72,9 @@ class Recording:
         self.path = path
         self.clock = Clock(*settings["clock"])
         vault = Vault.create(path)
-        asked = {name: settings[name] for name in (REDACT, NOT_REDACTED, "max_body") if settings.get(name)}
+        asked = {
+            name: settings[name] for name in (REDACT, NOT_REDACTED, "max_body", RENDER_RULES) if settings.get(name)
+        }
         names = SecretNames(asked.get(REDACT, ()))
         redactor = Unredacted(vault) if NOT_REDACTED in asked else Redactor(vault, names=names)
         run = Run(
@@ -92,6 +97,7 @@ class Recording:
             run.upstreams,
             parameters=bool(settings.get(PARAMETERS)),
             ways=settings.get("ways", ()),
+            watched=RENDER_RULES in settings,
         )
         self.tally = self.recorder.tally
         self.tally.takes_keys = bool(settings.get("keys"))

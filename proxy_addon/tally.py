@@ -56,6 +56,8 @@ class Tally:
         """Connections to an upstream that refused them before anything was asked."""
         self.queries: Counter[str] = Counter()
         """SQL queries that are over, by outcome."""
+        self.pages = 0
+        """Page loads and navigations that a watched browser told of."""
         self.opaque_databases: Counter[str] = Counter()
         """Database connections that could not be read, by the reason."""
         self._ids: Counter[str] = Counter()

@@ -40,6 +40,9 @@ class What(enum.IntEnum):
     """The client's TLS handshake with the recorder failed; the payload is the reason."""
     KEYS = 12
     """The tester pressed keys (connection 0); the payload is what the terminal sent."""
+    PAGE = 13
+    """A watched page of the browser told something (connection 0); the payload is JSON: a report of
+    `nestperf.pages.observer`, or `trouble`: a sentence."""
 
 
 class Record(NamedTuple):
