@@ -44,6 +44,8 @@ class Settings:
     window_s: float = 60.0
     """Seconds in which a user has `Faults.limit` requests."""
     database: str = ":memory:"
+    wishes: int = 0
+    """Requests that every new friend has made already."""
 
 
 class DemoApp:
@@ -70,7 +72,7 @@ class DemoApp:
         Raises:
             UsageError: the address cannot be had.
         """
-        store = await Store.open(await open_database(self.settings.database))
+        store = await Store.open(await open_database(self.settings.database), wishes=self.settings.wishes)
         gate = Gate(secret=os.urandom(32), counts=self.counts, faults=self.faults, window_s=self.settings.window_s)
         sockets = Sockets(
             store=store,
@@ -157,11 +159,16 @@ async def _serve(app: DemoApp, host: str, port: int) -> None:
     help="SQLite file or postgresql:// URL to keep friends and wishes in; also from NESTPERF_DEMO_DATABASE.",
     envvar=DATABASE,
 )
+@click.option(
+    "--wishes", default=0, type=click.IntRange(0, 120), help="Requests that every new friend has made already."
+)
 @click.option("--faults", default="", help="Promises to break, e.g. slow_path=/api/v1/media/,slow_ms=300,limit=20.")
-def main(host: str, port: int, status_interval: float, window: float, database: str, faults: str) -> None:
+def main(host: str, port: int, status_interval: float, window: float, database: str, wishes: int, faults: str) -> None:
     """A small stand-in for MediaNest, to try nestperf on. Serves until Ctrl-C or SIGTERM."""
     try:
-        settings = Settings(status_interval_s=max(status_interval, 0.05), window_s=window, database=database)
+        settings = Settings(
+            status_interval_s=max(status_interval, 0.05), window_s=window, database=database, wishes=wishes
+        )
         asyncio.run(_serve(DemoApp(settings=settings, faults=parse_faults(faults)), host, port))
     except NestperfError as error:
         click.echo(f"Error: {error}", err=True)

@@ -54,6 +54,7 @@ class Pages:
             web.get("/", self.home),
             web.get("/signin", self.signin),
             web.get("/dashboard", self.dashboard),
+            web.get("/requests", self.dashboard),
             web.get(self._folder + "{name}", self.asset),
             web.get("/posters/{tmdb_id:[0-9]{1,9}}", self.poster),
             web.get("/favicon.ico", self.icon),
@@ -68,7 +69,7 @@ class Pages:
         return self._page("signin", "Sign in", self._fill("signin", {}))
 
     async def dashboard(self, request: web.Request) -> web.Response:
-        """A friend's dashboard; leads others to the door."""
+        """A friend's dashboard, or the list of requests, which is the same page; leads others to the door."""
         friend = self._gate.identify(request)
         if friend is None:
             raise web.HTTPFound("/signin")

@@ -31,6 +31,7 @@ _TABLES = (
 )
 """`place` orders what one clock reading cannot tell apart."""
 _WISH = "id, user_id, media_type, tmdb_id, title, status, requested_at"
+_INSERT_WISH = f"insert into requests ({_WISH}, place) values ($1, $2, $3, $4, $5, $6, $7, $8)"  # noqa: S608
 
 
 class MediaRequest(NamedTuple):
@@ -72,17 +73,18 @@ class Notification(NamedTuple):
 class Store:
     """Friends, titles and wishes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, wishes: int = 0) -> None:
         self._database = database
+        self._wishes = wishes
 
     @classmethod
-    async def open(cls, database: Database) -> Self:
-        """A store with its tables and titles in place."""
+    async def open(cls, database: Database, *, wishes: int = 0) -> Self:
+        """A store with its tables and titles in place; new friends have asked for `wishes` titles already."""
         for table in _TABLES:
             await database.run(table)
         marks = ", ".join(f"${number}" for number in range(1, len(Title._fields) + 1))
         await database.insert_many(f"insert into titles values ({marks}) on conflict do nothing", build_catalogue())  # noqa: S608 - our own marks
-        return cls(database)
+        return cls(database, wishes=wishes)
 
     async def close(self) -> None:
         """Let the database go."""
@@ -107,8 +109,16 @@ class Store:
         await self._database.run(
             "insert into users values ($1, $2, $3, $4)", friend.user_id, friend.username, friend.email, friend.role
         )
+        await self._wish_before(friend.user_id, at)
         await self.notify(friend.user_id, f"Welcome to MediaNest, {friend.username}.", at)
         return friend
+
+    async def _wish_before(self, user_id: str, at: str) -> None:
+        wishes = [
+            (str(uuid.uuid4()), user_id, title.media_type, title.tmdb_id, title.title, "pending", at, place)
+            for place, title in enumerate(build_catalogue()[: self._wishes])
+        ]
+        await self._database.insert_many(_INSERT_WISH, wishes)
 
     async def search(self, text: str, limit: int = 20) -> list[Title]:
         """Titles with this text in them, in the order of their ids."""
@@ -135,7 +145,7 @@ class Store:
         wish = MediaRequest(str(uuid.uuid4()), user_id, title.media_type, title.tmdb_id, title.title, "pending", at)
         try:
             await self._database.run(
-                f"insert into requests ({_WISH}, place) values ($1, $2, $3, $4, $5, $6, $7, $8)",  # noqa: S608
+                _INSERT_WISH,
                 *wish,
                 time.time_ns(),
             )

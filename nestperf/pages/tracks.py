@@ -149,12 +149,11 @@ class PageTracks:
         document = self._tabs.get(tab)
         if document is None or not document.parts:
             return
-        last = document.parts[max(document.parts)]
         if isinstance(report.get("screenshot"), str):
             first = document.parts[min(document.parts)]
             first.screenshot, first.changed = self._screenshot(report), True
-        if report.get("closed") and last.state.ended is None:
-            last.closed_ns, last.changed = now_ns, True
+        if report.get("closed"):
+            self._leave(document, now_ns)
 
     def settle(self, now_ns: int) -> None:
         """Store what has become known since the last time."""
@@ -168,6 +167,12 @@ class PageTracks:
             if now_ns - document.told_ns > _FORGOTTEN_NS:
                 del self._documents[key]
 
+    def _leave(self, document: _Document, now_ns: int) -> None:
+        """It is no longer there, and may not have had the time to say so."""
+        last = document.parts[max(document.parts)]
+        if last.state.ended is None and last.closed_ns is None:
+            last.closed_ns, last.changed = now_ns, True
+
     def _see(self, tab: int, snapshot: Snapshot, about: Mapping[str, Any], now_ns: int) -> None:
         key = (tab, snapshot.origin_ms)
         document = self._documents.get(key)
@@ -175,6 +180,9 @@ class PageTracks:
             guess_ns = round(snapshot.origin_ms * 1e6) - self._unix_ns
             document = _Document(Alignment(guess_ns), _key_of(snapshot.url)[0])
             self._documents[key] = document
+        before = self._tabs.get(tab)
+        if before is not None and before is not document:
+            self._leave(before, document.alignment.stamp_ns(snapshot.start))
         self._tabs[tab] = document
         document.told_ns = now_ns
         part = document.parts.get(snapshot.number)
