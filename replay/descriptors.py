@@ -10,21 +10,25 @@ from replay.steps import Close, Http, Open, SessionPlan
 
 RESERVED = 64
 """For captures, logs, the loop and libraries."""
+_POLLING = 3
+"""Connections of a socket that polls: a GET that hangs, a POST, and the WebSocket that takes over."""
 
 
 def connections_of(session: SessionPlan) -> int:
     """The most connections a visit may have open at once: HTTP ones as the recording used, sockets as they overlap."""
     recorded: dict[int, set[int | None]] = {}
+    takes: dict[int, int] = {}
     sockets = most_sockets = 0
     for step in session.steps:
         action = step.action
         if isinstance(action, Http):
             recorded.setdefault(action.upstream, set()).add(action.connection)
         elif isinstance(action, Open):
-            sockets += 1
+            takes[action.socket] = 1 if action.polls is None else _POLLING
+            sockets += takes[action.socket]
             most_sockets = max(most_sockets, sockets)
         elif isinstance(action, Close):
-            sockets -= 1
+            sockets -= takes.get(action.socket, 0)
     plain = sum(min(len(used), session.connections.get(upstream, 6)) for upstream, used in recorded.items())
     return max(1, plain + most_sockets)
 

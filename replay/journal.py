@@ -17,14 +17,14 @@ from collections.abc import Iterable
 
 from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import field
-from nestperf.capture.model import Exchange, Outcome, Packet, Pairs, Row, Run, Session, Socket
+from nestperf.capture.model import Exchange, Frame, Outcome, Packet, Pairs, Row, Run, Session, Socket
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.routes import route_of
 from nestperf.capture.secret_names import BUILT_IN, SecretNames
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter, Repeat
 from nestperf.errors import UsageError
-from replay.records import ExchangeRecord, PacketRecord, Record, SessionRecord
+from replay.records import ExchangeRecord, FrameRecord, PacketRecord, Record, SessionRecord
 from replay.steps import Http
 from replay.transport.answer import Answer, Request, head_pairs
 
@@ -73,12 +73,17 @@ class Journal:
         self.exchange_id = itertools.count(1).__next__
         """The next exchange's id."""
         self._packets = itertools.count(1)
+        self._frames = itertools.count(1)
         self._sockets = itertools.count(1)
         self._sessions = itertools.count(1)
 
     def packet_id(self) -> int:
         """The next packet's id."""
         return next(self._packets)
+
+    def frame_id(self) -> int:
+        """The next frame's id."""
+        return next(self._frames)
 
     def socket_id(self) -> int:
         """The next socket's id."""
@@ -212,6 +217,9 @@ class Journal:
         if isinstance(record, PacketRecord):
             self._contents.redactor = self._redactor(record.session_id)
             return (self._packet(record),)
+        if isinstance(record, FrameRecord):
+            self._contents.redactor = self._redactor(record.session_id)
+            return (self._frame(record),)
         if isinstance(record, SessionRecord):
             return (self._session(record),)
         if isinstance(record, Socket):
@@ -338,7 +346,7 @@ class Journal:
             id=record.id,
             socket_id=record.socket_id,
             frame_id=None,
-            exchange_id=None,
+            exchange_id=record.exchange_id,
             sender=seen.sender,
             stamp_ns=seen.stamp_ns,
             done_ns=seen.done_ns,
@@ -353,6 +361,27 @@ class Journal:
             answers=record.answers,
             intended_ns=record.intended_ns,
             source_packet=record.source,
+        )
+
+    def _frame(self, record: FrameRecord) -> Frame:
+        seen, content = record.seen, record.content
+        if content is not None and seen.opcode == "binary":
+            content = self._contents.redactor.body(content, "application/octet-stream")
+        elif content is not None:
+            text = content.decode("utf-8", "surrogateescape")
+            content = self._contents.redactor.payload(None, text).encode("utf-8", "surrogateescape")
+        return Frame(
+            id=record.id,
+            socket_id=record.socket_id,
+            sender=record.sender,
+            stamp_ns=seen.stamp_ns,
+            done_ns=seen.done_ns,
+            opcode=seen.opcode,
+            fin=seen.fin,
+            compressed=seen.compressed,
+            wire_size=seen.wire_size,
+            size=seen.size,
+            content=content,
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ from nestperf.capture.routes import route_of
 from nestperf.capture.vault import RAW, Vault, secrets_path
 from nestperf.errors import CaptureEmpty, UsageError
 from replay.correlate import NO_RULES, Answered, Heard, Rules, correlate
+from replay.frames import Message, cue_of_end, heard_of, messages_of, says_of
+from replay.openings import Opening, closed_by_server, handshake_fields, opening_target, openings_of, polls_of
 from replay.people import people_of
 from replay.provenance.relations import Expansion
 from replay.provenance.supply import originals_of, supply, unneeded
@@ -35,6 +37,7 @@ from replay.steps import (
     Permission,
     Plan,
     Reply,
+    Say,
     SessionPlan,
     Skipped,
     Step,
@@ -43,8 +46,6 @@ from replay.structure import Span, connection_limits, ready_times, release_order
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that ask for no change (RFC 9110, 9.2.1); all others write, and so do events over Socket.IO."""
-_NOT_OFFERED = frozenset({"sec-websocket-extensions", "content-length", "transfer-encoding"})
-"""Fields of a recorded handshake that a new one must not claim: frames go out uncompressed."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PLACEHOLDER = re.compile(r"(nps_[0-9a-f]{6}_\d+)[a-z_]")
 
@@ -143,15 +144,14 @@ class _Builder:
             self._claim(secrets, owner)
             if moment is not None and owner is not None:
                 moments[owner].append(moment)
-        openers = _openers(exchanges, sockets)
+        openings = openings_of(exchanges, sockets)
         packets = self._packets()
         for socket in sockets:
             owner = self._owner(socket)
             if owner is not None and owner not in partial:
-                sent = self._socket(socket, openers.get(socket.id), packets.get(socket.id, []))
+                sent, hears = self._connection(socket, openings.get(socket.id), packets.get(socket.id, []))
                 moments[owner] += sent
-                if sent:
-                    heard[owner] += self._heard(packets.get(socket.id, []))
+                heard[owner] += hears
                 self._claim(secrets, owner)
         for session in known:
             if moments.get(session.id):
@@ -307,47 +307,76 @@ class _Builder:
                 by_socket[packet.socket_id].append(packet)
         return by_socket
 
-    def _socket(self, socket: Socket, opener: Exchange | None, packets: list[Packet]) -> list[Moment]:
-        reason = _socket_not_sent(socket, opener) or self._refused(socket.upstream, writes=False)
+    def _connection(
+        self, socket: Socket, opening: Opening | None, packets: list[Packet]
+    ) -> tuple[list[Moment], list[Heard]]:
+        """What the client did on a connection, and what it was told there."""
+        reason = _socket_not_sent(socket, opening) or self._refused(socket.upstream, writes=False)
         if reason is not None:
             self.skipped.append(Skipped("sockets", socket.id, route_of(socket.target), reason))
-            return []
-        assert opener is not None
-        if "polling" in socket.transports:
-            self.notes.add("Socket.IO connections that began with long-polling are replayed over WebSocket alone.")
+            return [], []
+        assert opening is not None
         done_ns = socket.connected_ns or socket.closed_ns
-        moments = [Moment(self._open(socket, opener, packets), socket.opened_ns, done_ns)]
+        opened = Moment(self._open(socket, opening, packets), socket.opened_ns, done_ns)
         unwritten = self._refused(socket.upstream, writes=True)
+        messages: list[Message] = []
+        if socket.protocol == "websocket":
+            messages = list(messages_of(self.capture.frames(socket.id), self._reveal_bytes))
+            heard = list(heard_of(socket.id, messages))
+            moments = [opened, *self._said(socket, messages, unwritten)]
+        else:
+            heard = list(self._heard(packets))
+            moments = [opened, *self._packets_sent(packets, unwritten)]
+        return [*moments, self._end(socket, messages)], heard
+
+    def _end(self, socket: Socket, messages: Sequence[Message]) -> Moment:
+        closed_ns = socket.closed_ns if socket.closed_ns is not None else max(self._end_ns, socket.opened_ns)
+        close = Close(
+            socket=socket.id,
+            code=socket.close_code,
+            reason=socket.close_reason or "",
+            cut=socket.closed_by == "cut",
+            by_server=closed_by_server(socket),
+            cue=cue_of_end(messages, closed_ns) if socket.closed_by == "client" else None,
+        )
+        return Moment(close, closed_ns, closed_ns)
+
+    def _packets_sent(self, packets: list[Packet], unwritten: str | None) -> Iterator[Moment]:
         for position, packet in enumerate(packets):
             if packet.sender != "client":
                 continue
             if unwritten is not None and packet.type in ("event", "ack"):
                 self.skipped.append(Skipped("packets", packet.id, packet.event or packet.type, unwritten))
             else:
-                moments += self._packet(packet, packets[position + 1 :])
-        if not _closed_by_server(socket):
-            closed_ns = socket.closed_ns if socket.closed_ns is not None else max(self._end_ns, socket.opened_ns)
-            close = Close(
-                socket=socket.id,
-                code=socket.close_code,
-                reason=socket.close_reason or "",
-                cut=socket.closed_by == "cut",
-            )
-            moments.append(Moment(close, closed_ns, closed_ns))
-        return moments
+                yield from self._packet(packet, packets[position + 1 :])
 
-    def _open(self, socket: Socket, opener: Exchange, packets: list[Packet]) -> Open:
-        target = _websocket_target(self._reveal(socket.target))
+    def _said(self, socket: Socket, messages: Sequence[Message], unwritten: str | None) -> Iterator[Moment]:
+        for message, say in says_of(socket.id, messages):
+            reason = "it was not stored whole" if say is None else unwritten if say.opcode != "ping" else None
+            if say is None or reason is not None:
+                self.skipped.append(Skipped("frames", message.id, route_of(socket.target), reason or ""))
+            else:
+                yield Moment(say, message.stamp_ns, message.stamp_ns)
+
+    def _open(self, socket: Socket, opening: Opening, packets: list[Packet]) -> Open:
+        target = opening_target(self._reveal(socket.target))
+        polls = polls_of(opening, self._head) if socket.protocol == "socket.io" else None
+        recorded = self._head(opening.first.request_headers)
+        by_server = closed_by_server(socket)
         return Open(
             socket=socket.id,
-            source=socket.exchange_id,
+            source=opening.first.id,
             upstream=socket.upstream,
             authority=socket.authority,
             target=target,
             route=route_of(target),
-            headers=_handshake_fields(self._head(opener.request_headers)),
+            headers=handshake_fields(recorded) if polls is None else recorded,
+            polls=polls,
             replies=() if self._refused(socket.upstream, writes=True) else tuple(self._replies(packets)),
-            closed_by_server=_closed_by_server(socket),
+            closed_by_server=by_server,
+            protocol="websocket" if socket.protocol == "websocket" else "socket.io",
+            subprotocol=field(self._head(opening.first.response_headers), "sec-websocket-protocol"),
+            close_code=socket.close_code if by_server else None,
         )
 
     def _replies(self, packets: list[Packet]) -> Iterator[Reply]:
@@ -464,7 +493,7 @@ def _session(
                 sent_ns=moment.sent_ns - start_ns,
                 waited=moment.done_ns is not None,
                 after=release.after,
-                think_ns=release.think_ns,
+                think_ns=0 if _is_caused(moment.action) else release.think_ns,
                 behind=None if socket is None else before.get(socket),
             )
         )
@@ -489,6 +518,11 @@ def _session(
     )
 
 
+def _is_caused(action: Action) -> bool:
+    """It waits for a message of the server, not for its time."""
+    return isinstance(action, Say | Close) and action.cue is not None
+
+
 def _span(moment: Moment) -> Span:
     action = moment.action
     if not isinstance(action, Http):
@@ -503,24 +537,6 @@ def _held(span: Span, moment: Moment) -> Span:
     if span.done_ns is not None or not isinstance(action, Http):
         return span
     return span._replace(done_ns=span.sent_ns + (action.hold_ns or 0))
-
-
-def _openers(exchanges: Iterable[Exchange], sockets: Iterable[Socket]) -> dict[int, Exchange]:
-    """Socket: the exchange whose fields its handshake repeats; the WebSocket upgrade rather than a first poll."""
-    upgrades: dict[str, Exchange] = {}
-    by_id: dict[int, Exchange] = {}
-    for exchange in exchanges:
-        if exchange.kind is Kind.UPGRADE:
-            upgrades[exchange.target.partition("sid=")[2].partition("&")[0]] = exchange
-        if exchange.kind in (Kind.UPGRADE, Kind.POLL):
-            by_id[exchange.id] = exchange
-    found = {}
-    for socket in sockets:
-        upgrade = upgrades.get(socket.sid) if socket.sid else None
-        opener = upgrade or by_id.get(socket.exchange_id or 0)
-        if opener is not None:
-            found[socket.id] = opener
-    return found
 
 
 def _not_sent(exchange: Exchange, session: int | None) -> str | None:
@@ -546,18 +562,14 @@ def _is_numbers_only(exchange: Exchange) -> bool:
     return exchange.request_headers is None and exchange.request_done_ns is not None
 
 
-def _socket_not_sent(socket: Socket, opener: Exchange | None) -> str | None:
-    if socket.protocol != "socket.io":
-        return "a WebSocket without Socket.IO, which is not replayed yet"
-    if socket.version not in (4, None):
+def _socket_not_sent(socket: Socket, opening: Opening | None) -> str | None:
+    if socket.protocol not in ("socket.io", "websocket"):
+        return "what it spoke was not understood"
+    if socket.protocol == "socket.io" and socket.version not in (4, None):
         return f"Engine.IO protocol {socket.version}, of which only 4 is replayed"
-    if opener is None:
+    if opening is None:
         return "the request that opened it was not recorded"
     return None
-
-
-def _closed_by_server(socket: Socket) -> bool:
-    return socket.closed_by == "server" or (socket.closed_by == "cut" and socket.outcome is Outcome.RESET)
 
 
 def _waited_until(exchange: Exchange) -> int | None:
@@ -591,21 +603,3 @@ def _ack_of(packet: Packet, later: list[Packet]) -> Packet | None:
         if other.answers == packet.id or (other.namespace == packet.namespace and other.ack_id == packet.ack_id):
             return other
     return None
-
-
-def _websocket_target(target: str) -> str:
-    """The handshake's target: WebSocket transport, and no session id of the recording."""
-    path, _, query = target.partition("?")
-    renewed = ("sid=", "t=") if "transport=polling" in query else ("sid=",)
-    parts = (part for part in query.split("&") if part and not part.startswith(renewed))
-    kept = ("transport=websocket" if part.startswith("transport=") else part for part in parts)
-    return f"{path}?{'&'.join(kept)}"
-
-
-def _handshake_fields(recorded: Pairs) -> Pairs:
-    """The recorded fields (the player renews the key); a poll's become those of an upgrade."""
-    pairs = tuple(pair for pair in recorded if pair[0].lower() not in _NOT_OFFERED)
-    if field(pairs, "upgrade"):
-        return pairs
-    kept = tuple(pair for pair in pairs if pair[0].lower() not in ("connection", "content-type"))
-    return (*kept, ("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))

@@ -14,7 +14,7 @@ from nestperf.console import duration, plural
 from nestperf.printable import columns_of, printable, shorten
 from replay.links_text import links_document, render_links
 from replay.plan import SAFE_METHODS
-from replay.steps import Action, Close, Emit, Http, Join, Leave, Open, Plan, SessionPlan, Skipped, Step
+from replay.steps import Action, Close, Emit, Http, Join, Leave, Open, Plan, Say, SessionPlan, Skipped, Step
 
 SCHEMA = 1
 MOST_STEPS = 60
@@ -105,10 +105,12 @@ def _skipped(skipped: tuple[Skipped, ...], width: int, *, everything: bool) -> I
 
 
 def kind_of(action: Action) -> str:
-    """What sort of step it is: an exchange's kind, `socket`, or `packet`."""
+    """What sort of step it is: an exchange's kind, `socket`, `packet` or `message`."""
     if isinstance(action, Http):
         return str(action.kind)
-    return "socket" if isinstance(action, Open | Close) else "packet"
+    if isinstance(action, Open | Close):
+        return "socket"
+    return "message" if isinstance(action, Say) else "packet"
 
 
 def name_of(action: Action) -> str:
@@ -117,16 +119,27 @@ def name_of(action: Action) -> str:
         case Http():
             return f"{action.method} {action.route}"
         case Open():
-            return f"open {action.route}"
+            return f"open {action.route}{_transports(action)}"
         case Join():
             return f"join {action.namespace}"
         case Emit():
             where = "" if action.namespace == "/" else f" in {action.namespace}"
             return f"emit {action.event}{where}"
+        case Say():
+            caused = "" if action.cue is None else f", caused by {action.cue.kind}"
+            return f"say {action.kind}{caused}"
         case Leave():
             return f"leave {action.namespace}"
         case Close():
+            if action.by_server:
+                return "wait until the server closes"
             return "cut the connection" if action.cut else "close"
+
+
+def _transports(action: Open) -> str:
+    if action.polls is None:
+        return ""
+    return " by polling, then upgrade" if action.polls.upgrade is not None else " by polling"
 
 
 def answer_of(step: Step) -> str:
@@ -147,7 +160,9 @@ def answer_of(step: Step) -> str:
 
 
 def writes_of(action: Action) -> bool:
-    """Whether it asks for a change: an unsafe method, or an event."""
+    """Whether it asks for a change: an unsafe method, an event, or a message."""
+    if isinstance(action, Say):
+        return action.opcode != "ping"
     return isinstance(action, Emit) or (isinstance(action, Http) and action.method.upper() not in SAFE_METHODS)
 
 

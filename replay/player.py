@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from nestperf.capture.contents import BodyCollector
-from nestperf.capture.kinds import field
 from nestperf.capture.model import FAILED, Outcome, Session
 from replay.live import LiveState
 from replay.outcome import Judged, judge_body, judge_exchange
@@ -18,11 +16,12 @@ from replay.records import ExchangeRecord, SessionRecord
 from replay.shape import difference_of_body
 from replay.sockets import LiveSocket
 from replay.stage import JSON_LIMIT, Script, Stage, User
-from replay.steps import Close, Emit, Http, Join, Leave, Open, Step
-from replay.transport.answer import Answer
+from replay.steps import Close, Emit, Http, Join, Leave, Open, Say, Step
+from replay.transport.answer import Answer, decoded
 from replay.transport.pool import Connections
 from replay.walk import Due, Walk
 from replay.watch import Stamps, Watch
+from replay.websockets import LiveWebSocket
 
 
 class Visit:
@@ -72,7 +71,7 @@ class Visit:
             numbers=stage.connection_number,
             outbox=stage.outbox,
         )
-        self._sockets: dict[int, LiveSocket] = {}
+        self._sockets: dict[int, LiveSocket | LiveWebSocket] = {}
         self._sockets_open = 0
         self._pace = stage.load.pace(user.number, iteration)
         self._walk = Walk(plan.steps, script.followers, self._pace, arrival_ns)
@@ -81,6 +80,8 @@ class Visit:
         """Steps that are due and wait for the one before them on their socket."""
         self._expecting: dict[int, tuple[Step, int]] = {}
         """Steps that are due and wait for a value that the server pushes."""
+        self._caused: dict[int, tuple[Step, int]] = {}
+        """Messages whose turn it is and whose cause has not come; by socket."""
         self._given_up = bytearray(len(plan.steps))
         self._under_way: dict[int, Answer | None] = {}
         """Begun and not ended, by step; with the answer where it is an exchange."""
@@ -155,6 +156,8 @@ class Visit:
             patience_ns = round(self._stage.timeout_s * 1e9)
             self._stage.pacer.at(self._stage.clock.now_ns() + patience_ns, self._expected_in_vain, step.index)
             return
+        if isinstance(step.action, Say | Close) and self._lacks_cause(step, step.action, intended_ns):
+            return
         offer = self._stage.offer
         if offer is not None and (self._stage.offers_all or isinstance(step.action, Http | Open)):
             offer(self, step)
@@ -187,6 +190,48 @@ class Visit:
                 due_ns = max(intended_ns, now_ns + self._pace.pause_ns(think_ns, index))
                 self._stage.pacer.at(due_ns, self._due, step, due_ns)
 
+    def _lacks_cause(self, step: Step, action: Say | Close, intended_ns: int) -> bool:
+        """Whether a message has to wait for the server's, which caused it; it goes out as long after that one as in
+        the recording."""
+        socket = self._sockets.get(action.socket)
+        if action.cue is None or self._given_up[step.index] or not isinstance(socket, LiveWebSocket) or socket.is_over:
+            return False
+        if self._caused.get(action.socket) is None:
+            self._caused[action.socket] = (step, intended_ns)
+            patience_ns = round(self._stage.timeout_s * 1e9)
+            until_ns = self._stage.clock.now_ns() + patience_ns
+            self._stage.pacer.at(until_ns, self._caused_in_vain, action.socket, step.index)
+        self._cause_came(action.socket)
+        return True
+
+    def _cause_came(self, socket_id: int) -> None:
+        """A message came over a plain WebSocket, or nothing more will."""
+        waiting, socket = self._caused.get(socket_id), self._sockets.get(socket_id)
+        if waiting is None or not isinstance(socket, LiveWebSocket):
+            return
+        step, intended_ns = waiting
+        action = step.action
+        assert isinstance(action, Say | Close)
+        assert action.cue is not None
+        came_ns = socket.cause_ns(action.cue)
+        if came_ns is None and not socket.is_over:
+            return
+        del self._caused[socket_id]
+        self._given_up[step.index] = 1
+        due_ns = intended_ns
+        if came_ns is not None:
+            due_ns = max(intended_ns, came_ns + self._pace.pause_ns(action.cue.think_ns, step.index))
+        self._stage.pacer.at(due_ns, self._due, step, due_ns)
+
+    def _caused_in_vain(self, socket_id: int, index: int) -> None:
+        """Send it rather than nothing: what comes then shows what is wrong."""
+        waiting = self._caused.get(socket_id)
+        if waiting is not None and waiting[0].index == index:
+            step, _ = self._caused.pop(socket_id)
+            self._given_up[index] = 1
+            self._stage.tally.missing_values += 1
+            self._due(step, self._stage.clock.now_ns())
+
     def _expected_in_vain(self, index: int) -> None:
         """Send what was recorded rather than nothing."""
         step, intended_ns = self._expecting.pop(index, (None, 0))
@@ -201,13 +246,15 @@ class Visit:
         assert not isinstance(action, Http)
         socket = self._sockets.get(action.socket)
         if isinstance(action, Open):
-            listens = self._script.listens.get(action.socket, ())
-            socket = LiveSocket(
-                self._stage, self.user, self._id, self._live, listens, self._end, self._socket_closed, self._heard
-            )
-            self._sockets[action.socket] = socket
+            socket = self._sockets[action.socket] = self._new_socket(action)
             self._sockets_open += 1
             socket.open(step, intended_ns)
+        elif isinstance(action, Close) and action.by_server:
+            tally.sent += 1
+            if socket is None or socket.is_over:
+                self._end(step, self._stage.clock.now_ns())
+            else:
+                socket.await_end(step)
         elif socket is None or not socket.is_open:
             tally.dropped += 1
             self._end(step, self._stage.clock.now_ns())
@@ -216,12 +263,21 @@ class Visit:
             if isinstance(action, Close):
                 socket.close(action.code, action.reason, cut=action.cut)
                 self._end(step, self._stage.clock.now_ns())
+            elif isinstance(socket, LiveWebSocket):
+                socket.say(step, intended_ns)
             elif isinstance(action, Join):
                 socket.join(step, intended_ns)
             elif isinstance(action, Emit):
                 socket.emit(step, intended_ns)
             elif isinstance(action, Leave):
                 socket.leave(step, intended_ns)
+
+    def _new_socket(self, action: Open) -> LiveSocket | LiveWebSocket:
+        listens = self._script.listens.get(action.socket, ())
+        told = (self._stage, self.user, self._id, self._live, listens, self._end, self._socket_closed, self._heard)
+        if action.protocol == "websocket":
+            return LiveWebSocket(*told, self._cause_came)
+        return LiveSocket(*told, self._connections, whole=self._whole)
 
     def _end(self, step: Step, stamp_ns: int) -> None:
         """A step is over: release those that waited for it."""
@@ -240,11 +296,11 @@ class Visit:
             self._closing = True
             self.state = "cut" if self._walk.left else "failed" if self.attempts and not self.reached else "finished"
             self._stage.tally.not_reached += sum(1 for begun in self._begun if not begun)
-            self._connections.close()
             for socket in self._sockets.values():
                 socket.close(1000, "", cut=False)
         if self._sockets_open == 0 and not self._over:
             self._over = True
+            self._connections.close()
             self._stage.tally.visits[self.state] += 1
             if self.state == "finished":
                 self._stage.tally.sessions_ns.append(self._walk.last_ns - self._arrival_ns)
@@ -319,7 +375,7 @@ class Visit:
         judged = judge_exchange(status, action.status, answer.failure, answer.detail, missing)
         shape = self._script.plan.shapes.get(step.index)
         if shape is not None and judged.outcome is Outcome.OK and status == action.status and answer.whole:
-            judged = judge_body(difference_of_body(shape, _decoded(answer)), action.source)
+            judged = judge_body(difference_of_body(shape, decoded(answer, JSON_LIMIT)), action.source)
         unsent = answer.sent_ns is None and judged.outcome is not Outcome.CONNECT_ERROR
         if unsent:
             judged = Judged(Outcome.DROPPED, judged.detail or "no connection was free")
@@ -392,7 +448,7 @@ class Visit:
             return ""
         body = None
         if step.index in self._script.kept_bytes:
-            body = _decoded(answer)
+            body = decoded(answer, JSON_LIMIT)
         missing = self._live.learn(action.authority, answer.headers, step.takes, body)
         self._stage.tally.missing_values += len(missing)
         if not missing:
@@ -444,14 +500,3 @@ class Visit:
         )
         own = () if self.user.identity is None else tuple(self.user.identity.values.values())
         self._stage.journal.note(SessionRecord(row, (*plan.secrets, *own), over=ended_ns is not None))
-
-
-def _decoded(answer: Answer) -> bytes:
-    """The answer's body, content coding removed."""
-    coding = field(answer.headers, "content-encoding")
-    if not coding:
-        return answer.body[0] if len(answer.body) == 1 else b"".join(answer.body)
-    collector = BodyCollector(coding, JSON_LIMIT)
-    for piece in answer.body:
-        collector.add(piece)
-    return collector.content()

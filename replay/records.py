@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nestperf.capture.model import Client, Exchange, Kind, Outcome, Pairs, Session, Socket
-from nestperf.wire.observations import PacketSeen
+from nestperf.wire.observations import FrameSeen, PacketSeen, Sender
 from replay.transport.answer import Answer
 
 
@@ -42,6 +42,20 @@ class PacketRecord(NamedTuple):
     answers: int | None
     intended_ns: int | None
     source: int | None
+    exchange_id: int | None = None
+    """The poll that carried it."""
+
+
+class FrameRecord(NamedTuple):
+    """A frame of a plain WebSocket, sent or received."""
+
+    id: int
+    session_id: int
+    socket_id: int
+    sender: Sender
+    seen: FrameSeen
+    content: bytes | None
+    """Of a message its last frame has all of it, as in a recording."""
 
 
 class SessionRecord(NamedTuple):
@@ -53,4 +67,4 @@ class SessionRecord(NamedTuple):
     over: bool
 
 
-Record = ExchangeRecord | PacketRecord | SessionRecord | Exchange | Session | Socket | Client
+Record = ExchangeRecord | PacketRecord | FrameRecord | SessionRecord | Exchange | Session | Socket | Client

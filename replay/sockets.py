@@ -1,7 +1,7 @@
 """One live Socket.IO connection of a virtual user: turns steps into packets and says when each has had its answer.
 
-A join is over with its connect or connect_error, an emit with its ack, or at once where the recording has none. What
-cannot be sent is counted as dropped, and every difference to the recording becomes the socket's outcome.
+A join is over with its connect or connect_error, an emit with its ack, or once it is sent where the recording has none.
+What cannot be sent is counted as dropped, and every difference to the recording becomes the socket's outcome.
 """
 
 from __future__ import annotations
@@ -9,20 +9,37 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from nestperf.capture.model import Kind, Outcome, Socket
+from nestperf.capture.model import FAILED, Kind, Outcome, Pairs, Socket
 from nestperf.wire.observations import PacketSeen
+from replay.handshakes import Handshakes
 from replay.live import LiveState
-from replay.outcome import judge_exchange
-from replay.records import ExchangeRecord, PacketRecord
-from replay.request import uses_at, with_forwarded
+from replay.records import PacketRecord
+from replay.request import uses_at
 from replay.stage import Stage, User
-from replay.steps import Emit, Join, Leave, Listen, Open, Reply, Step
+from replay.steps import Close, Emit, Join, Leave, Listen, Open, Reply, Step
 from replay.transport.answer import Answer
-from replay.transport.socketio import SocketIo
+from replay.transport.polling import Asked, Line
+from replay.transport.socketio import SocketIo, Way
 
+AWAIT_CLOSE_S = 5.0
+"""How long a close is waited for where the recorded server closed."""
 Ended = Callable[[Step, int], None]
 """Told when a step is over: (step, moment)."""
+
+
+class _Tag(NamedTuple):
+    """What is to be noted of a packet once it is sent."""
+
+    id: int
+    intended_ns: int | None
+    asked_ns: int
+    """When it was handed over: a poll under way may hold it back, which is not the generator's doing."""
+    source: int | None
+    answers: int | None = None
+    ends: Step | None = None
+    """The step that is over with its sending."""
 
 
 class LiveSocket:
@@ -38,7 +55,11 @@ class LiveSocket:
         ended: Ended,
         closed: Callable[[], None],
         heard: Callable[[], None],
+        line: Line | None = None,
+        *,
+        whole: bool = True,
     ) -> None:
+        """`line`: the user's HTTP connections, for polls; `whole`: heads and bodies of polls are kept."""
         self.wire: SocketIo | None = None
         self._stage = stage
         self._user = user
@@ -48,17 +69,21 @@ class LiveSocket:
         self._ended = ended
         self._closed = closed
         self._heard = heard
+        self._line = line
+        self._whole = whole
         self._id = 0
-        self._opening: tuple[Step, Open, int] | None = None
-        self._target = ""
+        self._opening: Step | None = None
+        self._handshakes: Handshakes | None = None
         self._joining: dict[str, Step] = {}
         self._waiting: dict[tuple[str, int], tuple[Step, int]] = {}
         """Emits without their ack: (namespace, ack id) to step and packet id."""
+        self._unsent: dict[int, Step] = {}
+        """Steps that are over once they are sent, or the connection has ended, and are not: by index."""
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._replies: dict[tuple[str, str], deque[Reply]] = defaultdict(deque)
         self._trouble: tuple[Outcome, str] | None = None
-        self._exchange_id: int | None = None
         self._leaving = False
+        self._ending: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
@@ -71,24 +96,24 @@ class LiveSocket:
         assert isinstance(action, Open)
         stage = self._stage
         self._id = stage.journal.socket_id()
-        self._opening = (step, action, intended_ns)
+        self._opening = step
+        self._handshakes = Handshakes(
+            stage, self._user, self._session_id, self._live, step, intended_ns, whole=self._whole
+        )
         for reply in action.replies:
             self._replies[reply.namespace, reply.event].append(reply)
-        target = self._live.text(action.target, uses_at(step, "target"))
-        headers = self._live.headers(action.authority, action.headers, uses_at(step, "header"))
-        if self._user.forwarded is not None:
-            headers = with_forwarded(headers, self._user.forwarded)
-        self.wire = SocketIo(
-            number=stage.connection_number(),
-            upstream=action.upstream,
-            clock=stage.clock,
-            on_opened=self._opened,
-            on_packet=self._packet,
-            on_closed=self._over,
+        way = Way(
+            target=stage.targets[action.upstream],
+            source=self._user.source,
+            timeout_s=stage.timeout_s,
+            numbers=stage.connection_number,
+            line=self._line,
         )
-        upstream = stage.targets[action.upstream]
-        self._target = target
-        self.wire.open(upstream, self._user.source, target, headers, stage.timeout_s, self._answered)
+        self.wire = SocketIo(self, way, upstream=action.upstream, clock=stage.clock, ids=stage.journal.exchange_id)
+        if action.polls is None:
+            self.wire.open()
+        else:
+            self.wire.open_polling(upgrade=action.polls.upgrade is not None)
 
     def join(self, step: Step, intended_ns: int) -> None:
         """Connect to a namespace."""
@@ -117,16 +142,13 @@ class LiveSocket:
             self._waiting[action.namespace, action.ack_id] = (step, packet_id)
         if waits:
             self._arm(step)
-        sent_ns = self._send(packet, intended_ns, action.source, packet_id)
-        if not waits:
-            self._ended(step, sent_ns)
+        self._send(packet, intended_ns, action.source, packet_id, ends=None if waits else step)
 
     def leave(self, step: Step, intended_ns: int) -> None:
         """Disconnect from a namespace."""
         action = step.action
         assert isinstance(action, Leave)
-        sent_ns = self._send(_packet("disconnect", action.namespace, None), intended_ns, action.source)
-        self._ended(step, sent_ns)
+        self._send(_packet("disconnect", action.namespace, None), intended_ns, action.source, ends=step)
 
     def close(self, code: int | None, reason: str, *, cut: bool) -> None:
         """Close from this side."""
@@ -138,21 +160,42 @@ class LiveSocket:
         else:
             self.wire.close(code, reason)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.wire is None or self.wire.closed_ns is not None
+
+    def await_end(self, step: Step) -> None:
+        """The recorded server closed it about now: the step is over when this one has, or has not in good time."""
+        patience_s = min(AWAIT_CLOSE_S, self._stage.timeout_s)
+        self._unsent[step.index] = step
+        self._ending = asyncio.get_running_loop().call_later(patience_s, self._awaited_in_vain, step)
+
+    def _awaited_in_vain(self, step: Step) -> None:
+        if self._unsent.pop(step.index, None) is not None:
+            self._ended(step, self._stage.clock.now_ns())
+
     def abort(self) -> None:
         """The run is over: close at once."""
         self._leaving = True
         if self.wire is not None:
-            self.wire.cut()
+            self.wire.cut(Outcome.UNFINISHED)
 
     # sending
 
-    def _send(self, packet: PacketSeen, intended_ns: int, source: int | None, packet_id: int | None = None) -> int:
+    def _send(
+        self,
+        packet: PacketSeen,
+        intended_ns: int,
+        source: int | None,
+        packet_id: int | None = None,
+        ends: Step | None = None,
+    ) -> None:
         assert self.wire is not None
-        self._note_as = (packet_id or self._stage.journal.packet_id(), intended_ns, source)
-        sent = self.wire.send(packet)
-        self._stage.tally.packets_sent += 1
-        self._stage.tally.lags_ns.append(sent.stamp_ns - intended_ns)
-        return sent.stamp_ns
+        if ends is not None:
+            self._unsent[ends.index] = ends
+        number = packet_id or self._stage.journal.packet_id()
+        self.wire.send(packet, _Tag(number, intended_ns, self._stage.clock.now_ns(), source, ends=ends))
 
     def _arm(self, step: Step) -> None:
         loop = asyncio.get_running_loop()
@@ -173,54 +216,36 @@ class LiveSocket:
 
     # what the connection tells
 
-    def _answered(self, answer: Answer) -> None:
-        assert self._opening is not None
-        _, action, intended_ns = self._opening
-        judged = judge_exchange(answer.status, 101, answer.failure, answer.detail)
-        stage = self._stage
-        self._exchange_id = stage.journal.exchange_id()
-        stage.connected(answer.connect_ns)
-        stage.refused(judged.outcome, judged.detail)
-        if answer.sent_ns is None:
-            stage.tally.unconnected += 1
-        else:
-            stage.tally.sent += 1
-            stage.tally.requests += 1
-            stage.tally.lags_ns.append(answer.sent_ns - intended_ns - (answer.connect_ns or 0))
-        stage.journal.note(
-            ExchangeRecord(
-                id=self._exchange_id,
-                session_id=self._session_id,
-                client_id=self._user.client_id,
-                kind=Kind.UPGRADE,
-                authority=action.authority,
-                target=self._target,
-                trailers=(),
-                answer=answer,
-                intended_ns=intended_ns,
-                unsent=False,
-                outcome=judged.outcome,
-                detail=judged.detail,
-                source=action.source,
-                kept=True,
-            )
-        )
-        if judged.outcome is not Outcome.OK:
-            self._note_trouble(judged.outcome, judged.detail or "the handshake was refused")
-        else:
-            self._live.learn(action.authority, answer.headers, (), None)
+    def ask(self, sid: str | None, body: bytes | None) -> Asked:
+        assert self._handshakes is not None
+        return self._handshakes.ask(sid, body)
 
-    def _opened(self) -> None:
+    def handshake(self, sid: str | None) -> tuple[str, Pairs]:
+        assert self._handshakes is not None
+        return self._handshakes.upgrade(sid)
+
+    def exchanged(self, answer: Answer, exchange: int, kind: Kind, target: str) -> None:
+        assert self._handshakes is not None
+        judged = self._handshakes.note(answer, exchange, kind, target)
+        if judged.outcome in FAILED:
+            self._note_trouble(judged.outcome, judged.detail or "the handshake was refused")
+
+    @property
+    def _action(self) -> Open:
+        assert self._handshakes is not None
+        return self._handshakes.action
+
+    def opened(self) -> None:
         assert self._opening is not None
         assert self.wire is not None
+        polls = self._action.polls
+        if polls is not None and polls.upgrade_status == 101 and not self.wire.upgrades:
+            self._note_trouble(Outcome.MISMATCH, "the server offers no upgrade to WebSocket; in the recording it did")
         self._stage.tally.sockets += 1
         self._stage.journal.note(self._row(Outcome.UNFINISHED, None))
-        self._ended(self._opening[0], self.wire.connected_ns or 0)
+        self._ended(self._opening, self.wire.connected_ns or 0)
 
-    def _packet(self, seen: PacketSeen) -> None:
-        if seen.sender == "client":
-            self._note_sent(seen)
-            return
+    def received(self, seen: PacketSeen, exchange: int | None) -> None:
         self._stage.tally.packets_received += 1
         packet_id = self._stage.journal.packet_id()
         answers = None
@@ -233,7 +258,7 @@ class LiveSocket:
                 if ended.takes:
                     self._live.hear_ack(ended.takes, seen.payload)
                 ended = ended if ended.index in self._timers else None
-        self._note(packet_id, seen, answers)
+        self._note(packet_id, seen, exchange, answers)
         if seen.type in ("connect", "connect_error"):
             ended = self._joining.pop(namespace, None)
             self._compare_join(ended, seen)
@@ -244,26 +269,29 @@ class LiveSocket:
         if ended is not None:
             self._end(ended, seen.done_ns)
 
-    def _note_sent(self, seen: PacketSeen) -> None:
-        if seen.type is None:
-            self._stage.journal.note(
-                PacketRecord(self._stage.journal.packet_id(), self._session_id, self._id, seen, None, None, None)
-            )
+    def sent(self, seen: PacketSeen, exchange: int | None, tag: Any) -> None:
+        if tag is None:
+            self._note(self._stage.journal.packet_id(), seen, exchange)
             return
-        packet_id, intended_ns, source = self._note_as
-        self._stage.journal.note(
-            PacketRecord(packet_id, self._session_id, self._id, seen, self._replying, intended_ns, source)
-        )
+        tally = self._stage.tally
+        tally.packets_sent += 1
+        if tag.intended_ns is not None:
+            went_ns = seen.stamp_ns if exchange is None else tag.asked_ns
+            tally.lags_ns.append(went_ns - tag.intended_ns)
+        self._note(tag.id, seen, exchange, tag.answers, tag.intended_ns, tag.source)
+        if tag.ends is not None and self._unsent.pop(tag.ends.index, None) is not None:
+            self._ended(tag.ends, seen.stamp_ns)
 
     def _note(
         self,
         packet_id: int,
         seen: PacketSeen,
+        exchange: int | None,
         answers: int | None = None,
         intended_ns: int | None = None,
         source: int | None = None,
     ) -> None:
-        record = PacketRecord(packet_id, self._session_id, self._id, seen, answers, intended_ns, source)
+        record = PacketRecord(packet_id, self._session_id, self._id, seen, answers, intended_ns, source, exchange)
         self._stage.journal.note(record)
 
     def _compare_join(self, step: Step | None, seen: PacketSeen) -> None:
@@ -285,59 +313,61 @@ class LiveSocket:
             ack_id=seen.ack_id, attachments=reply.attachments
         )
         assert self.wire is not None
-        self._replying = packet_id
-        self._note_as = (self._stage.journal.packet_id(), None, None)
-        self.wire.send(packet)
-        self._replying = None
-        self._stage.tally.packets_sent += 1
+        number = self._stage.journal.packet_id()
+        self.wire.send(packet, _Tag(number, None, seen.done_ns, None, answers=packet_id))
 
     def _note_trouble(self, outcome: Outcome, sentence: str) -> None:
         """The first difference to the recording is the socket's outcome."""
         if self._trouble is None:
             self._trouble = (outcome, sentence)
 
-    def _over(self) -> None:
+    def closed(self) -> None:
         assert self.wire is not None
         assert self._opening is not None
-        stamp_ns = self.wire.closed_ns or 0
-        if not self._leaving and self.wire.connected_ns is not None and self.wire.closed_by == "cut":
-            why = self.wire.close_reason or "the connection ended without a close frame"
-            self._note_trouble(Outcome.RESET, why)
-        elif not self._leaving and self.wire.closed_by == "server" and not self._opening[1].closed_by_server:
-            self._note_trouble(Outcome.MISMATCH, f"closed by the server{_code(self.wire.close_code)}, unlike recorded")
+        wire, stamp_ns = self.wire, self.wire.closed_ns or 0
+        if not self._leaving and wire.closed_by == "cut":
+            self._note_trouble(Outcome.RESET, wire.close_reason or "the connection ended without a close frame")
+        elif not self._leaving and wire.closed_by == "server" and not self._action.closed_by_server:
+            self._note_trouble(Outcome.MISMATCH, f"closed by the server{_code(wire.close_code)}, unlike recorded")
         outcome, detail = self._trouble or (Outcome.OK, None)
         if outcome is not Outcome.OK:
             self._stage.tally.sockets_failed += 1
-            self._stage.tally.trouble(f"socket {self._opening[1].route}: {detail}")
+            self._stage.tally.trouble(f"socket {self._action.route}: {detail}")
         self._stage.journal.note(self._row(outcome, detail))
-        if self.wire.connected_ns is None:
-            self._ended(self._opening[0], stamp_ns)
+        if wire.connected_ns is None:
+            self._ended(self._opening, stamp_ns)
         pending = [*self._joining.values(), *(step for step, _ in self._waiting.values() if step.index in self._timers)]
         for step in pending:
             self._end(step, stamp_ns)
+        unsent, self._unsent = self._unsent, {}
+        if self._ending is not None:
+            self._ending.cancel()
+        for step in unsent.values():
+            if not isinstance(step.action, Close):
+                self._stage.tally.sent -= 1
+                self._stage.tally.dropped += 1
+            self._ended(step, stamp_ns)
         self._closed()
 
     def _row(self, outcome: Outcome, detail: str | None) -> Socket:
         assert self.wire is not None
-        assert self._opening is not None
-        wire, (_, action, intended_ns) = self.wire, self._opening
-        answer = wire.answer
-        opened_ns = answer.sent_ns if answer is not None and answer.sent_ns is not None else intended_ns
+        assert self._handshakes is not None
+        wire, action, begun = self.wire, self._action, self._handshakes
         return Socket(
             id=self._id,
             session_id=self._session_id,
             client_id=self._user.client_id,
-            exchange_id=self._exchange_id,
-            connection=wire.number,
+            exchange_id=begun.first_id,
+            connection=wire.connection,
             upstream=action.upstream,
             protocol="socket.io",
             version=4,
             authority=action.authority,
-            target=self._target,
+            target=begun.target,
             sid=wire.sid,
-            transports="websocket",
-            intended_ns=intended_ns,
-            opened_ns=opened_ns,
+            transports=",".join(wire.transports),
+            intended_ns=begun.intended_ns,
+            opened_ns=begun.intended_ns if begun.first_sent_ns is None else begun.first_sent_ns,
             connected_ns=wire.connected_ns,
             closed_ns=wire.closed_ns,
             closed_by=wire.closed_by if wire.closed_ns is not None else None,
@@ -347,11 +377,6 @@ class LiveSocket:
             detail=detail,
             source_socket=action.socket,
         )
-
-    _note_as: tuple[int, int | None, int | None] = (0, None, None)
-    """Id, due time and source of the packet that is being sent."""
-    _replying: int | None = None
-    """The packet that the ack being sent answers."""
 
 
 def _packet(kind: str, namespace: str, payload: str | None) -> PacketSeen:

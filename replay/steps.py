@@ -151,9 +151,25 @@ class Reply(NamedTuple):
     attachments: tuple[bytes, ...]
 
 
+class Polls(NamedTuple):
+    """How the recorded client polled before, or instead of, a WebSocket."""
+
+    get: Pairs
+    """Fields of the polls after the first."""
+    post: Pairs
+    upgrade: Pairs | None
+    """Fields of the handshake that was to take over; None where none was tried."""
+    upgrade_source: int | None
+    """The exchange of that handshake."""
+    upgrade_status: int | None
+    """What it was answered: 101 where it took over."""
+    stamped: bool
+    """Every poll had a `t` of its own in its query."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """Open a Socket.IO connection."""
+    """Open a Socket.IO connection, or a WebSocket without it."""
 
     socket: int
     """The socket of the source capture; names it within the session."""
@@ -162,12 +178,19 @@ class Open:
     upstream: int
     authority: str
     target: str
-    """Of the WebSocket upgrade, whatever transport the recording began with."""
+    """Of the first request, without a session id: the handshake of a WebSocket, or the first poll."""
     route: str
     headers: Pairs
+    polls: Polls | None
+    """None where the recording began with a WebSocket."""
     replies: tuple[Reply, ...]
     closed_by_server: bool
     """The recorded server ended it."""
+    protocol: Literal["socket.io", "websocket"] = "socket.io"
+    subprotocol: str = ""
+    """Of a plain WebSocket: the one that the recorded server chose; empty where it chose none."""
+    close_code: int | None = None
+    """Of a plain WebSocket that the recorded server closed: the code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +223,36 @@ class Emit:
     attachments: tuple[bytes, ...]
 
 
+class Cue(NamedTuple):
+    """A message of the server that caused one of the client's: the recorded client sent it at once."""
+
+    kind: str
+    """What sort of message it is; `replay.frames.kind_of_message`."""
+    nth: int
+    """Which of that kind, counted from 1, since the client's message before."""
+    think_ns: int
+    """From its last byte to the sending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say:
+    """Send a message over a plain WebSocket."""
+
+    socket: int
+    source: int
+    """The (last) frame of the source capture."""
+    opcode: str
+    """`text`, `binary`, `ping`."""
+    kind: str
+    """As of a cue."""
+    payload: str
+    """Of a text message."""
+    content: bytes
+    """Of any other."""
+    cue: Cue | None
+    """None: it is sent as long after the steps before it as in the recording."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
     """Disconnect from a namespace."""
@@ -211,16 +264,20 @@ class Leave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
-    """Close a socket as the recorded client did."""
+    """Close a socket as the recorded client did, or wait until the server does."""
 
     socket: int
     code: int | None
     reason: str
     cut: bool
     """Without a close handshake."""
+    by_server: bool = False
+    """The recorded server closed it: nothing is sent."""
+    cue: Cue | None = None
+    """Of a plain WebSocket: as of what is said."""
 
 
-Action: TypeAlias = Http | Open | Join | Emit | Leave | Close
+Action: TypeAlias = Http | Open | Join | Emit | Say | Leave | Close
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,7 +333,7 @@ class SessionPlan:
 class Skipped(NamedTuple):
     """Something of the recording that is not sent, and why."""
 
-    table: Literal["exchanges", "sockets", "packets"]
+    table: Literal["exchanges", "sockets", "packets", "frames"]
     id: int
     name: str
     reason: str

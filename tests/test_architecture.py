@@ -60,6 +60,8 @@ PURE = (
     "replay/asked.py",
     "replay/profile.py",
     "replay/structure.py",
+    "replay/openings.py",
+    "replay/frames.py",
     "replay/plan_text.py",
     "replay/walk.py",
     "replay/watch.py",

@@ -30,6 +30,8 @@ __all__ = [
 OPCODES = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 _CODES = {name: code for code, name in OPCODES.items()}
 _FIN, _RSV1, _RESERVED, _MASKED, _CONTROL = 0x80, 0x40, 0x30, 0x80, 0x8
+MAX_MESSAGE = 1 << 20
+"""Bytes kept of each payload where nobody says otherwise."""
 _MAX_CONTROL = 125
 _MAX_HEAD = 14
 _INFLATE_PART = 1 << 18
@@ -77,7 +79,9 @@ class _Kept:
 class WebSocketDecoder:
     """One direction of one WebSocket, from the first byte after the handshake."""
 
-    def __init__(self, sender: Sender, *, deflate: DeflateParameters | None = None, max_message: int = 1 << 20) -> None:
+    def __init__(
+        self, sender: Sender, *, deflate: DeflateParameters | None = None, max_message: int = MAX_MESSAGE
+    ) -> None:
         """`max_message`: bytes kept of each payload, of a message as of a frame."""
         self.sender = sender
         self.opaque = False

@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
 from nestperf.errors import UsageError
-from replay.steps import Emit, Http, Join, Open, Step
+from replay.steps import Emit, Http, Join, Open, Say, Step
 
 _KINDS = ("link", "never", "fresh")
 _KEYS = {"link": ("place", "of", "from", "by"), "never": ("place", "of"), "fresh": ("place", "of")}
@@ -67,6 +67,8 @@ def title_of(step: Step) -> str:
             return f"emit {step.action.event}"
         case Join():
             return f"join {step.action.namespace}"
+        case Say():
+            return f"say {step.action.kind}"
         case _:
             return ""
 

@@ -11,7 +11,7 @@ from nestperf.capture.kinds import field
 from nestperf.capture.model import Kind
 from replay.provenance.codings import Coding, Decoded, decode_base64, decode_json, decode_url, json_coding, url_coding
 from replay.provenance.names import entity, path_entity
-from replay.steps import Action, Emit, Http, Join, Open, Place, Step, Wrap
+from replay.steps import Action, Emit, Http, Join, Open, Place, Say, Step, Wrap
 
 NEVER_FILLED = frozenset({
     "accept", "accept-encoding", "accept-language", "access-control-request-headers",
@@ -74,6 +74,8 @@ def slots_of(action: Action) -> Iterator[Slot]:
     elif isinstance(action, Join | Emit) and action.payload:
         event = action.event if isinstance(action, Emit) else ""
         yield from _deep(_json_slots(Decoded(action.payload, ()), "payload", (action.namespace.strip("/"), event)))
+    elif isinstance(action, Say) and action.payload[:1] in ("{", "["):
+        yield from _deep(_json_slots(Decoded(action.payload, ()), "payload", (action.kind,)))
 
 
 def _deep(found: Iterator[Slot], depth: int = 0) -> Iterator[Slot]:

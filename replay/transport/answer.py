@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nestperf.capture.contents import BodyCollector
+from nestperf.capture.kinds import field
 from nestperf.capture.model import Outcome, Pairs
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class Answer:
 
     patient = False
     """Once it has begun, it may be silent for as long as it likes: a stream."""
+    hangs = False
+    """It may be silent before it begins as well: the server answers when it has something to say."""
     keep = KEPT
     """Bytes of its body that are kept at most."""
     connection: int | None = None
@@ -144,6 +148,17 @@ class Answer:
         self.failure = failure
         self.detail = detail
         self.on_done(self)
+
+
+def decoded(answer: Answer, limit: int) -> bytes:
+    """The answer's body, content coding removed, `limit` bytes of it at most."""
+    coding = field(answer.headers, "content-encoding")
+    if not coding:
+        return answer.body[0] if len(answer.body) == 1 else b"".join(answer.body)
+    collector = BodyCollector(coding, limit)
+    for piece in answer.body:
+        collector.add(piece)
+    return collector.content()
 
 
 def chunk(data: bytes) -> bytes:

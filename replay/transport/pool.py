@@ -203,7 +203,7 @@ class Connections:
         self._alarm = None
         now_ns = self.clock.now_ns()
         limit_ns = round(self._timeout_s * 1e9) - _GRAIN_NS
-        impatient = [answer for answer in self._under_way() if not (answer.patient and answer.status is not None)]
+        impatient = [answer for answer in self._under_way() if not _may_be_silent(answer)]
         waiting = [answer.progress_ns for answer in impatient if now_ns - answer.progress_ns < limit_ns]
         if waiting:
             left_s = (min(waiting) + limit_ns + _GRAIN_NS - now_ns) / 1e9
@@ -222,3 +222,9 @@ class Connections:
             self.cancel(answer, Outcome.TIMEOUT, f"no answer within {limit}")
         else:
             self.cancel(answer, Outcome.TIMEOUT, f"nothing more of the answer for {limit}")
+
+
+def _may_be_silent(answer: Answer) -> bool:
+    if answer.hangs:
+        return answer.sent_ns is not None
+    return answer.patient and answer.status is not None

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from nestperf.capture.model import Kind, Outcome, Packet
+from nestperf.capture.model import Kind, Outcome, Packet, Socket
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault
 from tests.conftest import Recorder, missing_peer
@@ -258,9 +258,36 @@ def test_recording_replays_with_three_users_and_every_packet(
         recorded = said_once(before)
         sockets = list(after.sockets())
         assert [socket.outcome for socket in sockets] == [Outcome.OK] * 3, ended.stdout
+        (source,) = before.sockets()
         for socket in sockets:
             assert said_once(after, socket.id) == recorded, ended.stdout
+            assert socket.transports == source.transports
+            check_carriers(after, socket)
         assert "Traceback" not in ended.stderr
+
+
+def check_carriers(capture: Capture, socket: Socket) -> None:
+    """Polls are stored as a recording stores them: exchanges of their own, which their packets name."""
+    exchanges = {exchange.id: exchange for exchange in capture.exchanges() if exchange.session_id == socket.session_id}
+    assert socket.exchange_id is not None
+    opener = exchanges[socket.exchange_id]
+    if "polling" not in socket.transports:
+        assert {exchange.kind for exchange in exchanges.values()} == {Kind.UPGRADE}
+        return
+    assert (opener.kind, opener.method, opener.source_exchange is not None) == (Kind.POLL, "GET", True)
+    assert socket.connection is None
+    carried = [packet for packet in capture.packets(socket.id) if packet.exchange_id is not None]
+    assert carried
+    for packet in carried:
+        exchange = exchanges[packet.exchange_id or 0]
+        assert exchange.kind is Kind.POLL
+        assert exchange.method == ("GET" if packet.sender == "server" else "POST")
+        assert exchange.sent_ns <= packet.done_ns <= (exchange.done_ns or 0)
+        assert exchange.request_headers is not None, "the first visits are kept whole"
+    upgrades = [exchange for exchange in exchanges.values() if exchange.kind is Kind.UPGRADE]
+    assert len(upgrades) == ("websocket" in socket.transports)
+    engine = [packet.engine_type for packet in capture.packets(socket.id) if packet.sender == "client"]
+    assert engine.count("upgrade") == len(upgrades)
 
 
 def said_once(capture: Capture, socket_id: int | None = None) -> list[tuple[str, str | None, str | None, str | None]]:

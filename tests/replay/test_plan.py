@@ -110,13 +110,13 @@ def test_what_is_not_sent_is_listed_with_its_reason(recording: Recording) -> Non
         recording.exchange("GET", "/dropped", 7, None, outcome=Outcome.DROPPED): "it was never sent",
         recording.exchange("GET", "/nobody", 8, 9, client_id=None): "nobody is known to have sent it",
     }
-    raw = recording.socket(10, 11, 12, protocol="websocket", version=None)
+    opaque = recording.socket(10, 11, 12, protocol="opaque", version=None)
     plan = recording.plan()
     assert sum(len(session.steps) for session in plan.sessions) == 1
     reasons = {(entry.table, entry.id): entry.reason for entry in plan.skipped}
     for exchange_id, reason in skipped.items():
         assert reasons["exchanges", exchange_id].startswith(reason)
-    assert "without Socket.IO" in reasons["sockets", raw]
+    assert reasons["sockets", opaque] == "what it spoke was not understood"
 
 
 def test_streams_and_unfinished_exchanges_are_sent_and_not_waited_for(recording: Recording) -> None:
@@ -177,20 +177,55 @@ def test_handshake_renews_what_a_new_connection_must_renew(recording: Recording)
     assert "origin" in names
 
 
-def test_polling_connection_is_replayed_over_websocket(recording: Recording) -> None:
-    poll = recording.exchange(
-        "GET", "/socket.io/?EIO=4&transport=polling&t=abc", 0, 2, headers=(("Origin", "http://x"),)
-    )
-    recording.socket(
-        0, 2, 9, target="/socket.io/?EIO=4&transport=polling&t=abc", transports="polling", exchange_id=poll
-    )
-    plan = recording.plan()
-    action = plan.sessions[0].steps[0].action
+POLL = "/socket.io/?EIO=4&transport=polling"
+
+
+def polled(recording: Recording, *, upgrade: int | None = None) -> Open:
+    origin = (("Origin", "http://x"),)
+    poll = recording.exchange("GET", f"{POLL}&t=abc", 0, 2, headers=origin)
+    again = (*origin, ("Cookie", "AWSALB=x"))
+    recording.exchange("GET", f"{POLL}&t=abd&sid=recorded-sid", 3, 8, headers=again)
+    text = ("Content-Type", "text/plain;charset=UTF-8")
+    recording.exchange("POST", f"{POLL}&t=abe&sid=recorded-sid", 4, 5, headers=(*again, text), body=b"40")
+    transports = "polling"
+    if upgrade is not None:
+        target = "/socket.io/?EIO=4&transport=websocket&sid=recorded-sid"
+        fields = (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Key", "x"))
+        recording.exchange("GET", target, 5, 6, headers=(*again, *fields), status=upgrade)
+        transports += ",websocket" * (upgrade == 101)
+    recording.socket(0, 2, 9, target=f"{POLL}&t=abc", transports=transports, exchange_id=poll)
+    action = recording.plan().sessions[0].steps[0].action
     assert isinstance(action, Open)
-    assert action.target == "/socket.io/?EIO=4&transport=websocket"
-    fields = {name.lower(): value for name, value in action.headers}
-    assert (fields["upgrade"], fields["connection"], fields["origin"]) == ("websocket", "Upgrade", "http://x")
-    assert any("long-polling" in note for note in plan.notes)
+    assert action.source == poll
+    return action
+
+
+def test_polling_connection_is_opened_as_it_was_with_the_fields_of_each_kind_of_poll(recording: Recording) -> None:
+    action = polled(recording)
+    assert action.target == POLL
+    assert action.polls is not None
+    assert action.polls.stamped
+    assert (action.polls.upgrade, action.polls.upgrade_status) == (None, None)
+    assert dict(action.headers) == {"Host": "localhost:4000", "Origin": "http://x"}
+    assert dict(action.polls.get)["Cookie"] == "AWSALB=x"
+    assert dict(action.polls.post)["Content-Type"] == "text/plain;charset=UTF-8"
+
+
+@pytest.mark.parametrize("status", [101, 400])
+def test_upgrade_of_a_polling_connection_is_tried_as_it_was(recording: Recording, status: int) -> None:
+    polls = polled(recording, upgrade=status).polls
+    assert polls is not None
+    assert polls.upgrade is not None
+    assert dict(polls.upgrade)["Upgrade"] == "websocket"
+    assert polls.upgrade_status == status
+    assert polls.upgrade_source is not None
+
+
+def test_connection_whose_first_request_was_not_recorded_is_not_replayed(recording: Recording) -> None:
+    recording.socket(0, 2, 9, target=f"{POLL}&t=abc", transports="polling,websocket", exchange_id=None)
+    recording.exchange("GET", "/", 10, 11)
+    skipped = [one for one in recording.plan().skipped if one.table == "sockets"]
+    assert [one.reason for one in skipped] == ["the request that opened it was not recorded"]
 
 
 def test_socket_open_at_the_end_stays_open_until_the_recording_ended(recording: Recording) -> None:
@@ -203,12 +238,14 @@ def test_socket_open_at_the_end_stays_open_until_the_recording_ended(recording: 
 @pytest.mark.parametrize(
     ("closed_by", "outcome"), [("server", Outcome.OK), ("cut", Outcome.RESET)], ids=["close frame", "cut"]
 )
-def test_socket_that_the_server_closed_is_left_to_the_server(
-    recording: Recording, closed_by: str, outcome: Outcome
-) -> None:
+def test_socket_that_the_server_closed_is_waited_for(recording: Recording, closed_by: str, outcome: Outcome) -> None:
     recording.socket(0, 10, 50, closed_by=closed_by, outcome=outcome)
     (session,) = recording.plan().sessions
-    assert [type(step.action) for step in session.steps] == [Open]
+    opened, closed = session.steps
+    assert isinstance(opened.action, Open)
+    assert isinstance(closed.action, Close)
+    assert closed.action.by_server
+    assert closed.think_ns == 40 * MS
 
 
 def test_server_events_that_asked_for_an_ack_carry_the_recorded_reply(recording: Recording) -> None:

@@ -59,7 +59,7 @@ def test_plan_says_what_is_sent_and_what_each_step_waits_for(
     assert ["1", "start", "0", "ms", "call", "GET", "/", "200"] in rows
     assert ["4", "2,", "3", "290", "ms", "call", "POST", "/api/login", "200"] in rows
     assert ["7", "6", "1.00", "ms", "packet", "join", "/media", "joined"] in rows
-    assert rows[0] == ["r.db:", "1", "session,", "9", "steps", "sent,", "15", "not", "sent"]
+    assert rows[0] == ["r.db:", "1", "session,", "11", "steps", "sent,", "14", "not", "sent"]
 
 
 def test_plan_says_what_is_not_sent_and_why(
@@ -75,7 +75,6 @@ def test_plan_says_what_is_not_sent_and_why(
         "1 × its body was not stored whole",
         "1 × a Socket.IO poll: the connection's own step does it",
         "2 × an upgrade: the connection's own step does it",
-        "1 × a WebSocket without Socket.IO, which is not replayed yet",
         "1 × 192.0.2.9 is not this machine: --allow-host 192.0.2.9 allows it",
     ):
         assert reason in text
@@ -103,13 +102,13 @@ def test_plan_fits_the_terminal_and_shows_nothing_raw_or_secret(
 def test_plan_as_json_has_every_step_and_every_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(plan(capsys, everything(tmp_path / "r.db"), "--json"))
     totals = document["totals"]
-    assert (totals["sessions"], totals["sent"], totals["not_sent"], totals["writes"]) == (1, 9, 15, 2)
+    assert (totals["sessions"], totals["sent"], totals["not_sent"], totals["writes"]) == (1, 11, 14, 2)
     assert totals["reasons"]["a server-side call: the application makes it itself"] == 7
     (session,) = document["sessions"]
     assert [step["waits_for"] for step in session["steps"][:5]] == [[], [0], [0], [1, 2], [3]]
     assert session["steps"][3]["then_ns"] == 290_000_000
     assert [step["kind"] for step in session["steps"]] == [
-        "call", "asset", "asset", "call", "call", "socket", "packet", "packet", "socket",
+        "call", "asset", "asset", "call", "call", "socket", "packet", "packet", "socket", "socket", "socket",
     ]  # fmt: skip
     assert {one["id"] for one in document["not_sent"]} >= {6, 7, 8}
 

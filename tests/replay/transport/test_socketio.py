@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -12,11 +13,13 @@ import socketio
 from aiohttp import web
 
 from nestperf.capture.clock import Clock
-from nestperf.capture.model import Outcome
+from nestperf.capture.model import Kind, Outcome, Pairs
 from nestperf.wire.observations import PacketSeen
-from replay.transport.answer import Answer
+from replay.transport.answer import Answer, Request, head_bytes
 from replay.transport.dial import resolve_target
-from replay.transport.socketio import SocketIo
+from replay.transport.polling import Asked
+from replay.transport.pool import Connections
+from replay.transport.socketio import SocketIo, Way
 
 UPGRADE = (
     ("Host", "localhost:4000"),
@@ -31,36 +34,73 @@ PATH = "/socket.io/?EIO=4&transport=websocket"
 class Client:
     """A connection whose events can be awaited."""
 
-    def __init__(self, url: str, *, timeout_s: float = 5) -> None:
-        self.url = url
-        self.timeout_s = timeout_s
+    def __init__(self, url: str, *, timeout_s: float = 5, polling: bool = False, upgrade: bool = False) -> None:
         self.packets: list[PacketSeen] = []
-        self.opened = asyncio.Event()
-        self.closed = asyncio.Event()
+        self.by_poll: list[int | None] = []
+        """By packet: the exchange that carried it."""
+        self.tags: list[Any] = []
+        self.is_opened = asyncio.Event()
+        self.is_closed = asyncio.Event()
         self.answers: list[Answer] = []
-        self.wire = SocketIo(
-            number=1,
-            upstream=0,
-            clock=Clock.start(),
-            on_opened=self.opened.set,
-            on_packet=self.packets.append,
-            on_closed=self.closed.set,
+        self.kinds: list[Kind] = []
+        self.polling, self.upgrading = polling, upgrade
+        clock, target = Clock.start(), resolve_target(url)
+        numbers = itertools.count(1).__next__
+        self.line = Connections(
+            (target,), source="127.7.7.7", limits={}, clock=clock, timeout_s=timeout_s, numbers=numbers
         )
+        way = Way(target, "127.7.7.7", timeout_s, numbers, self.line)
+        self.wire = SocketIo(self, way, upstream=0, clock=clock, ids=itertools.count(1).__next__)
 
     async def open(self) -> Client:
-        self.wire.open(resolve_target(self.url), "127.7.7.7", PATH, UPGRADE, self.timeout_s, self.answers.append)
-        waits = {asyncio.ensure_future(event.wait()) for event in (self.opened, self.closed)}
+        if self.polling:
+            self.wire.open_polling(upgrade=self.upgrading)
+        else:
+            self.wire.open()
+        waits = {asyncio.ensure_future(event.wait()) for event in (self.is_opened, self.is_closed)}
         _, pending = await asyncio.wait(waits, timeout=8, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
         return self
 
-    def send(self, kind: str, namespace: str = "/", payload: str | None = None, **changes: Any) -> PacketSeen:
-        packet = PacketSeen("client", 0, 0, "message", kind, namespace, None, None, payload, (), 0)
-        return self.wire.send(packet._replace(**changes))
+    def ask(self, sid: str | None, body: bytes | None) -> Asked:
+        target = "/socket.io/?EIO=4&transport=polling" + (f"&sid={sid}" if sid else "")
+        fields: tuple[tuple[str, str], ...] = (("Host", "localhost:4000"),)
+        if body is not None:
+            fields += (("Content-Type", "text/plain;charset=UTF-8"), ("Content-Length", str(len(body))))
+        method = "GET" if body is None else "POST"
+        head = head_bytes(method, target, "HTTP/1.1", fields)
+        return Asked(Request(method=method, head=head, body=body or b""), target)
 
-    async def received(self, kind: str, namespace: str = "/") -> PacketSeen:
+    def handshake(self, sid: str | None) -> tuple[str, Pairs]:
+        return PATH + (f"&sid={sid}" if sid else ""), UPGRADE
+
+    def exchanged(self, answer: Answer, exchange: int, kind: Kind, target: str) -> None:
+        self.answers.append(answer)
+        self.kinds.append(kind)
+
+    def opened(self) -> None:
+        self.is_opened.set()
+
+    def received(self, seen: PacketSeen, exchange: int | None) -> None:
+        self.packets.append(seen)
+        self.by_poll.append(exchange)
+
+    def sent(self, seen: PacketSeen, exchange: int | None, tag: Any) -> None:
+        self.packets.append(seen)
+        self.by_poll.append(exchange)
+        self.tags.append(tag)
+
+    def closed(self) -> None:
+        self.is_closed.set()
+        self.line.close()
+
+    def send(self, kind: str, namespace: str = "/", payload: str | None = None, **changes: Any) -> None:
+        packet = PacketSeen("client", 0, 0, "message", kind, namespace, None, None, payload, (), 0)
+        self.wire.send(packet._replace(**changes), "told")
+
+    async def hears(self, kind: str, namespace: str = "/") -> PacketSeen:
         for _ in range(400):
             for seen in self.packets:
                 if (seen.sender, seen.type, seen.namespace) == ("server", kind, namespace):
@@ -129,20 +169,20 @@ async def test_connection_opens_joins_two_namespaces_with_their_own_auth(
     assert client.wire.sid
     client.send("connect", "/", '{"token":"one"}')
     client.send("connect", "/media", '{"token":"two"}')
-    assert json.loads((await client.received("connect", "/media")).payload or "")["sid"]
-    await client.received("connect", "/")
+    assert json.loads((await client.hears("connect", "/media")).payload or "")["sid"]
+    await client.hears("connect", "/")
     assert app.auth == [{"token": "one"}, {"token": "two"}]
     assert app.addresses == ["127.7.7.7"] * 2
     answer = client.answers[0]
     assert (answer.status, answer.failure) == (101, None)
     client.wire.close()
-    await asyncio.wait_for(client.closed.wait(), 3)
+    await asyncio.wait_for(client.is_closed.wait(), 3)
 
 
 async def test_refused_auth_is_a_connect_error_with_its_reason(serve: Callable[[App], Awaitable[str]]) -> None:
     client = await Client(await serve(App())).open()
     client.send("connect", "/media", '{"token":"bad"}')
-    refusal = await client.received("connect_error", "/media")
+    refusal = await client.hears("connect_error", "/media")
     assert "who are you?" in (refusal.payload or "")
     assert client.wire.is_open
     client.wire.cut()
@@ -151,9 +191,10 @@ async def test_refused_auth_is_a_connect_error_with_its_reason(serve: Callable[[
 async def test_emit_is_acknowledged_with_its_id_and_arguments(serve: Callable[[App], Awaitable[str]]) -> None:
     client = await Client(await serve(App())).open()
     client.send("connect", "/media")
-    await client.received("connect", "/media")
-    sent = client.send("event", "/media", '[1,{"a":"ü"}]', event="ask", ack_id=5)
-    ack = await client.received("ack", "/media")
+    await client.hears("connect", "/media")
+    client.send("event", "/media", '[1,{"a":"ü"}]', event="ask", ack_id=5)
+    sent = client.packets[-1]
+    ack = await client.hears("ack", "/media")
     assert (ack.ack_id, json.loads(ack.payload or "")) == (5, ["answer", 1, {"a": "ü"}])
     assert ack.stamp_ns > sent.stamp_ns
     client.wire.cut()
@@ -163,11 +204,11 @@ async def test_attachments_go_and_come_as_binary_frames(serve: Callable[[App], A
     app = App()
     client = await Client(await serve(app)).open()
     client.send("connect")
-    await client.received("connect")
+    await client.hears("connect")
     content = bytes(range(256)) * 300
     arguments = '["name",{"_placeholder":true,"num":0}]'
     client.send("event", "/", arguments, event="file", ack_id=0, attachments=(content,))
-    ack = await client.received("ack")
+    ack = await client.hears("ack")
     assert app.files == [content]
     assert ack.attachments == (content[::-1],)
     client.wire.cut()
@@ -177,7 +218,7 @@ async def test_pings_are_answered_and_the_connection_lives_on(serve: Callable[[A
     app = App(ping_interval=0.1, ping_timeout=0.2)
     client = await Client(await serve(app)).open()
     client.send("connect")
-    await client.received("connect")
+    await client.hears("connect")
     await asyncio.sleep(0.8)
     assert client.wire.is_open
     assert app.gone == []
@@ -192,12 +233,12 @@ async def test_leaving_a_namespace_and_closing_are_seen_by_the_server(serve: Cal
     client = await Client(await serve(app)).open()
     for namespace in ("/", "/media"):
         client.send("connect", namespace)
-        await client.received("connect", namespace)
+        await client.hears("connect", namespace)
     client.send("disconnect", "/media")
     await asyncio.sleep(0.05)
     assert len(app.gone) == 1
     client.wire.close(1001, "going away")
-    await asyncio.wait_for(client.closed.wait(), 3)
+    await asyncio.wait_for(client.is_closed.wait(), 3)
     await asyncio.sleep(0.05)
     assert len(app.gone) == 2
     assert (client.wire.closed_by, client.wire.close_code) == ("client", 1001)
@@ -207,9 +248,9 @@ async def test_drop_is_visible_and_nothing_reconnects(serve: Callable[[App], Awa
     app = App()
     client = await Client(await serve(app)).open()
     client.send("connect")
-    await client.received("connect")
+    await client.hears("connect")
     await app.sio.eio.disconnect()
-    await asyncio.wait_for(client.closed.wait(), 3)
+    await asyncio.wait_for(client.is_closed.wait(), 3)
     assert client.wire.closed_by in ("server", "cut")
     assert not client.wire.is_open
     assert len(app.auth) == 1
@@ -247,7 +288,7 @@ async def test_handshake_that_fails_ends_with_its_reason(
 ) -> None:
     server, url = await raw(reply, hold_s=0.3 if reply else 0)
     client = await Client(url).open()
-    assert client.closed.is_set()
+    assert client.is_closed.is_set()
     assert not client.wire.is_open
     (answer,) = client.answers
     assert (answer.status, answer.failure) == (status, failure)
@@ -272,3 +313,121 @@ async def test_dead_target_is_a_connect_error() -> None:
     (answer,) = client.answers
     assert answer.failure is Outcome.CONNECT_ERROR
     assert "refused the connection" in (answer.detail or "")
+
+
+async def polled(url: str, **options: Any) -> Client:
+    client = await Client(url, polling=True, **options).open()
+    client.send("connect")
+    await client.hears("connect")
+    return client
+
+
+async def test_polling_sends_several_packets_in_one_payload_while_another_is_under_way(
+    serve: Callable[[App], Awaitable[str]],
+) -> None:
+    app = App()
+    client = await polled(await serve(app))
+    for number in range(5):
+        client.send("event", "/", f"[{number}]", event="ask", ack_id=number)
+    await until(lambda: sum(seen.type == "ack" for seen in client.packets) == 5)
+    acks = [seen for seen in client.packets if seen.type == "ack"]
+    assert [json.loads(ack.payload or "") for ack in acks] == [["answer", number] for number in range(5)]
+    posts = [by for seen, by in zip(client.packets, client.by_poll, strict=True) if seen.event == "ask"]
+    assert None not in posts
+    assert len(set(posts)) == 2, "the first goes alone, the four that waited for it together"
+    assert client.wire.transports == ("polling",)
+    assert set(client.kinds) == {Kind.POLL}
+    client.wire.close()
+    await asyncio.wait_for(client.is_closed.wait(), 3)
+    assert client.wire.closed_by == "client"
+    assert app.gone == ["client disconnect"] or app.gone == ["transport close"]
+
+
+async def test_polling_carries_attachments_both_ways(serve: Callable[[App], Awaitable[str]]) -> None:
+    app = App()
+    client = await polled(await serve(app))
+    content = bytes(range(256)) * 30
+    arguments = '["name",{"_placeholder":true,"num":0}]'
+    client.send("event", "/", arguments, event="file", ack_id=0, attachments=(content,))
+    ack = await client.hears("ack")
+    assert app.files == [content]
+    assert ack.attachments == (content[::-1],)
+    client.wire.cut()
+    await asyncio.wait_for(client.is_closed.wait(), 3)
+
+
+async def test_pings_are_answered_by_post_and_a_poll_may_hang_longer_than_the_time_limit(
+    serve: Callable[[App], Awaitable[str]],
+) -> None:
+    app = App(ping_interval=0.4, ping_timeout=5)
+    client = await polled(await serve(app), timeout_s=0.3)
+    await until(lambda: sum(seen.engine_type == "pong" for seen in client.packets) >= 3)
+    assert client.wire.is_open
+    assert app.gone == []
+    client.wire.cut()
+    await asyncio.wait_for(client.is_closed.wait(), 3)
+
+
+async def test_upgrade_probes_ends_the_polls_and_goes_on_over_the_websocket(
+    serve: Callable[[App], Awaitable[str]],
+) -> None:
+    app = App()
+    client = await polled(await serve(app), upgrade=True)
+    await until(lambda: client.wire.transports == ("polling", "websocket"))
+    before = len(client.answers)
+    for number in range(3):
+        client.send("event", "/", f"[{number}]", event="ask", ack_id=number)
+    await until(lambda: sum(seen.type == "ack" for seen in client.packets) == 3)
+    told = [
+        (s.sender, s.engine_type, s.payload) for s in client.packets if s.engine_type in ("ping", "pong", "upgrade")
+    ]
+    assert told[:3] == [("client", "ping", '"probe"'), ("server", "pong", '"probe"'), ("client", "upgrade", None)]
+    assert [by for seen, by in zip(client.packets, client.by_poll, strict=True) if seen.event == "ask"] == [None] * 3
+    assert len(client.answers) == before, "nothing is polled any more"
+    assert client.kinds.count(Kind.UPGRADE) == 1
+    assert len(app.auth) == 1, "one session, two transports"
+    client.wire.close()
+    await asyncio.wait_for(client.is_closed.wait(), 3)
+
+
+async def test_refused_upgrade_leaves_polling_as_it_was() -> None:
+    sio = socketio.AsyncServer(async_mode="aiohttp", namespaces="*", transports=["polling"])
+
+    async def ask(sid: str, *told: object) -> None: ...
+
+    sio.on("ask", ask)
+    application = web.Application()
+    sio.attach(application)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    client = await polled(f"http://127.0.0.1:{runner.addresses[0][1]}", upgrade=True)
+    client.send("event", "/", "[1]", event="ask", ack_id=1)
+    await client.hears("ack")
+    assert client.wire.transports == ("polling",)
+    (refused,) = [answer for answer, kind in zip(client.answers, client.kinds, strict=True) if kind is Kind.UPGRADE]
+    assert refused.status == 400
+    assert client.wire.is_open
+    client.wire.close()
+    await asyncio.wait_for(client.is_closed.wait(), 3)
+    await runner.cleanup()
+
+
+async def test_lost_session_of_a_poller_ends_the_connection_with_its_reason(
+    serve: Callable[[App], Awaitable[str]],
+) -> None:
+    app = App()
+    client = await polled(await serve(app))
+    app.sio.eio.sockets.clear()
+    client.send("event", "/", "[1]", event="ask", ack_id=1)
+    await asyncio.wait_for(client.is_closed.wait(), 5)
+    assert client.wire.closed_by == "cut"
+    assert client.wire.close_reason == "a poll was answered 400"
+
+
+async def until(done: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if done():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not happen within 10 s")
