@@ -5,26 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nestperf.errors import CaptureEmpty, ExitCode, UsageError
+from nestperf.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from nestperf.capture.reader import Capture
-    from reports.samples import Samples
-    from reports.thresholds import Thresholds
+    from reports.rendering import Look
 
+_FORMATS = ("text", "json", "html")
 _FILE_WIDTH = 100
 """Columns of a text report that is written to a file or a pipe."""
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True,
+@click.option("--format", "format_", type=click.Choice(_FORMATS), default="text", show_default=True,
               help="How to render it.")  # fmt: skip
 @click.option("--thresholds", "thresholds_path", type=click.Path(path_type=Path), metavar="FILE",
               help="Judge by this TOML file, not by ./nestperf.toml or the built-in MediaNest promises.")  # fmt: skip
@@ -32,7 +30,11 @@ _FILE_WIDTH = 100
               help="Compare with this earlier run; three or more show how much runs differ by themselves.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the report there instead of printing it.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Overwrite the file that -o names.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the report as a page there as well: one file, with pictures.")  # fmt: skip
+@click.option("--source", type=click.Path(path_type=Path), metavar="FILE",
+              help="The recording of a replay, where it is not beside it: a page shows both side by side.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Overwrite the files that -o and --html name.")
 @click.option("--judge-all", is_flag=True, help="Judge and show a replay's ramp and warm-up as well.")
 def report(
     file: Path,
@@ -40,85 +42,58 @@ def report(
     thresholds_path: Path | None,
     baselines: tuple[Path, ...],
     output: Path | None,
+    html: Path | None,
+    source: Path | None,
     force: bool,
     judge_all: bool,
 ) -> ExitCode:
     """Tables and verdicts of a capture.
 
     Prints whether the promises held, then latency by route, Socket.IO events and broadcasts, sockets, and how far the
-    run can be trusted. With --baseline also what changed since, route by route. Ends with 0 where every required
-    promise held, 1 where one is broken or something got worse, 4 where the run or a required promise could not be
-    judged.
+    run can be trusted. With --baseline also what changed since, route by route. --html FILE writes a page with
+    pictures. Ends with 0 where every required promise held, 1 where one is broken or something got worse, 4 where the
+    run or a required promise could not be judged.
     """
     from nestperf.capture.reader import Capture
+    from reports.rendering import RENDERERS, read_report
     from reports.thresholds import load_thresholds
 
-    if output is not None:
-        for capture_path in (file, *baselines):
-            _check_output(output, capture_path, force=force)
+    look = _look(to_file=output is not None)
+    if format_ == "html" and look.is_terminal:
+        raise UsageError("A page is nothing for a terminal: name a file for it with -o report.html.")
+    _check_outputs((output, html), (file, *baselines), force=force)
     with Capture.open(file) as capture:
         thresholds = load_thresholds(thresholds_path, Path.cwd())
-        text, exit_code = _render(
-            capture, baselines, thresholds, format_, to_file=output is not None, everything=judge_all
-        )
+        facts = read_report(capture, baselines, thresholds, source, everything=judge_all)
+        text = RENDERERS[format_](facts, look)
+        page = "" if html is None else RENDERERS["html"](facts, look)
     if output is None:
         click.echo(text, nl=False)
     else:
         _write(output, text)
         click.echo(f"Wrote {output}.")
-    return exit_code
+    if html is not None:
+        _write(html, page)
+        click.echo(f"Wrote {html}.", err=output is None)
+    return facts.judgement.exit_code
 
 
-def _render(
-    capture: Capture,
-    baselines: tuple[Path, ...],
-    thresholds: Thresholds,
-    format_: str,
-    *,
-    to_file: bool,
-    everything: bool,
-) -> tuple[str, ExitCode]:
-    from reports.broadcasts import find_broadcasts
-    from reports.compare.compare import Named, compare
-    from reports.queries import summarize_queries
-    from reports.render.encodable import encodable
-    from reports.render.json import render_json
-    from reports.render.text import render_report
-    from reports.summary import summarize
-    from reports.verdict import explained, judge_samples
+def _look(*, to_file: bool) -> Look:
+    from reports.rendering import Look
 
-    samples = _read(capture, everything=everything)
-    broadcasts = find_broadcasts(samples)
-    old = [Named(path.name, _read_closing(path, everything=everything)) for path in baselines]
-    comparison = compare(Named(capture.path.name, samples), old) if old else None
-    judgement = judge_samples(samples, broadcasts, thresholds, capture.path.name, [named.samples for named in old])
-    judgement = explained(replace(judgement, comparison=comparison), samples, capture)
-    summary = summarize(samples, broadcasts, summarize_queries(capture, samples.queries))
-    if format_ == "json":
-        return render_json(judgement, summary), judgement.exit_code
-    terminal = not to_file and sys.stdout.isatty()
-    width = shutil.get_terminal_size((_FILE_WIDTH, 24)).columns if not to_file else _FILE_WIDTH
-    colour = terminal and not os.environ.get("NO_COLOR")
-    text = render_report(judgement, summary, width, colour=colour)
-    return text if to_file else encodable(text), judgement.exit_code
+    is_terminal = not to_file and sys.stdout.isatty()
+    width = _FILE_WIDTH if to_file else shutil.get_terminal_size((_FILE_WIDTH, 24)).columns
+    colour = is_terminal and not os.environ.get("NO_COLOR")
+    return Look(width=width, colour=colour, is_terminal=is_terminal, to_file=to_file)
 
 
-def _read(capture: Capture, *, everything: bool) -> Samples:
-    from reports.samples import Samples
-
-    samples = Samples.read(capture, everything=everything)
-    if samples.is_empty:
-        raise CaptureEmpty(
-            f"{capture.path} holds no exchange and no socket: nothing passed through nestperf; record again."
-        )
-    return samples
-
-
-def _read_closing(path: Path, *, everything: bool) -> Samples:
-    from nestperf.capture.reader import Capture
-
-    with Capture.open(path) as capture:
-        return _read(capture, everything=everything)
+def _check_outputs(outputs: tuple[Path | None, ...], captures: tuple[Path, ...], *, force: bool) -> None:
+    named = [output for output in outputs if output is not None]
+    if len(named) == 2 and named[0].absolute() == named[1].absolute():
+        raise UsageError(f"-o and --html both name {named[0]}: give each a file of its own.")
+    for output in named:
+        for capture_path in captures:
+            _check_output(output, capture_path, force=force)
 
 
 def _check_output(output: Path, capture: Path, *, force: bool) -> None:

@@ -169,7 +169,7 @@ def summarize_queries(capture: Capture, queries: Queries) -> QueryFacts | None:
     """The facts of a capture's queries; None where it has none."""
     if not len(queries):
         return None
-    owners = list(_owners(capture, queries))
+    owners = list(owners_of_queries(capture, queries))
     return QueryFacts(
         statements=tuple(sorted(_statements(queries), key=lambda row: (-row.total_ns, row.statement))),
         repeated=tuple(sorted(_repeated(capture, queries, owners), key=lambda row: (-row.most, row.route))),
@@ -201,7 +201,8 @@ def _statements(queries: Queries) -> Iterator[StatementRow]:
         )
 
 
-def _owners(capture: Capture, queries: Queries) -> Iterator[Owner]:
+def owners_of_queries(capture: Capture, queries: Queries) -> Iterator[Owner]:
+    """The exchange of each query, where one is sure."""
     named = {int(q): int(e) for q, e in zip(queries.id, queries.exchange, strict=True) if np.isfinite(e)}
     yield from (Owner(query, exchange, How.TRACE) for query, exchange in named.items())
     asked = (

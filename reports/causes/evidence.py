@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nestperf.capture.model import Kind, Outcome
+from nestperf.capture.model import Outcome
+from reports.concurrency import WORK
 
 if TYPE_CHECKING:
     from reports.columns import Codes, Mask, Stamps
@@ -23,8 +24,6 @@ FEWEST = 3
 """Fewer broken exchanges are accidents, not a pattern."""
 NOBODY = -1
 """The user of an exchange without session and client."""
-_WORK = (Kind.CALL, Kind.PAGE, Kind.ASSET, Kind.PREFLIGHT)
-"""The kinds whose time is an application's work; polls, streams and upgrades last by intention."""
 
 
 class CauseKind(enum.StrEnum):
@@ -103,7 +102,7 @@ class Evidence:
     @cached_property
     def work(self) -> Mask:
         """Exchanges that an application works on."""
-        return self.x.kind.among(*_WORK)
+        return self.x.kind.among(*WORK)
 
     @cached_property
     def user(self) -> Codes:

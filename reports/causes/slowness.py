@@ -8,6 +8,7 @@ import numpy as np
 
 from nestperf.capture.model import Outcome
 from reports.causes.evidence import MOST, Cause, CauseKind, Evidence
+from reports.concurrency import under_way
 
 if TYPE_CHECKING:
     from reports.columns import Codes, Stamps
@@ -106,14 +107,14 @@ def find_queueing(e: Evidence) -> Cause | None:
     rows = np.flatnonzero(e.selected & e.work & e.x.outcome.among(Outcome.OK) & np.isfinite(e.service))
     if not e.enough(e.slow, e.slow) or len(rows) < ENOUGH:
         return None
-    under_way = _under_way(e)
-    load, slowness = under_way[rows], e.service[rows] / _medians_of_places(e, rows)
+    load_of = under_way(e.x, np.unique(e.x.upstream[e.selected]))
+    load, slowness = load_of[rows], e.service[rows] / _medians_of_places(e, rows)
     quiet, busy = load <= np.quantile(load, 1 / 3), load >= np.quantile(load, 2 / 3)
     quiet_load, busy_load = float(np.median(load[quiet])), float(np.median(load[busy]))
     grown = float(np.median(slowness[busy])) / max(float(np.median(slowness[quiet])), 1e-9)
     if busy_load < 2 * quiet_load or grown < 2 or rank_correlation(load, slowness) < 0.5:
         return None
-    explained = e.slow[under_way[e.slow] >= 2 * quiet_load]
+    explained = e.slow[load_of[e.slow] >= 2 * quiet_load]
     if not e.enough(explained, e.slow):
         return None
     return e.cause(
@@ -124,20 +125,6 @@ def find_queueing(e: Evidence) -> Cause | None:
         usual_ns=int(np.median(e.service[rows][quiet])),
         broken_ns=int(np.median(e.service[rows][busy])),
     )
-
-
-def _under_way(e: Evidence) -> Stamps:
-    """Of each exchange: how many of its upstream were under way when it was sent, itself included."""
-    x = e.x
-    count = np.zeros(len(x))
-    for upstream in np.unique(x.upstream[e.selected]):
-        same = x.upstream == upstream
-        working = same & e.work
-        begun = np.sort(x.sent[working & np.isfinite(x.sent)])
-        ended = np.sort(x.done[working & np.isfinite(x.done)])
-        moments = x.sent[same]
-        count[same] = np.searchsorted(begun, moments, side="right") - np.searchsorted(ended, moments, side="right")
-    return np.maximum(count, 1)
 
 
 def _medians_of_places(e: Evidence, rows: Codes) -> Stamps:

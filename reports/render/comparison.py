@@ -61,7 +61,7 @@ def section(comparison: Comparison, width: int) -> list[str]:
         lines += render_table(titles, rows, width, give_way=("n", "p50"))
         if len(shown) > MOST_ROWS:
             lines += note(f"{len(shown) - MOST_ROWS:,} more routes: see --format json.", width)
-    for text in _remarks(comparison):
+    for text in remarks(comparison):
         lines += note(text, width)
     return lines
 
@@ -79,7 +79,7 @@ def _row(route: RouteChange) -> Row:
             _times(route.old.p50_ns, route.new.p50_ns),
             _times(route.old.p95_ns, route.new.p95_ns),
             format_change(route.typical),
-            _detectable(route),
+            detectable_of(route),
         ),
     )
 
@@ -124,14 +124,16 @@ def _least(ratio: float) -> str:
     return f"+{math.ceil((ratio - 1) * 100 - 1e-6)} %"
 
 
-def _detectable(route: RouteChange) -> str:
+def detectable_of(route: RouteChange) -> str:
+    """The smallest slowdowns that would have been found."""
     found = route.detectable
     if found is None:
         return NOTHING
     return _least(found.whole) + (f", p95 {_least(found.p95)}" if found.p95 is not None else "")
 
 
-def _remarks(comparison: Comparison) -> Iterator[str]:
+def remarks(comparison: Comparison) -> Iterator[str]:
+    """What is to be known of the table, in sentences."""
     if comparison.judged or comparison.of(Change.INCONCLUSIVE):
         yield (
             "Change: of most requests, with its 95 % interval. Detectable: a smaller slowdown of all requests, or of "

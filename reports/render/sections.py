@@ -51,7 +51,7 @@ def _routes(summary: Summary, width: int) -> list[str]:
         Row(
             label=printable(row.route, _LABEL),
             lead=printable(row.method, 10),
-            group=_group(row),
+            group=group_of(row),
             cells=_route_cells(row, interval=wide),
         )
         for row in shown
@@ -85,7 +85,8 @@ _GROUPS: dict[str, str] = {
 }
 
 
-def _group(row: RouteRow) -> str:
+def group_of(row: RouteRow) -> str:
+    """What a route's exchanges were for, and who sent them."""
     name = _GROUPS.get(row.kind, printable(row.kind, 20))
     return f"{name} by a server, not a browser" if row.server_call else name
 
@@ -93,7 +94,7 @@ def _group(row: RouteRow) -> str:
 def _times(times: Percentiles, *, interval: bool = False) -> tuple[str, ...]:
     if not times.n:
         return ("",) * (5 if interval else 4)
-    bounds = (_bounds(times),) if interval else ()
+    bounds = (bounds_of(times),) if interval else ()
     return (
         duration(times.p50_ns),
         duration(times.p95_ns),
@@ -103,7 +104,8 @@ def _times(times: Percentiles, *, interval: bool = False) -> tuple[str, ...]:
     )
 
 
-def _bounds(times: Percentiles) -> str:
+def bounds_of(times: Percentiles) -> str:
+    """The 95 % interval of p95."""
     low = duration(times.p95_low_ns)
     if times.p95_high_ns is None:
         return NOTHING if times.p95_low_ns is None else f"over {low}"
@@ -227,6 +229,10 @@ def _socket_cells(row: SocketRow) -> tuple[str, ...]:
 
 
 def _load(run: Run, summary: Summary, width: int) -> list[str]:
+    return facts(load_facts(run, summary), width)
+
+
+def load_facts(run: Run, summary: Summary) -> list[tuple[str, str]]:
     """Was it the load it promised? Of replays: what the replayer certified, and what its rows say."""
     if run.purpose in ("record", "import"):
         return []
@@ -242,7 +248,7 @@ def _load(run: Run, summary: Summary, width: int) -> list[str]:
     pairs += _certified(run.certificate)
     if summary.left_out:
         pairs.append(("not judged", f"{summary.left_out:,} exchanges of ramp and warm-up; --judge-all counts them"))
-    return facts(pairs, width)
+    return pairs
 
 
 def _certified(certificate: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -277,6 +283,10 @@ _STEPS = ("planned", "sent", "dropped", "not_reached")
 
 
 def _added(run: Run, summary: Summary, width: int) -> list[str]:
+    return facts(added_facts(run, summary), width)
+
+
+def added_facts(run: Run, summary: Summary) -> list[tuple[str, str]]:
     """Of recordings: how much later everything was because of the recorder."""
     relay = run.relay
     added = [(name, relay.get(f"added_{name}_ns")) for name in ("p50", "p99")]
@@ -288,7 +298,7 @@ def _added(run: Run, summary: Summary, width: int) -> list[str]:
         pairs.append(("to an exchange", _p50_p99_max(summary.added)))
     if isinstance(lag_ns := relay.get("loop_lag_p99_ns"), int | float):
         pairs.append(("event loop late", f"p99 {duration(lag_ns)}"))
-    return facts(pairs, width)
+    return pairs
 
 
 def _p50_p99_max(times: Percentiles) -> str:

@@ -1,0 +1,1 @@
+"""The report as one page: markup, tables, figures, and the page's own style and script."""
