@@ -40,6 +40,7 @@ def conclude(path: Path, thresholds: Limits) -> int:
     """
     from reports.render.encodable import encodable
     from reports.render.text import render_thresholds
+    from reports.step_summary import append_to_step_summary
     from reports.verdict import judge_capture
 
     with Capture.open(path) as capture:
@@ -49,5 +50,6 @@ def conclude(path: Path, thresholds: Limits) -> int:
         if not sent and not capture.count(model.Query):
             return ExitCode.CAPTURE
         judgement = judge_capture(capture, thresholds)
+    append_to_step_summary(judgement)
     click.echo(f"\n{encodable(render_thresholds(judgement, shutil.get_terminal_size((100, 24)).columns))}")
     return judgement.exit_code

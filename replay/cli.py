@@ -143,7 +143,7 @@ def replay(
                 queries = tap.pour(paths[0])
             if taps:
                 click.echo(f"The application asked {plural(queries, 'SQL query', 'SQL queries')} meanwhile.")
-            judged, code = _conclude(paths, ended, limits, file, judge_all=judge_all)
+            judged, code = _conclude(paths, ended, limits, file, judge_all=judge_all, quiet=repeat > 1)
             if judged is None:
                 return code
             judgements.append(judged)
@@ -184,10 +184,10 @@ def _announce(file: Path, plan: Plan, load: Load, sides: list[tuple[Target, ...]
 
 
 def _conclude(
-    paths: tuple[Path, ...], ended: tuple[Ended, ...], limits: Thresholds, source: Path, *, judge_all: bool
+    paths: tuple[Path, ...], ended: tuple[Ended, ...], limits: Thresholds, source: Path, *, judge_all: bool, quiet: bool
 ) -> tuple[Judgement | None, int]:
     """Print what it came to and the thresholds' table; the judgement (None: there was no time for one) and the exit
-    code."""
+    code. `quiet`: it is one of several runs, and a job's summary is about all of them."""
     for path, side in zip(paths, ended, strict=True):
         if len(paths) > 1:
             click.echo(f"\n{', '.join(upstream.url for upstream in side.run.upstreams)}")
@@ -203,6 +203,7 @@ def _conclude(
         return None, ExitCode.INTERRUPTED
     from reports.render.encodable import encodable
     from reports.render.text import render_judgement
+    from reports.step_summary import append_to_step_summary
     from reports.verdict import judge_capture
 
     with contextlib.ExitStack() as opened:
@@ -215,6 +216,8 @@ def _conclude(
         click.echo(f"See all of the comparison with `nestperf report {paths[0]} --baseline {paths[1]}`.")
     click.echo("")
     click.echo(encodable(render_judgement(judgement, shutil.get_terminal_size().columns)))
+    if not quiet:
+        append_to_step_summary(judgement)
     if invalid:
         return judgement, ExitCode.INVALID
     given_up = ended[0].run.certificate["given_up"]
@@ -228,8 +231,10 @@ def _together(judgements: list[Judgement]) -> int:
     """Print what the runs come to together; the exit code."""
     from reports.consistency import judge_together
     from reports.render.text import render_thresholds
+    from reports.step_summary import append_to_step_summary
 
     judgement = judge_together(judgements)
+    append_to_step_summary(judgement)
     click.echo(f"All {len(judgements)} runs together\n")
     click.echo(render_thresholds(judgement, shutil.get_terminal_size().columns))
     return judgement.exit_code

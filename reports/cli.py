@@ -15,7 +15,7 @@ from nestperf.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from reports.rendering import Look
 
-_FORMATS = ("text", "json", "html")
+_FORMATS = ("text", "markdown", "junit", "json", "html")
 _FILE_WIDTH = 100
 """Columns of a text report that is written to a file or a pipe."""
 
@@ -56,6 +56,7 @@ def report(
     """
     from nestperf.capture.reader import Capture
     from reports.rendering import RENDERERS, read_report
+    from reports.step_summary import append_to_step_summary
     from reports.thresholds import load_thresholds
 
     look = _look(to_file=output is not None)
@@ -66,6 +67,7 @@ def report(
         thresholds = load_thresholds(thresholds_path, Path.cwd())
         facts = read_report(capture, baselines, thresholds, source, everything=judge_all)
         text = RENDERERS[format_](facts, look)
+        append_to_step_summary(facts.judgement, facts.summary)
         page = "" if html is None else RENDERERS["html"](facts, look)
     if output is None:
         click.echo(text, nl=False)

@@ -94,6 +94,18 @@ def _text(facts: Facts, look: Look) -> str:
     return text if look.to_file else encodable(text)
 
 
+def _markdown(facts: Facts, look: Look) -> str:
+    from reports.render.markdown import render_markdown
+
+    return render_markdown(facts.judgement, facts.summary)
+
+
+def _junit(facts: Facts, look: Look) -> str:
+    from reports.render.junit import render_junit
+
+    return render_junit(facts.judgement)
+
+
 def _json(facts: Facts, look: Look) -> str:
     from reports.render.json import render_json
 
@@ -124,5 +136,11 @@ def _html(facts: Facts, look: Look) -> str:
 
 Renderer = Callable[[Facts, Look], str]
 
-RENDERERS: dict[str, Renderer] = {"text": _text, "json": _json, "html": _html}
+RENDERERS: dict[str, Renderer] = {
+    "text": _text,
+    "markdown": _markdown,
+    "junit": _junit,
+    "json": _json,
+    "html": _html,
+}
 """How each `--format` is made."""

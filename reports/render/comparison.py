@@ -76,8 +76,8 @@ def _row(route: RouteChange) -> Row:
         group=_GROUPS[route.change],
         cells=(
             _from_to(format_count(route.old.n), format_count(route.new.n)),
-            _times(route.old.p50_ns, route.new.p50_ns),
-            _times(route.old.p95_ns, route.new.p95_ns),
+            times(route.old.p50_ns, route.new.p50_ns),
+            times(route.old.p95_ns, route.new.p95_ns),
             format_change(route.typical),
             detectable_of(route),
         ),
@@ -88,7 +88,7 @@ def _from_to(old: str, new: str) -> str:
     return f"{old} {_ARROW} {new}"
 
 
-def _times(old: int | None, new: int | None) -> str:
+def times(old: int | None, new: int | None) -> str:
     """`12.1 → 14.0 ms`: one unit where both have the same."""
     before, after = duration(old), duration(new)
     number, _, unit = before.partition(" ")
@@ -142,8 +142,8 @@ def remarks(comparison: Comparison) -> Iterator[str]:
     if maybe := [route for route in comparison.routes if route.grounds is Grounds.MAYBE_NOISE]:
         yield f"Changed by more than chance, but not by more than runs of the same thing may differ: {_names(maybe)}."
     for route in comparison.routes:
-        if text := _why(route):
-            yield f"{_name(route.key)}: {text}"
+        if text := reason(route):
+            yield f"{name_of(route.key)}: {text}"
     yield from _noise(comparison)
     for text in comparison.remarks:
         yield printable(text, 400)
@@ -155,7 +155,7 @@ def remarks(comparison: Comparison) -> Iterator[str]:
         yield f"In this run, not in the baseline: {_names(new)}."
 
 
-def _why(route: RouteChange) -> str:
+def reason(route: RouteChange) -> str:
     """What a change rests on; empty where there is none."""
     match route.grounds:
         case Grounds.SLOWER:
@@ -215,9 +215,10 @@ def _some(some: list[RouteChange], all_: list[RouteChange] | tuple[RouteChange, 
 
 
 def _names(routes: list[RouteChange]) -> str:
-    names = "; ".join(_name(route.key) for route in routes[:_MOST_NAMES])
+    names = "; ".join(name_of(route.key) for route in routes[:_MOST_NAMES])
     return names + (f"; and {len(routes) - _MOST_NAMES} more" if len(routes) > _MOST_NAMES else "")
 
 
-def _name(key: Key) -> str:
+def name_of(key: Key) -> str:
+    """`GET /api/health`, fit for a sentence."""
     return f"{printable(key.method, 10)} {printable(key.route, _SHORT)}"

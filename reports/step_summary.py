@@ -1,0 +1,40 @@
+"""A job's summary on GitHub Actions: the report as markdown, appended to the file that `GITHUB_STEP_SUMMARY` names.
+
+A report on the same run that stands there already, of the same step, is replaced. What cannot be written is said, and
+changes nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from nestperf.printable import printable
+from reports.render.markdown import closing, opening, render_markdown
+from reports.summary import Summary
+from reports.verdict import Judgement
+
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+
+
+def append_to_step_summary(judgement: Judgement, summary: Summary | None = None) -> None:
+    """Append the report where the variable is set."""
+    name = os.environ.get(STEP_SUMMARY, "")
+    if not name:
+        return
+    path = Path(name)
+    try:
+        present = path.read_text("utf-8") if path.exists() else ""
+        kept = _without(present, opening(judgement), closing(judgement))
+        path.write_text(f"{kept}{render_markdown(judgement, summary)}\n", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        click.echo(f"The job's summary {printable(name, 200)} could not be written: {reason}.", err=True)
+
+
+def _without(present: str, begins: str, ends: str) -> str:
+    before, found, rest = present.partition(begins)
+    _, ended, after = rest.partition(ends)
+    return f"{before}{after.lstrip()}" if found and ended else present
