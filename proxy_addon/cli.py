@@ -15,7 +15,7 @@ import click
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Upstream
-from nestperf.capture.remarks import IN_CLEAR, NOT_REDACTED, REDACT
+from nestperf.capture.remarks import IN_CLEAR, NOT_REDACTED, PARAMETERS, REDACT
 from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import secrets_path
 from nestperf.capture.writer import check_writable, close_orphan, default_output, remove_capture
@@ -25,7 +25,6 @@ from nestperf.pages.rules import load_rules, rules_as_settings
 from nestperf.printable import printable
 from proxy_addon.browser import Browser, find_browser, find_browser_to_watch
 from proxy_addon.companion import Companion
-from proxy_addon.databases import PARAMETERS
 from proxy_addon.environment import environment_for
 from proxy_addon.limits import BodyLimits, parse_body_limits
 from proxy_addon.listen import LOOPBACK, Listener, Request, choose_listeners, parse_upstream

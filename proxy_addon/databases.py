@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from nestperf.capture.model import Literals, Query, Row, Statement, Wording
+from nestperf.capture.model import Literals, Row, Statement, Wording
+from nestperf.capture.queries import build_query
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.statements import statement_of
 from nestperf.capture.wordings import parameter_names, unquoted, wording_of
@@ -17,8 +18,6 @@ from nestperf.wire.observations import Sender
 from nestperf.wire.postgres import DatabaseOpened, Opaque, PostgresDecoder, PostgresObservation, QuerySeen
 from proxy_addon.tally import Tally
 
-PARAMETERS = "pg_parameters"
-"""Key of what `record` was asked for: store the values of queries."""
 _BINARY = 1
 
 
@@ -127,32 +126,19 @@ class DatabaseTrack:
     def _store(self, query: QuerySeen) -> int:
         row_id = self._open.pop((query.number, query.part), None) or self._tally.next_id("queries")
         statement, trace = (None, None) if query.text is None else self._statements.find(query.text, query.part)
-        stamp = self._stamp
-        self._add(
-            Query(
-                id=row_id,
-                source="wire",
-                connection=self._connection,
-                upstream=self._upstream,
-                database=self._opened.database,
-                application=self._opened.application,
-                exchange_id=None,
-                statement_id=statement,
-                protocol=query.protocol,
-                sent_ns=stamp(query.sent_ns),
-                started_ns=stamp(query.started_ns),
-                first_row_ns=None if query.first_row_ns is None else stamp(query.first_row_ns),
-                done_ns=None if query.done_ns is None else stamp(query.done_ns),
-                rows=query.rows,
-                request_bytes=query.request_bytes,
-                response_bytes=query.response_bytes,
-                outcome=query.outcome,
-                sqlstate=query.sqlstate,
-                transaction_state=query.transaction,
-                trace=trace,
-                parameters=self._values(query),
-            )
+        row = build_query(
+            row_id,
+            query,
+            connection=self._connection,
+            upstream=self._upstream,
+            database=self._opened.database,
+            application=self._opened.application,
+            statement_id=statement,
+            trace=trace,
+            parameters=self._values(query),
+            stamp=self._stamp,
         )
+        self._add(row)
         if self._keeps_values and query.protocol != "prepare":
             self._statements.keep_wording(row_id, query)
         return row_id

@@ -23,7 +23,7 @@ from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
 from nestperf.capture.model import Mark, Run, Upstream
 from nestperf.capture.redaction import Redactor, Unredacted
-from nestperf.capture.remarks import NOT_REDACTED, REDACT, remarks_of
+from nestperf.capture.remarks import NOT_REDACTED, PARAMETERS, REDACT, remarks_of
 from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
@@ -33,7 +33,6 @@ from nestperf.faults import describe_fault
 from nestperf.pages.rules import SETTING as RENDER_RULES
 from nestperf.wire.postgres import TLS
 from proxy_addon.background import Background
-from proxy_addon.databases import PARAMETERS
 from proxy_addon.keys import MarkLine
 from proxy_addon.limits import BodyLimits
 from proxy_addon.live import LiveView, counts

@@ -63,6 +63,14 @@ if TYPE_CHECKING:
     multiple=True,
     help="Record the application's database queries meanwhile; it has to use this port. Repeatable.",
 )
+@click.option(
+    "--database",
+    metavar="URL",
+    help="Ask this database the recorded reads again, each in BEGIN READ ONLY, instead of sending requests.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 1000), help="Connections of --database that ask at once.  [default: 10]"
+)
 @click.option("--thresholds", type=click.Path(path_type=Path), help="Thresholds to judge the result by.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Capture to write; default nestperf-<date>.db.")
 @click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
@@ -82,6 +90,8 @@ def replay(
     thresholds: Path | None,
     rules: Path | None,
     taps: tuple[str, ...],
+    database: str | None,
+    concurrency: int | None,
     before: str | None,
     check_bodies: bool,
     identities: Path | None,
@@ -97,6 +107,28 @@ def replay(
     """
     from reports.thresholds import load_thresholds
 
+    if database is not None:
+        from replay.database.command import Wanted, refuse_others, replay_database
+
+        refuse_others(click.get_current_context())
+        return replay_database(
+            file,
+            Wanted(
+                url=database,
+                concurrency=concurrency,
+                duration_ns=options["duration"],
+                loops=options["loops"],
+                timeout_ns=options["timeout"],
+                allowed=allowed,
+                trust=Trust(ca=ca, insecure=insecure),
+                before=before,
+                thresholds=thresholds,
+                output=output,
+                force=force,
+            ),
+        )
+    if concurrency is not None:
+        raise UsageError("--concurrency says how many connections ask a database: name that with --database.")
     if taps and vs:
         raise UsageError("--tap listens before one application's database: leave out --vs, or --tap.")
     limits = load_thresholds(thresholds, Path())

@@ -7,14 +7,8 @@ ends the run the same way, only faster, the second at once.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
-import resource
-import signal
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Client, Exchange, Kind, Outcome, Run, Session
@@ -26,6 +20,7 @@ from replay.identities import Identity
 from replay.journal import FAILURES, SAMPLE, SLOWEST, Journal
 from replay.pacing import GRACE_NS, Load, forwarded_address, session_of, source_address
 from replay.player import Visit
+from replay.process import signals, undisturbed, used_cpu_ns
 from replay.profile import Profile
 from replay.stage import Script, Stage, User
 from replay.steps import Http, Open, Plan, Step
@@ -37,10 +32,6 @@ from replay.watch import Condition, Watch
 HEAD_START_NS = 30_000_000
 """From the run's beginning to the first arrival: time to get ready in, so that nobody arrives late."""
 INTERRUPTED_GRACE_NS = 2 * SECOND_NS
-GARBAGE = 10_000
-"""New objects after which a search for garbage begins; Python's default is 700."""
-SWITCH_S = 0.0002
-"""How long the storing thread may hold the interpreter while the loop waits for it; Python's default is 5 ms."""
 _SHOW_EVERY_S = 0.25
 
 
@@ -145,9 +136,9 @@ class Runner:
     async def run(self) -> tuple[Ended, ...]:
         """Play, store and certify; returns when the captures are closed."""
         loop = asyncio.get_running_loop()
-        self._begun_cpu_ns = _cpu_ns()
-        with _signals(loop, self._interrupt):
-            with _undisturbed():
+        self._begun_cpu_ns = used_cpu_ns()
+        with signals(loop, self._interrupt):
+            with undisturbed():
                 self._begin()
                 storing = [loop.create_task(side.journal.keep_storing()) for side in self._sides]
                 showing = loop.create_task(self._show())
@@ -305,7 +296,7 @@ class Runner:
         now_ns = self.clock.now_ns()
         if now_ns >= due_ns:
             self._health.beat(due_ns, now_ns)
-            self._health.read(now_ns - self._begin_ns, _cpu_ns(), len(self._visits))
+            self._health.read(now_ns - self._begin_ns, used_cpu_ns(), len(self._visits))
             for stage in self._stages:
                 stage.tally.fold()
         if self._watch is not None and self._given_up is None and self._health.is_new_second:
@@ -361,7 +352,7 @@ class Runner:
     # the certificate
 
     def _spent(self) -> Spent:
-        elapsed_ns, cpu_ns = self.clock.now_ns() - self._begin_ns, _cpu_ns()
+        elapsed_ns, cpu_ns = self.clock.now_ns() - self._begin_ns, used_cpu_ns()
         self._health.end(elapsed_ns, cpu_ns, len(self._visits))
         return Spent(
             elapsed_ns=elapsed_ns,
@@ -473,37 +464,3 @@ def _addresses(users: tuple[User, ...]) -> str:
     if first.forwarded is not None:
         return f"{told}, as X-Forwarded-For"
     return told if first.source is not None else "one address for all users: this system has no others on loopback"
-
-
-def _cpu_ns() -> int:
-    """CPU time of this process by the operating system's accounting, user and system, nanoseconds."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return round((used.ru_utime + used.ru_stime) * 1e9)
-
-
-@contextlib.contextmanager
-def _signals(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> Any:
-    """Ctrl-C and SIGTERM call instead of raising."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, call)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Any:
-    """What exists by now is never searched for garbage, the rest rarely, and threads take turns quickly."""
-    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
-    sys.setswitchinterval(SWITCH_S)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE, *thresholds[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
-        sys.setswitchinterval(interval)

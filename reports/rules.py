@@ -52,6 +52,8 @@ class Why(enum.StrEnum):
     """The threshold does not apply to this kind of run."""
     SOMETIMES = "sometimes"
     """Several runs disagree."""
+    ONLY_QUERIES = "only_queries"
+    """The run asked a database and nothing else."""
     BY_HAND = "by_hand"
     """A promise about load, and one person recorded."""
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nestperf.capture.model import Run
+from nestperf.capture.model import ONLY_QUERIES, Run
 from nestperf.errors import ExitCode
 from reports.compare.model import Comparison
 from reports.expressions import Statistic
@@ -168,6 +168,8 @@ class _Judge:
         from reports.measures import inflation_of_times
 
         measures = self.measures
+        if measures.samples.run.settings.get("model") == ONLY_QUERIES and threshold.expression.quantity != "query_time":
+            return Judged(threshold=threshold, verdict=Verdict.NOT_APPLICABLE, why=Why.ONLY_QUERIES)
         if self.purpose not in threshold.applies:
             return Judged(threshold=threshold, verdict=Verdict.NOT_APPLICABLE, why=Why.OTHER_RUN)
         if self.purpose == "record" and _is_about_load(threshold):

@@ -21,6 +21,7 @@ PURE = (
     "nestperf/capture/sessions.py",
     "nestperf/capture/owners.py",
     "nestperf/capture/marks.py",
+    "nestperf/capture/queries.py",
     "nestperf/capture/redaction.py",
     "nestperf/capture/statements.py",
     "nestperf/capture/wordings.py",
@@ -54,6 +55,9 @@ PURE = (
     "replay/checks/table.py",
     "replay/checks/text.py",
     "replay/checks/together.py",
+    "replay/database/address.py",
+    "replay/database/reads.py",
+    "replay/database/tally.py",
     "replay/plan.py",
     "replay/steps.py",
     "replay/pacing.py",
@@ -118,6 +122,7 @@ ALLOWED_BESIDE = {
     "replay/checks/table.py": {"reports"},
     "replay/checks/text.py": {"reports"},
     "replay/checks/load.py": {"reports"},
+    "replay/database/command.py": {"reports"},
 }
 """`replay` and `record -- COMMAND` end with the thresholds' table, and `--abort-on` is written in their language;
 `check` prints tables as reports do, reads its suites as they read thresholds, and judges a load by such."""

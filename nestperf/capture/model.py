@@ -74,6 +74,10 @@ RUNNING = "running"
 """The state of a run that goes on or was killed: secrets recognised late may still stand in its rows."""
 
 
+ONLY_QUERIES = "queries"
+"""Setting `model` of a run that asked a database and nothing else."""
+
+
 class Run(NamedTuple):
     """The one row of `run`: what this capture is, and how far its numbers can be trusted."""
 

@@ -10,6 +10,8 @@ REDACT = "redact"
 """Setting: names that were redacted beside the built-in ones."""
 NOT_REDACTED = "not_redacted"
 """Setting: true where secrets were stored as they came."""
+PARAMETERS = "pg_parameters"
+"""Setting: true where the values of queries are stored, redacted."""
 TRIMMED = "trimmed"
 """Setting: a list of what was taken out of the capture afterwards, each an object with `what`."""
 

@@ -45,7 +45,7 @@ class PostgresServer:
         self.password = secrets.token_hex(12)
         self.folder = Path(tempfile.mkdtemp(prefix="nestperf-postgres-"))
         self._binaries = binaries
-        self._settings = dict(settings or {})
+        self.settings = dict(settings or {})
         self._uid: int | None
         self._gid: int | None
         self._uid, self._gid = _unprivileged()
@@ -59,6 +59,15 @@ class PostgresServer:
     def url_at(self, port: int) -> str:
         """The same, through a relay at another port of 127.0.0.1."""
         return f"postgresql://{USER}:{self.password}@127.0.0.1:{port}/{DATABASE}"
+
+    def give(self, name: str, content: bytes) -> Path:
+        """A file in its folder that only the server reads."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        if self._uid is not None and self._gid is not None:
+            os.chown(path, self._uid, self._gid)
+        return path
 
     @property
     def log(self) -> Path:
@@ -91,12 +100,9 @@ class PostgresServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _create(self) -> None:
-        secret = self.folder / "password"
-        secret.touch(mode=0o600)
-        secret.write_text(self.password)
+        secret = self.give("password", self.password.encode())
         if self._uid is not None and self._gid is not None:
-            for path in (self.folder, secret):
-                os.chown(path, self._uid, self._gid)
+            os.chown(self.folder, self._uid, self._gid)
         self._run("initdb", f"--username={USER}", f"--pwfile={secret}", "--auth=scram-sha-256", "--encoding=UTF8",
                   "--locale=C", "--no-sync", "-D", str(self.folder / "cluster"))  # fmt: skip
         secret.unlink()
@@ -107,7 +113,7 @@ class PostgresServer:
             "port": str(self.port),
             "unix_socket_directories": str(self.folder),
             "fsync": "off",
-            **self._settings,
+            **self.settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("wb") as log:

@@ -476,7 +476,7 @@ class PostgresDecoder:
             part=query.part,
             cut=query.cut,
             parameters=query.parameters,
-            types=self._types.get(statement, ()),
+            types=() if query.protocol == "simple" else self._types.get(statement, ()),
             rows=query.rows,
             request_bytes=query.request_bytes,
             response_bytes=query.response_bytes,

@@ -1,6 +1,6 @@
 """What stands in the payloads of PostgreSQL messages. Pure readers: any bytes give a value, none raises.
 
-Error and notice texts are never taken: they quote values.
+Error and notice texts of queries are never taken: they quote values.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ def read_startup(body: bytes, stamp_ns: int) -> DatabaseOpened:
     given = dict(zip(parts[::2], parts[1::2], strict=False))
     user = given.get("user", "")
     return DatabaseOpened(stamp_ns, given.get("database") or user, user, given.get("application_name", ""))
+
+
+def read_field(payload: bytes, code: bytes) -> str | None:
+    """One field of an error, such as its message (`M`): only for what a login is refused with, which quotes no data."""
+    fields = (field for field in payload.split(b"\0") if field[:1] == code)
+    return next((field[1:].decode(errors="replace") for field in fields), None)
 
 
 def read_error(payload: bytes) -> tuple[str | None, str | None]:

@@ -75,12 +75,21 @@ def resolve_target(url: str, trust: Trust | None = None) -> Target:
     )
 
 
-def _addresses(host: str, port: int) -> tuple[str, ...]:
+def resolve_place(url: str, host: str, port: int, option: str) -> Target:
+    """A target that speaks no TLS of its own; `option` named it.
+
+    Raises:
+        UsageError: the name does not exist.
+    """
+    return Target(url=url, host=host, port=port, tls=None, addresses=_addresses(host, port, option))
+
+
+def _addresses(host: str, port: int, option: str = "--target") -> tuple[str, ...]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else "no host name"
-        raise UsageError(f"The target host {host} is unknown ({reason}): check it, or use --target.") from None
+        raise UsageError(f"The target host {host} is unknown ({reason}): check it, or use {option}.") from None
     # IPv4 first: only there does every virtual user get a loopback address of its own.
     ordered = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in ordered))

@@ -101,6 +101,8 @@ def reason(judged: Judged) -> str:
             return (
                 f"held in {kept} of {len(judged.runs)} runs of the same load: what holds sometimes is no promise kept."
             )
+        case Why.ONLY_QUERIES:
+            return "this run asked a database and nothing else"
         case Why.BY_HAND:
             return "is about load, and this was recorded by hand: replay it with many users."
         case Why.NOTHING_SELECTED:
