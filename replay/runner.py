@@ -7,8 +7,9 @@ ends the run the same way, only faster, the second at once.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Client, Exchange, Kind, Outcome, Run, Session

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import sqlite3
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from click.core import ParameterSource
 from nestperf import __version__
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import ONLY_QUERIES, Run, Upstream
-from nestperf.capture.reader import Capture
+from nestperf.capture.reader import DAMAGE, Capture
 from nestperf.capture.remarks import PARAMETERS, remarks_of
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter, default_output, remove_capture
@@ -215,7 +214,7 @@ async def _ask(
     writer.set_run(run)
     try:
         writer.close()
-    except (sqlite3.Error, OSError) as error:
+    except (*DAMAGE, OSError) as error:
         raise UsageError(f"Cannot write {writer.path}: {error}. What is stored stays readable.") from error
     return run, spent, asked
 
