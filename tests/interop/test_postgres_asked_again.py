@@ -33,10 +33,15 @@ Told = tuple[int, str]
 
 @pytest.fixture
 def replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
-    """`nestperf replay RECORDING --database URL ...` into `again.db`: exit code and what it printed."""
+    """`nestperf replay RECORDING --database URL ...` into `again.db`: exit code and what it printed. Judged by what a
+    busy machine keeps too."""
+    patient = tmp_path / "patient.toml"
+    patient.write_text('[[threshold]]\nexpression = "max(query_time) < 60s"\n')
 
     def run(recording: Path, url: str, *arguments: object) -> Told:
         output = ("-o", str(tmp_path / "again.db"), "--force")
+        if "--thresholds" not in arguments:
+            arguments = (*arguments, "--thresholds", patient)
         code = nestperf(["replay", str(recording), "--database", url, *output, *map(str, arguments)])
         captured = capsys.readouterr()
         return code, captured.out + captured.err
@@ -141,10 +146,10 @@ def test_result_is_a_capture_that_is_reported_and_judged(
     strict.write_text('[[threshold]]\nexpression = "max(query_time) < 1us"\n')
     code, told = replay(users.capture, users.url, "--duration", "1s", "--thresholds", strict)
     assert code == 1, told
-    assert nestperf(["report", str(tmp_path / "again.db")]) in (0, 1)
+    assert nestperf(["report", str(tmp_path / "again.db"), "--format", "json"]) in (0, 1)
     reported = capsys.readouterr().out
     assert "10 queries at once within 500 ms" in reported
-    assert "select * from users where" in reported
+    assert "select * from users where id = ? and name like ? limit ?" in reported
 
 
 def test_recording_without_values_says_what_it_would_take(
@@ -175,7 +180,8 @@ def test_ctrl_c_ends_early_and_keeps_what_was_asked(users: Users, tmp_path: Path
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, told
+    assert process.returncode in (0, 1, 4), told  # judged by the built-in promises, with what there was
+    assert "The run was interrupted" in told
     with Capture.open(output) as capture:
         capture.check()
         assert capture.run.state == "interrupted"
