@@ -6,18 +6,23 @@ Pure, like the recorder that owns it. Of a statement its shape is stored, once; 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from nestperf.capture.model import Literals, Row, Statement, Wording
+from nestperf.capture.model import Exchange, Literals, Query, Row, Statement, Wording
 from nestperf.capture.queries import build_query
 from nestperf.capture.redaction import Redactor
+from nestperf.capture.server_timing import DatabaseTime
 from nestperf.capture.statements import statement_of
 from nestperf.capture.wordings import parameter_names, unquoted, wording_of
 from nestperf.wire.observations import Sender
 from nestperf.wire.postgres import DatabaseOpened, Opaque, PostgresDecoder, PostgresObservation, QuerySeen
 from proxy_addon.tally import Tally
 
+TOLD = "Server-Timing: "
+"""How the name of a statement begins that nobody saw."""
+_MOST_LABELS = 2_000
+_LABEL = 80
 _BINARY = 1
 
 
@@ -58,6 +63,39 @@ class Statements:
             before, value, after = unquoted(literal)
             literals.append(before + redacted(self._redactor, name, value) + after)
         self._add(Literals(query_id, known, json.dumps(literals)))
+
+    def told(self, exchange: Exchange, times: Iterable[DatabaseTime]) -> None:
+        """What an answer's `Server-Timing` tells of the database: how long, not when. They end with its first byte."""
+        for time in times:
+            label = f"{time.name} {time.description}" if len(self._known) < _MOST_LABELS else time.name
+            statement, _ = self.find(f"{TOLD}{label[:_LABEL].strip()}", 0)
+            done_ns = exchange.first_byte_ns
+            assert done_ns is not None, "there was an answer"
+            self._add(
+                Query(
+                    id=self._tally.next_id("queries"),
+                    source="server-timing",
+                    connection=None,
+                    upstream=None,
+                    database="",
+                    application="",
+                    exchange_id=exchange.id,
+                    statement_id=statement,
+                    protocol="",
+                    sent_ns=done_ns - time.duration_ns,
+                    started_ns=done_ns - time.duration_ns,
+                    first_row_ns=None,
+                    done_ns=done_ns,
+                    rows=0,
+                    request_bytes=0,
+                    response_bytes=0,
+                    outcome="ok",
+                    sqlstate=None,
+                    transaction_state=None,
+                    trace=None,
+                    parameters=None,
+                )
+            )
 
 
 def redacted(redactor: Redactor, name: str, value: str) -> str:

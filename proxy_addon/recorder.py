@@ -15,6 +15,7 @@ from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import Fields, fields_of, is_poll
 from nestperf.capture.model import Client, Exchange, Outcome, Row, Upstream
 from nestperf.pages.tracks import PageTracks
+from nestperf.capture.server_timing import database_times
 from nestperf.wire import http1
 from proxy_addon.databases import DatabaseTrack, Statements
 from proxy_addon.exchanges import OpenConnection, OpenExchange, exchange_row, is_decoded_poll
@@ -439,6 +440,8 @@ class Recorder:
         self.tally.exchange(row)
         if self._pages is not None and is_browser(exchange.sent):
             self._pages.saw(exchange, row)
+        if exchange.response is not None and "server-timing" in exchange.answered:
+            self._statements.told(row, database_times(exchange.response.headers))
 
     def _store(
         self, exchange: OpenExchange, outcome: Outcome, detail: str | None, *, whole: bool, growing: bool = False

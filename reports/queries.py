@@ -55,14 +55,20 @@ class Queries:
     state: Labels
     """Of the transaction, after the query."""
     trace: Labels
+    source: Labels
 
     def __len__(self) -> int:
         return len(self.id)
 
     @cached_property
     def times(self) -> Stamps:
-        """Query time; NaN for preparations and for what was skipped or never answered."""
+        """Query time; NaN for preparations, for what was skipped or never answered, and for what `Server-Timing` tells
+        beside queries that were seen."""
         counted = self.outcome.among(*_MEASURED) & ~self.protocol.among("prepare")
+        told = self.source.among("server-timing")
+        if told.any() and not told.all():
+            # What the application says of its queries was seen itself: counted once.
+            counted &= ~told
         return np.where(counted, self.done - self.started, np.nan)
 
     def at_upstreams(self, upstreams: frozenset[int]) -> Mask:
@@ -133,8 +139,8 @@ class QueryFacts:
 
 
 _COLUMNS = ("id", "connection", "upstream", "exchange_id", "statement_id", "protocol", "sent_ns", "started_ns",
-            "first_row_ns", "done_ns", "rows", "outcome", "transaction_state", "trace")  # fmt: skip
-_TEXTS = frozenset({4, 5, 11, 12, 13})
+            "first_row_ns", "done_ns", "rows", "outcome", "transaction_state", "trace", "source")  # fmt: skip
+_TEXTS = frozenset({4, 5, 11, 12, 13, 14})
 
 
 def read_queries(capture: Capture) -> Queries:
@@ -145,7 +151,7 @@ def read_queries(capture: Capture) -> Queries:
         for rows in capture.column_batches(model.Query, *_COLUMNS)
     )
     columns = read_columns(batches, _TEXTS, len(_COLUMNS))
-    ids, connection, upstream, exchange, statement, protocol, *stamps, rows, outcome, state, trace = columns
+    ids, connection, upstream, exchange, statement, protocol, *stamps, rows, outcome, state, trace, source = columns
     sent, started, first_row, done = stamps
     return Queries(
         id=ids.astype(np.int64),
@@ -162,6 +168,7 @@ def read_queries(capture: Capture) -> Queries:
         outcome=outcome,
         state=state,
         trace=trace,
+        source=source,
     )
 
 

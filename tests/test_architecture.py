@@ -25,6 +25,7 @@ PURE = (
     "nestperf/capture/redaction.py",
     "nestperf/capture/statements.py",
     "nestperf/capture/wordings.py",
+    "nestperf/capture/server_timing.py",
     "proxy_addon/databases.py",
     "nestperf/capture/forms.py",
     "nestperf/capture/known.py",

@@ -136,3 +136,30 @@ def test_literals_are_stored_only_where_values_were_asked_for_and_never_unredact
     assert token.startswith("'nps_")
     assert limit == "20"
     assert "4711" not in repr(rows)
+
+
+def test_server_timing_of_an_answer_is_queries_of_its_exchange() -> None:
+    head = (
+        b'HTTP/1.1 200 OK\r\nServer-Timing: db;dur=12.5;desc="users of team 4711", cache;dur=1\r\n'
+        b"Server-Timing: db;dur=2\r\nContent-Length: 2\r\n\r\n"
+    )
+    records = [
+        Record(What.OPENED, 1, 0, 0, b'{"client": "127.0.0.1", "upstream": 0}'),
+        Record(What.CONNECTED, 1, 0, 0, b""),
+        Record(What.CLIENT_BYTES, 1, 1_000_000, 0, b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n"),
+        Record(What.SERVER_BYTES, 1, 2_000_000, 0, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        Record(What.CLIENT_BYTES, 1, 3_000_000, 0, b"GET /users HTTP/1.1\r\nHost: a\r\n\r\n"),
+        Record(What.SERVER_BYTES, 1, 20_000_000, 0, head),
+        Record(What.SERVER_BYTES, 1, 21_000_000, 0, b"ok"),
+        Record(What.CLOSED, 1, 22_000_000, 0, b""),
+    ]
+    rows, _ = recorded(records)
+    queries = of_type(rows, Query)
+    told = [(q.source, q.exchange_id, q.upstream, q.outcome, q.started_ns, q.done_ns) for q in queries]
+    assert told == [
+        ("server-timing", 2, None, "ok", 7_500_000, 20_000_000),
+        ("server-timing", 2, None, "ok", 18_000_000, 20_000_000),
+    ]
+    texts = {statement.id: statement.text for statement in of_type(rows, Statement)}
+    # What a description names is no value that would make a statement of its own of every answer.
+    assert [texts[q.statement_id or 0] for q in queries] == ["Server-Timing: db users of team ?", "Server-Timing: db"]

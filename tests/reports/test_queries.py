@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from nestperf.capture.model import HeaderSet, Row, Statement
@@ -129,3 +130,10 @@ def test_section_fits_the_width_and_says_what_was_found(written: Write, width: i
     assert "N+1" in text
     assert "7 times" in text
     assert "stayed open for" in text or "fit none" in text
+
+
+def test_times_that_answers_tell_count_where_nothing_else_was_seen(written: Write) -> None:
+    told = [query(n, n * 10, 300, source="server-timing", connection=None, upstream=None) for n in (1, 2)]
+    assert np.nanmax(read_queries(written(told, "told.db")).times) == 300 * MS
+    both = read_queries(written([*told, query(3, 40, 5)], "both.db"))
+    assert both.times[np.isfinite(both.times)].tolist() == [5 * MS]
