@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import keyword
 import os
 import sys
 
@@ -22,7 +23,8 @@ _COMMANDS = {
     "report": ("reports.cli", "Tables and verdicts of a capture."),
     "mark": ("proxy_addon.mark_cli", "Give this moment of a running recording a name."),
     "show": ("reports.show", "One exchange with everything around it."),
-    "export": ("nestperf.capture.cli", "A copy of a capture to hand on: without secrets, or without bodies too."),
+    "import": ("proxy_addon.import_cli", "A capture out of a browser's HAR, mitmproxy's flows or PostgreSQL's log."),
+    "export": ("nestperf.capture.cli", "A copy of a capture to hand on, without secrets or bodies; or a HAR of it."),
     "trim": ("nestperf.capture.cli", "Take bodies or a stretch of time out of a capture."),
     "demo": ("nestperf.demo.cli", "See it all once, on a small application that comes with nestperf."),
 }
@@ -39,7 +41,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(_COMMANDS[cmd_name][0])
-        command = getattr(module, cmd_name)
+        command = getattr(module, f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name)
         assert isinstance(command, click.Command)
         return command
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from nestperf.capture.model import Exchange, Literals, Query, Row, Statement, Wording
-from nestperf.capture.queries import build_query
+from nestperf.capture.model import Exchange, Literals, Row, Statement, Wording
+from nestperf.capture.queries import build_query, told_query
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.server_timing import DatabaseTime
 from nestperf.capture.statements import statement_of
@@ -71,31 +71,9 @@ class Statements:
             statement, _ = self.find(f"{TOLD}{label[:_LABEL].strip()}", 0)
             done_ns = exchange.first_byte_ns
             assert done_ns is not None, "there was an answer"
-            self._add(
-                Query(
-                    id=self._tally.next_id("queries"),
-                    source="server-timing",
-                    connection=None,
-                    upstream=None,
-                    database="",
-                    application="",
-                    exchange_id=exchange.id,
-                    statement_id=statement,
-                    protocol="",
-                    sent_ns=done_ns - time.duration_ns,
-                    started_ns=done_ns - time.duration_ns,
-                    first_row_ns=None,
-                    done_ns=done_ns,
-                    rows=0,
-                    request_bytes=0,
-                    response_bytes=0,
-                    outcome="ok",
-                    sqlstate=None,
-                    transaction_state=None,
-                    trace=None,
-                    parameters=None,
-                )
-            )
+            span = done_ns - time.duration_ns, done_ns
+            row_id = self._tally.next_id("queries")
+            self._add(told_query(row_id, "server-timing", span, exchange_id=exchange.id, statement_id=statement))
 
 
 def redacted(redactor: Redactor, name: str, value: str) -> str:

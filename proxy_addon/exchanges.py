@@ -62,6 +62,8 @@ class OpenConnection:
     number: int
     upstream: int
     address: str
+    user_agent: str = ""
+    """Of whoever uses it, where a request does not say."""
     http: http1.Http1Connection = field(default_factory=http1.Http1Connection)
     exchanges: dict[int, OpenExchange] = field(default_factory=dict)
     """Open exchanges by their number within the connection."""

@@ -14,8 +14,8 @@ from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import Fields, fields_of, is_poll
 from nestperf.capture.model import Client, Exchange, Outcome, Row, Upstream
-from nestperf.pages.tracks import PageTracks
 from nestperf.capture.server_timing import database_times
+from nestperf.pages.tracks import PageTracks
 from nestperf.wire import http1
 from proxy_addon.databases import DatabaseTrack, Statements
 from proxy_addon.exchanges import OpenConnection, OpenExchange, exchange_row, is_decoded_poll
@@ -108,6 +108,21 @@ class Recorder:
                 parameters=self._parameters,
             )
         self._connections[connection.number] = connection
+
+    def see(self, number: int, observation: http1.HttpObservation) -> OpenConnection | None:
+        """What another program decoded of an open connection (an import); the connection, None where there is none."""
+        connection = self._connections.get(number)
+        if connection is not None:
+            _SEE[type(observation)](self, connection, observation, 0)
+        return connection
+
+    def connection(self, number: int) -> OpenConnection | None:
+        """An open connection."""
+        return self._connections.get(number)
+
+    def give_up(self, exchange: OpenExchange, outcome: Outcome, detail: str) -> None:
+        """An open exchange has no whole answer, and another program knows why."""
+        self._close(exchange, outcome, detail)
 
     def drop(self, connection: int) -> None:
         """Give up a connection on which the recorder itself failed."""
@@ -225,7 +240,7 @@ class Recorder:
     def _request_head(self, connection: OpenConnection, head: http1.RequestHead, cost_ns: int) -> None:
         self._last_exchange += 1
         sent = fields_of(head.headers)
-        client_id = self._client(connection.address, sent.get("user-agent", ""))
+        client_id = self._client(connection.address, sent.get("user-agent", connection.user_agent))
         exchange = OpenExchange(self._last_exchange, connection, head, sent, client_id)
         exchange.request_cost_ns = cost_ns
         exchange.connect_ns, connection.connect_ns = self._waited_connect(connection, head.stamp_ns), None

@@ -7,7 +7,7 @@ beside it as packets.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from nestperf.capture.contents import Contents
@@ -15,7 +15,14 @@ from nestperf.capture.kinds import field as head_field
 from nestperf.capture.model import Frame, Outcome, Packet, Row, Socket
 from nestperf.wire import http1
 from nestperf.wire.socketio import PacketSeen, SocketIoDecoder, decode_payload, is_socket_io
-from nestperf.wire.websocket import FrameSeen, MessageSeen, WebSocketDecoder, negotiated_deflate, parse_close
+from nestperf.wire.websocket import (
+    FrameSeen,
+    MessageSeen,
+    WebSocketDecoder,
+    WebSocketObservation,
+    negotiated_deflate,
+    parse_close,
+)
 from proxy_addon.opaque import opaque_frame
 from proxy_addon.tally import Tally
 
@@ -77,11 +84,15 @@ class SocketTrack:
 
     def receive(self, sender: http1.Sender, data: bytes, stamp_ns: int) -> None:
         """The next chunk of either side."""
-        waiting: FrameSeen | None = None
         if self._decoders[sender].opaque:
             self._keep(sender, data, stamp_ns)
-            return
-        for seen in self._decoders[sender].receive(data, stamp_ns):
+        else:
+            self.see(sender, self._decoders[sender].receive(data, stamp_ns), stamp_ns)
+
+    def see(self, sender: http1.Sender, observed: Iterable[WebSocketObservation], stamp_ns: int) -> None:
+        """What was decoded of either side's bytes, here or by another program."""
+        waiting: FrameSeen | None = None
+        for seen in observed:
             if isinstance(seen, FrameSeen):
                 if seen.opcode in _DATA and seen.fin:
                     waiting = seen  # its content is the message's, which follows
@@ -118,6 +129,15 @@ class SocketTrack:
             self._change(closed_by="cut", closed_ns=self.row.closed_ns or self._stamp(stamp_ns))
         else:
             self._change(closed_ns=self._stamp(stamp_ns), outcome=Outcome.OK)
+        self._leave()
+
+    def closed_somehow(self, stamp_ns: int, by: str | None, code: int | None, reason: str) -> None:
+        """Another program tells that it was closed then, and perhaps by whom."""
+        reason = self._contents.redactor.text(reason)
+        told = {"closed_by": by, "close_code": code, "close_reason": reason or None} if by is not None else {}
+        if self.row.closed_by is not None:
+            told = {}
+        self._change(closed_ns=self._stamp(stamp_ns), outcome=Outcome.OK, **told)
         self._leave()
 
     def finish(self) -> None:

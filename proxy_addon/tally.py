@@ -71,6 +71,10 @@ class Tally:
         self._ids[table] += 1
         return self._ids[table]
 
+    def begin_after(self, table: str, row_id: int) -> None:
+        """Rows up to that id are there already."""
+        self._ids[table] = row_id
+
     def exchange(self, row: Exchange) -> None:
         """An exchange is over."""
         self.exchanges += 1

@@ -26,6 +26,7 @@ class BodyCollector:
         "_inflaters",
         "_keyed_hash",
         "_pieces",
+        "absent",
         "coding",
         "decodable",
         "in_parts",
@@ -38,6 +39,8 @@ class BodyCollector:
     def __init__(self, coding: str, limit: int, keyed_hash: Callable[[], hashlib.blake2b] = hashlib.blake2b) -> None:
         self.coding = coding
         """The Content-Encoding field; empty where there is none."""
+        self.absent = False
+        """Only its sizes are known."""
         self.limit = limit
         """Decoded bytes to keep."""
         self.wire_size = 0
@@ -129,3 +132,29 @@ class BodyCollector:
         self.size += len(decoded)
         if len(self.kept) < self.limit:
             self.kept += decoded[: self.limit - len(self.kept)]
+
+
+class DecodedBody(BodyCollector):
+    """A body that another program decoded, or of which it told only the sizes (`content` None), in bytes."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        coding: str,
+        limit: int,
+        keyed_hash: Callable[[], hashlib.blake2b],
+        *,
+        content: bytes | None,
+        size: int,
+        wire_size: int,
+    ) -> None:
+        super().__init__("", limit, keyed_hash)
+        self.add(content or b"")
+        self.decode_as_it_comes()
+        self.coding, self.size, self.wire_size = coding, size, wire_size
+        self.absent = content is None
+
+    def digest(self) -> str | None:
+        """The keyed hash of the content; empty where that is not known."""
+        return "" if self.absent else super().digest()

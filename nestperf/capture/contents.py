@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from nestperf.capture.bodies import BodyCollector
+from nestperf.capture.bodies import BodyCollector, DecodedBody
 from nestperf.capture.inflate import codings_of
 from nestperf.capture.model import Body, BodyPart, HeaderSet, Pairs, Row
 from nestperf.capture.redaction import Redactor
@@ -88,6 +88,12 @@ class Contents:
         limit = self.max_request if request else self.max_response
         return BodyCollector(coding, limit, self.redactor.vault.keyed_hash)
 
+    def decoded(self, content: bytes | None, *, coding: str, size: int, wire_size: int, request: bool) -> DecodedBody:
+        """A body without its content coding; `content` None where only its sizes are known."""
+        limit = self.max_request if request else self.max_response
+        keyed_hash = self.redactor.vault.keyed_hash
+        return DecodedBody(coding, limit, keyed_hash, content=content, size=size, wire_size=wire_size)
+
     def store(
         self,
         body: BodyCollector,
@@ -110,9 +116,10 @@ class Contents:
         if growing and body.wire_size > _WHOLE_UP_TO and not omit:
             return self._store_growing(body, media_type, chunked, body_id)
         content = body.content()
-        content_id = body.digest() or self.redactor.vault.keyed_id(content)
+        digest = body.digest()
+        content_id = self.redactor.vault.keyed_id(content) if digest is None else digest
         key = (content_id, media_type, body.coding, chunked, body.wire_size)
-        reusable = whole and body_id is None
+        reusable = whole and body_id is None and not body.absent
         if reusable:
             known = self._bodies.get(key)
             if known is not None:
@@ -128,7 +135,7 @@ class Contents:
         complete = whole and len(content) == body.size
         state = "undecodable" if not body.decodable else "whole" if complete else "cut"
         redacted: bytes | None = None
-        if omit:
+        if omit or body.absent:
             state = "omitted"
         else:
             redacted = self.redactor.body(content, media_type, cut=not complete)

@@ -85,7 +85,7 @@ class Run(NamedTuple):
     purpose: str
     """`record`, `replay`, `check`, `import`."""
     vantage: str
-    """Where the stamps were taken: `proxy` or `client`."""
+    """Where the stamps were taken: `proxy`, `client` (a replay, a browser's HAR), `server` (a database's log)."""
     state: str
     """`running`, `finished`, `interrupted`; a file that still says `running` belongs to a live or killed run."""
     version: str
@@ -115,7 +115,7 @@ class Client(NamedTuple):
 
     id: int
     address: str
-    """IP address without port."""
+    """IP address without port; of an imported file that tells none, the file's name."""
     user_agent: str
     identity: str = ""
     """What tells two people behind one address and browser apart; empty where nothing does."""

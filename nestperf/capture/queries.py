@@ -1,4 +1,4 @@
-"""Makes a row of what a decoder saw of a query. Pure."""
+"""Makes a row of what a decoder saw of a query, or of what somebody else told of one. Pure."""
 
 from __future__ import annotations
 
@@ -44,4 +44,44 @@ def build_query(
         transaction_state=seen.transaction,
         trace=trace,
         parameters=parameters,
+    )
+
+
+def told_query(
+    row_id: int,
+    source: str,
+    span: tuple[int, int],
+    *,
+    statement_id: int | None,
+    connection: int | None = None,
+    database: str = "",
+    application: str = "",
+    exchange_id: int | None = None,
+    protocol: str = "",
+    trace: str | None = None,
+) -> Query:
+    """The row of a query of which only its time is known, begin and end in the run's stamps; `source` tells of it."""
+    begun_ns, done_ns = span
+    return Query(
+        id=row_id,
+        source=source,
+        connection=connection,
+        upstream=None,
+        database=database,
+        application=application,
+        exchange_id=exchange_id,
+        statement_id=statement_id,
+        protocol=protocol,
+        sent_ns=begun_ns,
+        started_ns=begun_ns,
+        first_row_ns=None,
+        done_ns=done_ns,
+        rows=0,
+        request_bytes=0,
+        response_bytes=0,
+        outcome="ok",
+        sqlstate=None,
+        transaction_state=None,
+        trace=trace,
+        parameters=None,
     )

@@ -1,0 +1,210 @@
+"""One HAR entry as an exchange: Chrome's and Playwright's, Firefox's, and what the specification allows.
+
+Pure. What was never sent over the network (the browser's cache, `data:` URLs) is left out with a reason.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode, urlsplit
+
+from nestperf.capture.foreign import Content, Ending, ForeignExchange, Message
+from nestperf.capture.har.fields import (
+    Object,
+    Unreadable,
+    bytes_of,
+    count_of,
+    duration_of,
+    moment_of,
+    object_of,
+    objects,
+    pairs_of,
+    parse_moment,
+    text_of,
+)
+from nestperf.capture.model import Outcome, Pairs
+from nestperf.wire.websocket import OPCODES
+
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+_PORTS = {"http": 80, "https": 443}
+CACHED = "came from the browser's cache"
+NO_HTTP = "is no HTTP (data:, blob:, extensions)"
+BLOCKED = "was blocked before it was sent"
+_ENDINGS = (
+    (("BLOCKED", "CACHE_MISS", "INTERNET_DISCONNECTED"), None),
+    (("REFUSED", "NAME_NOT_RESOLVED", "UNREACHABLE", "ADDRESS", "SSL", "CERT", "CONNECTION_FAILED"),
+     Outcome.CONNECT_ERROR),
+    (("TIMED_OUT", "TIMEOUT"), Outcome.TIMEOUT),
+    (("RESET", "EMPTY_RESPONSE", "CLOSED", "INCOMPLETE", "CONTENT_LENGTH", "NET_INTERRUPT"), Outcome.RESET),
+)  # fmt: skip
+"""Words in a browser's name of what went wrong (net::ERR_..., NS_ERROR_...), and the outcome; else it gave up."""
+
+
+class LeftOut(Exception):
+    """An entry that is no exchange with an application, and why."""
+
+
+def exchange_of(entry: Object, client: str) -> ForeignExchange:
+    """What an entry tells.
+
+    Raises:
+        LeftOut: it is none of the network's.
+        Unreadable: it makes no sense.
+    """
+    request, response = object_of(entry, "request"), object_of(entry, "response")
+    upstream, authority, target = _address(text_of(request, "url"))
+    if entry.get("_fromCache") or response.get("_fetchedViaServiceWorker") or response.get("_fromDiskCache"):
+        raise LeftOut(CACHED)
+    headers = pairs_of(request)
+    if not any(name.lower() == "host" for name, _ in headers):
+        headers = (("Host", authority), *headers)
+    status = count_of(response, "status") or None
+    messages = _messages(entry)
+    switched = _switched(entry, status, headers, is_socket=bool(messages) or text_of(request, "url")[:2] == "ws")
+    sent, request_done, first_byte, done, connect = _times(entry)
+    closed = None
+    if switched:
+        # Programs differ in whether the entry's time is the handshake's or the connection's.
+        closed = max([done, *(message.unix_ns for message in messages[-1:])])
+        done = min([done, *(message.unix_ns for message in messages[:1])])
+        first_byte, request_done = min(first_byte, done), min(request_done, done)
+    return ForeignExchange(
+        client=client,
+        connection=text_of(entry, "connection") or None,
+        upstream=upstream,
+        method=text_of(request, "method") or "GET",
+        target=target,
+        version=_version(text_of(request, "httpVersion")),
+        request_headers=headers,
+        request_body=_request_body(request),
+        status=status,
+        reason=text_of(response, "statusText").replace("\r", " ").replace("\n", " "),
+        response_headers=pairs_of(response),
+        response_body=None if switched else _response_body(response),
+        sent_unix_ns=sent,
+        request_done_unix_ns=max(request_done, sent),
+        first_byte_unix_ns=max(first_byte, sent),
+        done_unix_ns=max(done, sent),
+        connect_ns=connect,
+        ending=None if status is not None else _ending(entry, response),
+        switched=switched,
+        messages=messages if switched else (),
+        closed_unix_ns=closed,
+    )
+
+
+def _address(url: str) -> tuple[str, str, str]:
+    """Upstream, authority and target of a URL."""
+    try:
+        parts = urlsplit(url)
+        scheme, host, port = _SCHEMES.get(parts.scheme.lower()), parts.hostname, parts.port
+    except ValueError:
+        raise Unreadable("a URL that is none") from None
+    if scheme is None:
+        if parts.scheme:
+            raise LeftOut(NO_HTTP)
+        raise Unreadable("no URL")
+    if not host:
+        raise Unreadable("a URL without a host")
+    bracketed = f"[{host}]" if ":" in host else host
+    authority = bracketed if port in (None, _PORTS[scheme]) else f"{bracketed}:{port}"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return (
+        f"{scheme}://{bracketed}:{port or _PORTS[scheme]}",
+        authority,
+        quote(target, safe="%/?#[]@!$&'()*+,;=:|{}^`\"<>\\"),
+    )
+
+
+def _version(told: str) -> str:
+    """`HTTP/1.1`, `HTTP/2`, ...: browsers also say `h2`, `http/2.0`, `h3`."""
+    lower = told.lower()
+    if lower in ("h2", "h3"):
+        return f"HTTP/{lower[1]}"
+    return lower.upper() if lower.startswith("http/") and len(lower) <= 8 else "HTTP/1.1"
+
+
+def _times(entry: Object) -> tuple[int, int, int, int, int | None]:
+    """Moments: sent, request done, first byte, done; and how long connecting took.
+
+    Waiting in the browser's queue, for a name and for a connection comes before anything is sent.
+    """
+    start = parse_moment(text_of(entry, "startedDateTime"))
+    timings = object_of(entry, "timings")
+    blocked, dns, connect, send, wait, receive = (
+        duration_of(timings, name) for name in ("blocked", "dns", "connect", "send", "wait", "receive")
+    )
+    sent = start + (blocked or 0) + (dns or 0) + (connect or 0)
+    if wait is None and receive is None:
+        done = max(sent, start + (duration_of(entry, "time") or 0))
+        return sent, sent, done, done, connect or None
+    request_done = sent + (send or 0)
+    first_byte = request_done + (wait or 0)
+    return sent, request_done, first_byte, first_byte + (receive or 0), connect or None
+
+
+def _request_body(request: Object) -> Content | None:
+    told = object_of(request, "postData")
+    content = bytes_of(text_of(told, "text"), text_of(told, "_encoding") or text_of(told, "encoding"))
+    if not content and (params := objects(told, "params")):
+        content = _form(params, text_of(told, "mimeType"))
+    wire_size = count_of(request, "bodySize")
+    if not content:
+        return Content(None, wire_size, wire_size) if wire_size else None
+    return Content(content, len(content), wire_size or len(content))
+
+
+def _form(params: list[Object], media_type: str) -> bytes:
+    """A body of which only the fields are told."""
+    fields = [(text_of(one, "name"), text_of(one, "value"), text_of(one, "fileName"), one) for one in params]
+    boundary = media_type.partition("boundary=")[2].partition(";")[0].strip(' "')
+    if not boundary:
+        return urlencode([(name, value) for name, value, _, _ in fields], errors="replace").encode()
+    parts = []
+    for name, value, file_name, one in fields:
+        file = f'; filename="{file_name}"' if file_name else ""
+        media = text_of(one, "contentType")
+        lines = [f'Content-Disposition: form-data; name="{name}"{file}', *([f"Content-Type: {media}"] if media else [])]
+        parts.append(f"--{boundary}\r\n" + "\r\n".join(lines) + f"\r\n\r\n{value}\r\n")
+    return ("".join(parts) + f"--{boundary}--\r\n").encode("utf-8", "surrogatepass")
+
+
+def _response_body(response: Object) -> Content | None:
+    told = object_of(response, "content")
+    size, wire_size = count_of(told, "size") or 0, count_of(response, "bodySize") or 0
+    content = bytes_of(text_of(told, "text"), text_of(told, "encoding"))
+    if not content:
+        return Content(None, size or wire_size, wire_size or size) if size or wire_size else None
+    return Content(content, len(content), wire_size or len(content))
+
+
+def _switched(entry: Object, status: int | None, headers: Pairs, *, is_socket: bool) -> str:
+    if status != 101:
+        return ""
+    asked = next((value.lower() for name, value in headers if name.lower() == "upgrade"), "")
+    return "websocket" if is_socket or text_of(entry, "_resourceType") == "websocket" else asked or "websocket"
+
+
+def _messages(entry: Object) -> tuple[Message, ...]:
+    """Chrome's, Playwright's and Firefox's form; in order of time, which for equal stamps is the file's."""
+    found = []
+    for one in objects(entry, "_webSocketMessages"):
+        code, stamp = one.get("opcode", 1), moment_of(one, "time")
+        opcode = OPCODES.get(code) if isinstance(code, int | float) else None
+        if opcode is None or opcode == "continuation" or stamp is None:
+            continue  # Chrome's -1: an error of the connection
+        payload = bytes_of(text_of(one, "data"), "base64" if opcode == "binary" else "")
+        sender = "client" if text_of(one, "type") in ("send", "request", "sent") else "server"
+        found.append(Message(sender, stamp, opcode, payload or b""))
+    return tuple(sorted(found, key=lambda message: message.unix_ns))
+
+
+def _ending(entry: Object, response: Object) -> Ending:
+    told = next((text for holder in (response, entry) for name in ("_error", "_failureText")
+                 if (text := text_of(holder, name))), "")  # fmt: skip
+    upper = told.upper()
+    for words, outcome in _ENDINGS:
+        if any(word in upper for word in words):
+            if outcome is None:
+                raise LeftOut(BLOCKED)
+            return Ending(outcome, f"the browser had no answer: {told[:200]}")
+    return Ending(Outcome.ABORTED, f"the browser gave up: {told[:200]}" if told else "the browser tells of no answer")
