@@ -38,7 +38,7 @@ class LoggingServer:
         with psycopg.connect(self.server.url, autocommit=True) as connection:
             for key, value in asked.items():
                 # A utility statement takes no parameters; these are ours.
-                connection.execute(f"alter system set {key} = '{value}'")  # type: ignore[arg-type]
+                connection.execute(f"alter system set {key} = '{value}'")
             connection.execute("select pg_reload_conf()")
             connection.execute("select pg_rotate_logfile()")
         path = self.server.folder / "cluster" / "logs" / f"{name}.log"

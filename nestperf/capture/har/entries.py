@@ -189,7 +189,7 @@ def _messages(entry: Object) -> tuple[Message, ...]:
     found = []
     for one in objects(entry, "_webSocketMessages"):
         code, stamp = one.get("opcode", 1), moment_of(one, "time")
-        opcode = OPCODES.get(code) if isinstance(code, int | float) else None
+        opcode = OPCODES.get(code) if isinstance(code, int) else None
         if opcode is None or opcode == "continuation" or stamp is None:
             continue  # Chrome's -1: an error of the connection
         payload = bytes_of(text_of(one, "data"), "base64" if opcode == "binary" else "")
