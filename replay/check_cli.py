@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--repeat", type=click.IntRange(1, 20), default=1, help="The suite so many times, judged together.")
 @click.option("--seed", type=int, default=1, show_default=True, help="For all that is left to chance.")
 @peer_options
+@click.option("--database", metavar="URL", help="The database that contracts about queries ask (docs/database.md).")
 @click.option("--before", metavar="COMMAND", help="Run this before each contract, to reset the application.")
 @click.option(
     "-o",
@@ -72,6 +73,7 @@ def check(
     client_cert: Path | None,
     client_key: Path | None,
     insecure: bool,
+    database: str | None,
     before: str | None,
     output: Path | None,
     force: bool,
@@ -85,6 +87,7 @@ def check(
     from replay.checks.performance import Place, source_of
     from replay.checks.rounds import plan_suite
     from replay.checks.suite import load_suite
+    from replay.database.access import find_access, read_reads
 
     suite = load_suite(suite_path, Path()).only(names)
     most = max(entry.contract.users for entry in suite.entries)
@@ -92,12 +95,14 @@ def check(
     if persons:
         enough_for(persons, most, share=share_identities)
     trust = Trust(ca=ca, insecure=insecure, certificate=client_cert, key=client_key)
+    access = None if database is None else find_access(database, allowed, trust)
     with Capture.open(file) as capture:
         recorded = capture.run
         where = choose_targets(recorded.upstreams, targets, allowed, trust)
         may = permissions(where, allowed, writes=allow_writes)
-        plan = build_plan(capture, Vault.open(file), may, read_rules(rules), columns_of(persons))
-        source = source_of(capture, plan, seed)
+        vault = Vault.open(file)
+        plan = build_plan(capture, vault, may, read_rules(rules), columns_of(persons))
+        source = source_of(capture, plan, seed, read_reads(capture, vault), asks=access is not None)
     if init:
         click.echo(write_suite(source, file.name), nl=False)
         return ExitCode.OK
@@ -114,6 +119,7 @@ def check(
         targets=where,
         identities=persons,
         timeout_s=timeout / 1e9,
+        database=access,
         forwarded_for=forwarded_for,
         force=force,
     )

@@ -58,6 +58,7 @@ PURE = (
     "replay/checks/choose.py",
     "replay/checks/cut.py",
     "replay/checks/burst.py",
+    "replay/checks/queries.py",
     "replay/checks/connections.py",
     "replay/checks/limit.py",
     "replay/checks/load.py",

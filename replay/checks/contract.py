@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from nestperf.capture.model import Exchange, Packet, Pairs, Run, Session, Socket
+from nestperf.capture.model import Exchange, Packet, Pairs, Query, Run, Session, Socket
 from nestperf.verdicts import Verdict
 from replay.certificate import LAG_FLOOR_NS
+from replay.database.reads import Reads
 from replay.pacing import Load
 from replay.steps import Plan
 
@@ -39,6 +40,17 @@ class Source:
     packets: tuple[Packet, ...] = ()
     seed: int = 1
     """For all that is left to chance."""
+    reads: Reads | None = None
+    """Recorded queries that can be asked again; None where there are none."""
+    asks_database: bool = False
+    """There is a database to ask them of."""
+
+
+class Asks(NamedTuple):
+    """Queries to ask of a database, instead of requests; in rounds, as many at once as there are connections."""
+
+    reads: Reads
+    concurrency: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +73,8 @@ class Traffic:
     lateness_ns: int = LAG_FLOOR_NS
     """How late our own generator may be before the run counts for nothing: a small part of what is promised. Lateness
     is in every response time, so it never makes one look better."""
+    asks: Asks | None = None
+    """Where no request is sent, but a database asked: then plan and director are nobody's."""
     fresh_ns: int = 0
     """Its identities and addresses must have sent nothing for so long: a rate limit's window. 0: no matter."""
 
@@ -102,6 +116,7 @@ class Rows:
     sessions: tuple[Session, ...] = ()
     sockets: tuple[Socket, ...] = ()
     packets: tuple[Packet, ...] = ()
+    queries: tuple[Query, ...] = ()
     heads: Mapping[int, Pairs] = field(default_factory=dict)
     """By `response_headers` of the exchanges whose heads were kept: all of the first three visits to a session, all
     failures."""

