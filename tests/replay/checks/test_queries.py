@@ -27,7 +27,7 @@ def reads_of(count: int) -> Reads:
 
 def rounds(*took_ms: float, users: int = 2, **last: Any) -> list[Query]:
     """Rounds a second apart, in each of which connection 1 takes 1 ms and the others so long; `last`: of the last."""
-    rows = []
+    rows: list[Query] = []
     for turn, ms in enumerate(took_ms):
         for connection in range(1, users + 1):
             took = 1 if connection == 1 else ms
