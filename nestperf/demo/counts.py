@@ -59,6 +59,8 @@ class Counts:
     socket_users: set[str] = field(default_factory=set)
     events: Counter[str] = field(default_factory=Counter)
     """Events received, by name."""
+    kicked: int = 0
+    """Connections closed because a fault was asked for."""
     broadcasts: int = 0
     """Status broadcasts sent, by the clock or on request."""
     request_order: list[ReceivedRequest] = field(default_factory=list)
@@ -110,6 +112,7 @@ class Counts:
             "refusedNamespaces": dict(self.refused_namespaces),
             "events": dict(self.events),
             "broadcasts": self.broadcasts,
+            "kicked": self.kicked,
             "requestOrder": [asdict(row) for row in self.request_order],
             "eventOrder": [asdict(row) for row in self.event_order],
             "rowsDropped": self.rows_dropped,

@@ -14,6 +14,8 @@ class Faults:
     slow_path: str = "/api/v1/"
     """Paths that begin so are slowed down by `slow_ms`."""
     slow_ms: float = 0.0
+    slow_every: int = 1
+    """Only each so-many-th of them."""
     error_path: str = "/api/v1/"
     """Of the requests to paths that begin so, each `error_every`-th is answered with 500."""
     error_every: int = 0
@@ -21,6 +23,8 @@ class Faults:
     """Requests a window for each user; 0 admits everything."""
     retry_after: bool = True
     """False: a 429 does not say when to come back."""
+    kick_every: int = 0
+    """Each so-many-th Socket.IO connection is closed by the server, a moment after a friend is known on it."""
     mute_every: int = 0
     """Each so-many-th receiver of a status broadcast does not get it."""
 

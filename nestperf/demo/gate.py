@@ -47,6 +47,7 @@ class Gate:
         self._faults = faults
         self._limit = RateLimit(faults.limit, window_s)
         self._error_turn = 0
+        self._slow_turn = 0
 
     @web.middleware
     async def observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -151,7 +152,9 @@ class Gate:
     async def _be_faulty(self, request: web.Request) -> None:
         faults = self._faults
         if faults.slow_ms and request.path.startswith(faults.slow_path):
-            await asyncio.sleep(faults.slow_ms / 1000)
+            self._slow_turn += 1
+            if self._slow_turn % max(1, faults.slow_every) == 0:
+                await asyncio.sleep(faults.slow_ms / 1000)
         if faults.error_every and request.path.startswith(faults.error_path):
             self._error_turn += 1
             if self._error_turn % faults.error_every == 0:

@@ -25,6 +25,9 @@ NAMESPACES = ("/", "/authenticated", "/media", "/status")
 STATUS_ROOM = "status-updates"
 _STATUS_NAMESPACES = ("/", "/status")
 _USER_NAMESPACES = ("/", "/authenticated")
+_KNOWN = "/authenticated"
+"""Where a connection is counted that may be kicked."""
+_KICK_S = 0.3
 _CLOSING_S = 2.0
 """How long open sockets get to take their close packet when the application stops."""
 
@@ -140,6 +143,8 @@ class Sockets:
                 self._friends[sid] = friend
                 self._counts.socket_users.add(friend.user_id)
                 await self._server.enter_room(sid, _user_room(friend.user_id), namespace=namespace)
+            if self._is_kicked(namespace):
+                self._spawn(self._kick(self._server.manager.eio_sid_from_sid(sid, namespace)))
             self._spawn(self._greet(namespace, sid))
 
         return connect
@@ -232,6 +237,15 @@ class Sockets:
         # python-socketio keeps a room's members in the order in which they entered it.
         members = (sid for sid, _ in self._server.manager.get_participants(namespace, STATUS_ROOM))
         return list(islice(members, step - 1, None, step))
+
+    def _is_kicked(self, namespace: str) -> bool:
+        step = self._faults.kick_every
+        return bool(step) and namespace == _KNOWN and self._counts.namespaces[namespace] % step == 0
+
+    async def _kick(self, socket_id: str) -> None:
+        await asyncio.sleep(_KICK_S)
+        self._counts.kicked += 1
+        await self._server.eio.disconnect(socket_id)
 
     def _spawn(self, coroutine: Any) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(coroutine)

@@ -79,7 +79,8 @@ def indexes_of(session: SessionPlan, sources: Iterable[int | None], kinds: tuple
 
 
 def _openers(steps: Sequence[Step], index: int) -> list[int]:
-    """What has to stand before a step on a socket: its opening, and the joining of its namespace."""
+    """What has to stand before a step on a socket: its opening, the joining of its namespace, and whatever was joined
+    before that one."""
     action = steps[index].action
     socket = getattr(action, "socket", None)
     if socket is None or isinstance(action, Open):

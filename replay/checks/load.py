@@ -6,12 +6,13 @@ with their recorded visits side by side. It is judged by thresholds, in the lang
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nestperf.capture.model import FAILED, Exchange, Outcome
 from nestperf.console import limit, plural
 from nestperf.durations import SECOND_NS
 from nestperf.errors import UsageError
@@ -94,16 +95,28 @@ class LoadContract:
             limit=promised,
             n=len(rows.exchanges),
             numbers=tuple(map(_number, judged)),
-            sentences=tuple(
-                f"{one.threshold.name}: {reason(one)}" for one in judged if one.verdict is not Verdict.PASS
+            sentences=(
+                *(f"{one.threshold.name}: {reason(one)}" for one in judged if one.verdict is not Verdict.PASS),
+                *_failures(rows.exchanges),
             ),
         )
 
 
+def _failures(exchanges: Sequence[Exchange]) -> Sequence[str]:
+    """How many failed, in which way, and how many a limit refused, which is no failure."""
+    counts = Counter(str(one.outcome) for one in exchanges if one.outcome in FAILED)
+    limited = sum(one.outcome is Outcome.LIMITED for one in exchanges)
+    told = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.most_common())
+    return [
+        *([f"{counts.total():,} of {len(exchanges):,} requests failed: {told}."] if counts else []),
+        *([f"{plural(limited, 'request was', 'requests were')} refused by a rate limit."] if limited else []),
+    ]
+
+
 def _lateness_ns(promises: Sequence[Threshold]) -> int:
-    """A tenth of the shortest time that is promised."""
+    """A tenth of the shortest time that is promised; where none is, a second."""
     times = [one.expression.limit for one in promises if one.expression.dimension is Dimension.TIME]
-    return max(LAG_FLOOR_NS, round(min(times) / 10)) if times else LAG_FLOOR_NS
+    return max(LAG_FLOOR_NS, round(min(times, default=10 * SECOND_NS) / 10))
 
 
 def _number(judged: Judged) -> Number:

@@ -1,0 +1,212 @@
+"""Contracts against Node's own HTTP and Socket.IO server: kept ones pass, broken ones fail with the server's number."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.request import urlopen
+
+import pytest
+
+from nestperf.cli import run as nestperf
+from nestperf.demo.children import free_port
+from tests.conftest import missing_peer, start_recorder
+
+pytestmark = pytest.mark.peer("node")
+
+NODE = Path(__file__).parent / "node"
+SUITE = """
+[[contract]]
+kind = "burst"
+name = "health"
+call = "GET /health"
+within = "1500ms"
+
+[[contract]]
+kind = "burst"
+name = "dashboard"
+call = "/dashboard"
+signed_in = true
+within = "10s"
+
+[[contract]]
+kind = "limit"
+name = "limit"
+call = "/limited"
+requests = 30
+per = "4s"
+
+[[contract]]
+kind = "connections"
+name = "connections"
+users = 20
+within = "10s"
+hold = "1500ms"
+
+[[contract]]
+kind = "load"
+name = "load"
+users = 10
+rate = "40/s"
+for = "3s"
+
+[[contract.promise]]
+name = "Hardly anything fails"
+expression = "rate(failed) < 1%"
+"""
+
+
+class Server:
+    """A promises.mjs that runs."""
+
+    def __init__(self, **wish: Any) -> None:
+        command = ["node", str(NODE / "promises.mjs"), json.dumps(wish)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def counts(self) -> dict[str, Any]:
+        """What it says that it did."""
+        with urlopen(f"{self.url}/_counts", timeout=20) as answer:
+            told = json.loads(answer.read())
+        assert isinstance(told, dict)
+        return told
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.communicate(timeout=20)
+
+
+class Checked(NamedTuple):
+    """A check that is over."""
+
+    code: int
+    printed: str
+    counts: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One visit, recorded."""
+    if not (NODE / "node_modules" / "socket.io").is_dir():
+        missing_peer("Node's socket.io is missing: run `npm install --prefix tests/interop/node --no-package-lock`.")
+    server = Server()
+    recorder = start_recorder(tmp_path_factory.mktemp("recorded") / "visit.db", server.url)
+    try:
+        subprocess.run(["node", str(NODE / "visitor.mjs"), recorder.urls[0]], check=True, timeout=60)
+    finally:
+        code = recorder.stop()
+        server.stop()
+    assert code == 0, recorder.output
+    return recorder.capture
+
+
+@pytest.fixture
+def check(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Checked]:
+    """Check one contract against a server with such a wish."""
+    suite = tmp_path / "suite.toml"
+    suite.write_text(SUITE)
+
+    def run(contract: str, **wish: Any) -> Checked:
+        server = Server(**wish)
+        try:
+            arguments = ["--suite", str(suite), "--only", contract, "--target", server.url]
+            code = nestperf(["check", str(recorded), *arguments, "-o", str(tmp_path / "check.db")])
+            return Checked(code, capsys.readouterr().out, server.counts())
+        finally:
+            server.stop()
+
+    return run
+
+
+Checks = Callable[..., Checked]
+
+
+@pytest.mark.parametrize("contract", ["health", "dashboard", "limit", "connections", "load"])
+def test_kept_promise_passes(contract: str, check: Checks) -> None:
+    checked = check(contract)
+    assert checked.code == 0, checked.printed
+    assert f"PASS  {contract}" in checked.printed
+
+
+def test_one_slow_health_check_fails_the_burst_and_is_counted(check: Checks) -> None:
+    checked = check("health", slowHealthMs=2500, slowHealthEvery=20)
+    assert checked.counts["slow"] == 1
+    assert checked.code == 1, checked.printed
+    assert "1 of 20 answers came after 1.5 s, the last after 2." in checked.printed
+
+
+def test_burst_of_people_who_are_signed_in_names_the_resets(check: Checks) -> None:
+    checked = check("dashboard", resetEvery=7)
+    assert checked.counts["resets"] == 2
+    assert checked.code == 1, checked.printed
+    assert "2 of 20 requests" in checked.printed
+
+
+def test_limit_that_refuses_too_early_is_named_with_the_number(check: Checks) -> None:
+    checked = check("limit", refuseAt=25)
+    assert checked.code == 1, checked.printed
+    assert "The 26th request was refused: 25 were admitted where 30 are promised" in checked.printed
+    assert max(checked.counts["admitted"].values()) >= 25
+    assert sum(checked.counts["refused"].values()) == 1
+
+
+def test_limit_that_refuses_too_late_is_named_with_the_number(check: Checks) -> None:
+    checked = check("limit", refuseAt=34)
+    assert checked.code == 1, checked.printed
+    assert "34 requests were admitted where 30 are promised: the 35th was the first refused." in checked.printed
+
+
+def test_limit_without_retry_after_is_named(check: Checks) -> None:
+    checked = check("limit", retryAfter=False)
+    assert checked.code == 1, checked.printed
+    assert "The 429 has no Retry-After." in checked.printed
+
+
+def test_limit_that_comes_later_than_it_said_is_named(check: Checks) -> None:
+    checked = check("limit", lateMs=30_000)
+    assert checked.code == 1, checked.printed
+    assert "was refused again" in checked.printed
+    assert sum(checked.counts["refused"].values()) == 2
+
+
+def test_limit_that_hits_others_is_named(check: Checks) -> None:
+    checked = check("limit", everybody=True)
+    assert checked.code == 1, checked.printed
+    assert len(checked.counts["refused"]) == 2
+    others = min(checked.counts["refused"].values())
+    assert f"Another identity was refused too: {others} of" in checked.printed or "refused too" in checked.printed
+
+
+def test_connections_that_the_server_closes_are_counted(check: Checks) -> None:
+    checked = check("connections", closeEvery=7)
+    assert checked.counts["closed"] == 2
+    assert checked.code == 1, checked.printed
+    assert "2 of 20 connections ended unexpectedly: closed by the server" in checked.printed
+
+
+def test_connections_that_are_rejected_are_counted(check: Checks) -> None:
+    checked = check("connections", rejectEvery=6)
+    assert checked.counts["rejected"] == 3
+    assert checked.code == 1, checked.printed
+    assert "3 of 20 clients did not connect: /live refused to be joined" in checked.printed
+
+
+def test_sockets_reset_under_load_fail_it(check: Checks) -> None:
+    checked = check("load", resetEvery=3)
+    assert checked.code == 1, checked.printed
+    assert "Hardly anything fails: " in checked.printed
+    assert f"requests failed: {checked.counts['resets']} reset." in checked.printed
+
+
+def test_nobody_listening_never_passes(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite, nowhere = tmp_path / "suite.toml", f"http://127.0.0.1:{free_port()}"
+    suite.write_text(SUITE)
+    code = nestperf(["check", str(recorded), "--suite", str(suite), "--target", nowhere, "-o", str(tmp_path / "x.db")])
+    printed = capsys.readouterr().out
+    assert code == 4, printed
+    assert printed.count("Invalid: Nothing could connect") == 5
+    assert "PASS" not in printed

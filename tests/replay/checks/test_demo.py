@@ -1,0 +1,150 @@
+"""Contracts against the demo: kept ones pass, broken ones fail and name what broke with the demo's own count."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from nestperf.capture.reader import Capture
+from nestperf.cli import run as nestperf
+from nestperf.demo.children import free_port
+from tests.conftest import start_recorder
+
+SUITE = """
+[[contract]]
+kind = "limit"
+call = "/api/v1/dashboard/*"
+signed_in = true
+requests = 100
+per = "6s"
+
+[[contract]]
+kind = "burst"
+name = "health"
+call = "/health"
+within = "2s"
+
+[[contract]]
+kind = "burst"
+name = "dashboard"
+call = "/api/v1/dashboard/stats"
+signed_in = true
+within = "10s"
+
+[[contract]]
+kind = "connections"
+hold = "1s"
+within = "10s"
+
+[[contract]]
+kind = "load"
+users = 10
+rate = "40/s"
+for = "3s"
+
+[[contract.promise]]
+name = "Authentication"
+expression = "p95(latency) < 10s"
+kind = "call"
+route = "/api/v1/auth/*"
+"""
+
+
+@contextmanager
+def demo(faults: str = "") -> Iterator[str]:
+    """A demo application that runs; its URL."""
+    port = free_port()
+    command = [sys.executable, "-m", "nestperf.demo.app", "--port", str(port), "--window", "6", "--faults", faults]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout is not None
+        while f":{port}" not in (line := process.stdout.readline()):
+            assert line, "the demo application did not start"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scripted tester's visit, recorded."""
+    with demo() as url:
+        recorder = start_recorder(tmp_path_factory.mktemp("recorded") / "visit.db", url)
+        session = [sys.executable, "-m", "nestperf.demo.session", recorder.urls[0], "--pace", "0.1"]
+        try:
+            subprocess.run(session, check=True, timeout=90, capture_output=True)
+        finally:
+            assert recorder.stop() == 0, recorder.output
+        return recorder.capture
+
+
+@pytest.fixture
+def check(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Run `nestperf check` against an address: exit code and what it printed."""
+    path = tmp_path / "suite.toml"
+
+    def run(url: str, *arguments: str, suite: str = SUITE) -> tuple[int, str]:
+        path.write_text(suite)
+        command = ["check", str(recorded), "--suite", str(path), "--target", url, "-o", str(tmp_path / "check.db")]
+        code = nestperf([*command, *arguments])
+        return code, capsys.readouterr().out
+
+    return run
+
+
+def counts_of(url: str) -> dict[str, Any]:
+    with urlopen(f"{url}/_demo/counts", timeout=20) as answer:
+        told = json.loads(answer.read())
+    assert isinstance(told, dict)
+    return told
+
+
+def test_kept_promises_pass_and_every_contract_has_its_capture(
+    check: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    with demo() as url:
+        code, printed = check(url)
+        counts = counts_of(url)
+    assert code == 0, printed
+    assert printed.count("\nPASS  ") == 6, printed
+    assert counts["requests"]["GET /health"] == 20
+    for name in ("limit", "health", "dashboard", "connections", "load"):
+        with Capture.open(tmp_path / f"check-{name}.db") as capture:
+            assert capture.run.purpose == "check"
+            assert capture.run.settings["contract"]["name"] == name
+            assert len(list(capture.exchanges())) > 0
+    assert nestperf(["report", str(tmp_path / "check-load.db")]) in (0, 4)
+
+
+def test_broken_promises_fail_with_the_number_that_the_demo_counted(check: Callable[..., tuple[int, str]]) -> None:
+    broken = (
+        "limit=90,slow_path=/health,slow_ms=4000,slow_every=20,error_path=/api/v1/dashboard/stats,error_every=7,"
+        "kick_every=7"
+    )
+    with demo(broken) as url:
+        code, printed = check(url, "--only", "limit", "--only", "burst", "--only", "connections")
+        counts = counts_of(url)
+    assert code == 1, printed
+    assert "The 91st request was refused: 90 were admitted where 100 are promised" in printed
+    assert "1 of 20 answers came after 2 s, the last after 4." in printed
+    assert "2 of 20 requests: answered 500" in printed
+    assert counts["kicked"] == 2
+    assert "2 of 20 connections ended unexpectedly: closed by the server" in printed
+    assert counts["statuses"]["429"] == 1
+
+
+def test_slow_sign_ins_under_load_and_a_429_without_retry_after_fail(check: Callable[..., tuple[int, str]]) -> None:
+    with demo("retry_after=no,slow_path=/api/v1/auth/,slow_ms=2000") as url:
+        code, printed = check(url, "--only", "limit", "--only", "load", suite=SUITE.replace("< 10s", "< 1500ms"))
+    assert code == 1, printed
+    assert "The 429 has no Retry-After." in printed
+    assert "Authentication: p95 is 2." in printed
