@@ -94,7 +94,7 @@ def choose_connection(source: Source) -> Recorded:
         Recorded(session, step, tuple(_joins(session, step)))
         for session in source.plan.sessions
         for step in session.steps
-        if isinstance(step.action, Open)
+        if isinstance(step.action, Open) and step.action.protocol == "socket.io"
     ]
     if not found:
         raise NothingSuch("the capture has no Socket.IO connection that can be repeated: record one")

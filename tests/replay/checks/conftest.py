@@ -16,7 +16,11 @@ def exchange(
 ) -> Exchange:
     """An exchange that was due when it was sent, answered a millisecond later where nothing is said."""
     done_ms = sent_ms + 1 if done_ms is None else done_ms
-    known = {"intended_ns": round(sent_ms * MS), "sent_ns": round(sent_ms * MS), "done_ns": round(done_ms * MS)}
+    known: dict[str, Any] = {
+        "intended_ns": round(sent_ms * MS),
+        "sent_ns": round(sent_ms * MS),
+        "done_ns": round(done_ms * MS),
+    }
     return Exchange._make([None] * len(Exchange._fields))._replace(
         **(known | {"outcome": outcome, "source_exchange": 1} | fields)
     )
@@ -24,7 +28,7 @@ def exchange(
 
 def socket(socket_id: int, *, connected_ms: float | None = 5, closed_ms: float = 1000, **fields: Any) -> Socket:
     """A connection due at 0, open after 5 ms and closed by its client after a second."""
-    known = {
+    known: dict[str, Any] = {
         "id": socket_id,
         "intended_ns": 0,
         "opened_ns": 0,
@@ -39,7 +43,12 @@ def socket(socket_id: int, *, connected_ms: float | None = 5, closed_ms: float =
 
 def packet(socket_id: int, sender: str, at_ms: float, **fields: Any) -> Packet:
     """A packet."""
-    known = {"socket_id": socket_id, "sender": sender, "stamp_ns": round(at_ms * MS), "done_ns": round(at_ms * MS)}
+    known: dict[str, Any] = {
+        "socket_id": socket_id,
+        "sender": sender,
+        "stamp_ns": round(at_ms * MS),
+        "done_ns": round(at_ms * MS),
+    }
     return Packet._make([None] * len(Packet._fields))._replace(**(known | {"engine_type": "message"} | fields))
 
 
@@ -48,7 +57,7 @@ def call(
 ) -> Http:
     """A recorded request such as `GET /health`."""
     method, _, route = name.partition(" ")
-    known = {
+    known: dict[str, Any] = {
         "source": source, "upstream": 0, "kind": Kind.CALL, "method": method, "authority": "localhost",
         "target": route, "route": route, "version": "HTTP/1.1", "headers": headers, "trailers": (), "body": b"",
         "coding": "", "media_type": "", "chunked": False, "connection": None, "status": status, "hold_ns": None,

@@ -19,7 +19,7 @@ VISIT = session(
 def opening(socket: int) -> Open:
     return Open(
         socket=socket, source=9, upstream=0, authority="localhost", target="/socket.io/", route="/socket.io/",
-        headers=(), replies=(), closed_by_server=False,
+        headers=(), polls=None, replies=(), closed_by_server=False,
     )  # fmt: skip
 
 
