@@ -331,7 +331,8 @@ class Recorder:
         if exchange is None or exchange.response is None:
             return
         if switched.protocol == "websocket":
-            known = self._polled.get((connection.upstream, _sid(exchange.request.target)))
+            sid = _sid(exchange.request.target)
+            known = self._polled.get((connection.upstream, sid)) if sid else None
             connection.socket = known or self._new_socket(exchange, exchange.response)
             connection.socket.upgrade(exchange.response)
         self._close(exchange, Outcome.OK, None)

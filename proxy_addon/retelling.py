@@ -81,7 +81,7 @@ class Retelling:
         agent = field(told.request_headers, "user-agent") or self._agents.get(told.client, "")
         self._agents[told.client] = agent
         number, which = self._connect(told)
-        size = _head_size(told.request_headers, told.method + told.target)
+        size = told.request_head_size or _head_size(told.request_headers, told.method + told.target)
         head = RequestHead(which, sent, told.method, told.target, told.version, told.request_headers, size)
         connection = see(number, head)
         assert connection is not None, "opened just now"
@@ -99,7 +99,7 @@ class Retelling:
             self._recorder.give_up(exchange, told.ending.outcome, told.ending.detail)
             return
         yield told.first_byte_unix_ns
-        size = _head_size(told.response_headers, told.reason)
+        size = told.response_head_size or _head_size(told.response_headers, told.reason)
         answer = ResponseHead(
             which, told.first_byte_unix_ns, told.status, told.reason, told.version, told.response_headers, size
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from nestperf.capture.model import RUNNING
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import cautions_of
 from nestperf.capture.rewriting import Rewritten, Stretch, rewrite, settle
@@ -14,6 +15,8 @@ from nestperf.capture.writer import check_writable
 from nestperf.console import plural, size
 from nestperf.durations import parse_duration
 from nestperf.errors import UsageError
+
+_STILL_IN_IT = "What the application showed people (names, titles) is still in it: --without-bodies takes it out."
 
 
 def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -26,22 +29,24 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["capture"]),
+    type=click.Choice(["capture", "har"]),
     default="capture",
     show_default=True,
-    help="What to write: a capture, which every nestperf command reads.",
+    help="What to write: a capture, which every nestperf command reads, or a HAR for DevTools and its like.",
 )
 @click.option(
     "--without-bodies",
     is_flag=True,
     help="Leave out the contents of bodies, frames and packets: paths, headers, sizes and times remain.",
 )
-@click.option("--with-secrets", is_flag=True, help="Put the secrets beside it, in OUT.secrets.")
+@click.option(
+    "--with-secrets",
+    is_flag=True,
+    help="Put the secrets beside it, in OUT.secrets; in a HAR: where they stood.",
+)
 @click.option("--force", is_flag=True, help="Overwrite OUT if it exists.")
-def export(
-    file: Path, output: Path, format_: str, without_bodies: bool, with_secrets: bool, force: bool
-) -> None:  # format_ has one value so far
-    """Write a copy of the capture FILE to hand on.
+def export(file: Path, output: Path, format_: str, without_bodies: bool, with_secrets: bool, force: bool) -> None:
+    """Write a copy of the capture FILE to hand on, or a HAR of it.
 
     Secrets stay behind: placeholders stand in their place. What the application showed people (names, titles,
     addresses) is still in it, unless --without-bodies; paths, headers and times always are.
@@ -51,6 +56,9 @@ def export(
         vault = Vault.open(file)
         if with_secrets and vault is None:
             raise UsageError(f"{secrets_path(file)} is not there: copy it beside {file}, or leave out --with-secrets.")
+        if format_ == "har":
+            _export_har(capture, output, vault if with_secrets else None, contents=not without_bodies)
+            return
         came = rewrite(capture, output, vault, payloads=without_bodies, with_secrets=with_secrets)
     if not with_secrets:
         secrets_path(output).unlink(missing_ok=True)
@@ -63,7 +71,29 @@ def export(
             "whoever gets both files can act as the people who were recorded."
         )
     elif not without_bodies:
-        click.echo("What the application showed people (names, titles) is still in it: --without-bodies takes it out.")
+        click.echo(_STILL_IN_IT)
+
+
+def _export_har(capture: Capture, output: Path, vault: Vault | None, *, contents: bool) -> None:
+    """`vault`: put the originals where placeholders are."""
+    from nestperf.capture.har.writing import write_har
+
+    if capture.run.state == RUNNING:
+        raise UsageError(
+            f"{capture.path} is being written or was killed: a secret that was recognised late may still stand in "
+            f"it. End its run, or `nestperf trim {capture.path}` first."
+        )
+    entries = write_har(capture, output, vault, contents=contents)
+    for caution in cautions_of(capture.run, str(output)):
+        _say_loudly(f"{output}: {caution}")
+    click.echo(f"Exported {plural(entries, 'exchange')} of {capture.path} to {output} ({size(output.stat().st_size)}).")
+    if vault is not None:
+        _say_loudly(
+            f"SECRETS: {output} holds {plural(len(vault), 'secret')} in clear, readable by you alone; whoever gets it "
+            "can act as the people who were recorded."
+        )
+    elif contents:
+        click.echo(_STILL_IN_IT)
 
 
 @click.command()

@@ -58,12 +58,15 @@ class ForeignExchange:
     """Path and query."""
     version: str
     request_headers: Pairs
+    request_head_size: int | None = None
+    """Bytes; None where the file does not tell."""
     request_trailers: Pairs = ()
     request_body: Content | None = None
     status: int | None = None
     """None where there was no answer."""
     reason: str = ""
     response_headers: Pairs = ()
+    response_head_size: int | None = None
     response_trailers: Pairs = ()
     response_body: Content | None = None
     sent_unix_ns: int

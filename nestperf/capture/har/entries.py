@@ -39,6 +39,12 @@ _ENDINGS = (
 """Words in a browser's name of what went wrong (net::ERR_..., NS_ERROR_...), and the outcome; else it gave up."""
 
 
+_CUT = frozenset(
+    {Outcome.TIMEOUT, Outcome.CONNECT_ERROR, Outcome.RESET, Outcome.ABORTED, Outcome.UNFINISHED, Outcome.DROPPED}
+)
+"""What `nestperf export` says of exchanges without a whole answer."""
+
+
 class LeftOut(Exception):
     """An entry that is no exchange with an application, and why."""
 
@@ -61,34 +67,37 @@ def exchange_of(entry: Object, client: str) -> ForeignExchange:
     messages = _messages(entry)
     switched = _switched(entry, status, headers, is_socket=bool(messages) or text_of(request, "url")[:2] == "ws")
     sent, request_done, first_byte, done, connect = _times(entry)
-    closed = None
+    closed, closing = None, object_of(entry, "_closing")
     if switched:
         # Programs differ in whether the entry's time is the handshake's or the connection's.
-        closed = max([done, *(message.unix_ns for message in messages[-1:])])
+        closed = moment_of(closing, "time") or max([done, *(message.unix_ns for message in messages[-1:])])
         done = min([done, *(message.unix_ns for message in messages[:1])])
         first_byte, request_done = min(first_byte, done), min(request_done, done)
     return ForeignExchange(
-        client=client,
+        client=text_of(entry, "_clientAddress") or client,
         connection=text_of(entry, "connection") or None,
         upstream=upstream,
         method=text_of(request, "method") or "GET",
         target=target,
         version=_version(text_of(request, "httpVersion")),
         request_headers=headers,
+        request_head_size=count_of(request, "headersSize") or None,
         request_body=_request_body(request),
         status=status,
         reason=text_of(response, "statusText").replace("\r", " ").replace("\n", " "),
         response_headers=pairs_of(response),
+        response_head_size=count_of(response, "headersSize") or None,
         response_body=None if switched else _response_body(response),
         sent_unix_ns=sent,
         request_done_unix_ns=max(request_done, sent),
         first_byte_unix_ns=max(first_byte, sent),
         done_unix_ns=max(done, sent),
         connect_ns=connect,
-        ending=None if status is not None else _ending(entry, response),
+        ending=_ending(entry, response, status),
         switched=switched,
         messages=messages if switched else (),
         closed_unix_ns=closed,
+        closing=_closing(closing) if switched else None,
     )
 
 
@@ -174,7 +183,8 @@ def _response_body(response: Object) -> Content | None:
     content = bytes_of(text_of(told, "text"), text_of(told, "encoding"))
     if not content:
         return Content(None, size or wire_size, wire_size or size) if size or wire_size else None
-    return Content(content, len(content), wire_size or len(content))
+    whole = max(size, len(content)) if told.get("_cut") is True else len(content)
+    return Content(content, whole, wire_size or len(content))
 
 
 def _switched(entry: Object, status: int | None, headers: Pairs, *, is_socket: bool) -> str:
@@ -192,13 +202,24 @@ def _messages(entry: Object) -> tuple[Message, ...]:
         opcode = OPCODES.get(code) if isinstance(code, int) else None
         if opcode is None or opcode == "continuation" or stamp is None:
             continue  # Chrome's -1: an error of the connection
-        payload = bytes_of(text_of(one, "data"), "base64" if opcode == "binary" else "")
+        payload = bytes_of(text_of(one, "data"), "base64" if opcode == "binary" else text_of(one, "_encoding"))
         sender = "client" if text_of(one, "type") in ("send", "request", "sent") else "server"
         found.append(Message(sender, stamp, opcode, payload or b""))
     return tuple(sorted(found, key=lambda message: message.unix_ns))
 
 
-def _ending(entry: Object, response: Object) -> Ending:
+def _closing(told: Object) -> tuple[str, int | None, str] | None:
+    by = text_of(told, "by")
+    return (by, count_of(told, "code"), text_of(told, "reason")) if by in ("client", "server", "cut") else None
+
+
+def _ending(entry: Object, response: Object, status: int | None) -> Ending | None:
+    """Why there is no whole answer; None where there is one."""
+    own = text_of(entry, "_outcome")
+    if own in _CUT:
+        return Ending(Outcome(own), text_of(response, "_error") or own)
+    if status is not None:
+        return None
     told = next((text for holder in (response, entry) for name in ("_error", "_failureText")
                  if (text := text_of(holder, name))), "")  # fmt: skip
     upper = told.upper()

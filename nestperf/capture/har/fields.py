@@ -60,7 +60,8 @@ def moment_of(holder: Object, name: str) -> int | None:
     found = _number(holder.get(name))
     if found is None or found <= 0:
         return None
-    return round(found * MS) if found > 1e11 else round(found * 1000 * MS)
+    # Such a float has a grain of some 200 ns by now: whole microseconds are what it can tell.
+    return (round(found * 1e3) if found > 1e11 else round(found * 1e6)) * 1000
 
 
 def _number(value: Any) -> float | None:
