@@ -100,7 +100,7 @@ def check(
         recorded = capture.run
         where = choose_targets(recorded.upstreams, targets, allowed, trust)
         may = permissions(where, allowed, writes=allow_writes)
-        vault = Vault.open(file)
+        vault = Vault.find(file)
         plan = build_plan(capture, vault, may, read_rules(rules), columns_of(persons))
         source = source_of(capture, plan, seed, read_reads(capture, vault), asks=access is not None)
     if init:

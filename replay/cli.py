@@ -145,7 +145,7 @@ def replay(
             sides.append(choose_targets(recorded.upstreams, vs, allowed, trust))
         may = everywhere(permissions(side, allowed, writes=allow_writes) for side in sides)
         plan = build_plan(
-            capture, Vault.open(file), may, read_rules(rules), columns_of(persons), check_bodies=check_bodies
+            capture, Vault.find(file), may, read_rules(rules), columns_of(persons), check_bodies=check_bodies
         )
     load = _load(options, plan, len(sides))
     if persons:

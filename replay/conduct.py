@@ -83,7 +83,7 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
 def _side(output: Output, settings: Settings, recorded: Run, source: Path, clock: Clock) -> Side:
     if output.force:
         remove_capture(output.path)
-    vault = Vault.create(output.path)
+    vault = Vault.for_a_run(output.path, source)
     names = SecretNames(recorded.settings.get(REDACT, ()))
     run = Run(
         uid=secrets.token_hex(8),

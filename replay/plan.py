@@ -17,7 +17,7 @@ from nestperf.capture.kinds import field
 from nestperf.capture.model import Body, Exchange, Kind, Outcome, Packet, Pairs, Session, Socket
 from nestperf.capture.reader import Capture
 from nestperf.capture.routes import route_of
-from nestperf.capture.vault import RAW, Vault, secrets_path
+from nestperf.capture.vault import RAW, SECRETS, Vault, secrets_path
 from nestperf.errors import CaptureEmpty, UsageError
 from replay.correlate import NO_RULES, Answered, Heard, Rules, correlate
 from replay.frames import Message, cue_of_end, heard_of, messages_of, says_of
@@ -204,11 +204,16 @@ class _Builder:
         placeholders = _PLACEHOLDER.findall(text) if "nps_" in text else ()
         if self.vault is not None:
             self._secrets.update(self.vault.reveal(f"{placeholder}{RAW}") for placeholder in placeholders)
-            return self.vault.reveal(text)
+            revealed = self.vault.reveal(text)
+            if placeholders and revealed == text:
+                self.notes.add(
+                    "The secrets are another capture's: placeholders go out where the recording had secrets."
+                )
+            return revealed
         if placeholders:
             self.notes.add(
-                f"{secrets_path(self.capture.path)} is not there: placeholders go out where the recording had secrets "
-                "that no live answer gives anew."
+                f"{secrets_path(self.capture.path)} is not there and {SECRETS} is not set: placeholders go out where "
+                "the recording had secrets that no live answer gives anew."
             )
             return self._expansion.expand(text)
         return text

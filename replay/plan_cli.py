@@ -53,7 +53,7 @@ def plan(
     with Capture.open(file) as capture:
         permissions = preview_permissions(capture.run.upstreams, targets, allowed, writes=allow_writes)
         columns = columns_of(choose_identities(identities, None, None))
-        planned = build_plan(capture, Vault.open(file), permissions, read_rules(rules), columns)
+        planned = build_plan(capture, Vault.find(file), permissions, read_rules(rules), columns)
     if as_json:
         click.echo(json.dumps(plan_document(planned, file.name), indent=2, ensure_ascii=True))
         return

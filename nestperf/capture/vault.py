@@ -21,11 +21,19 @@ from nestperf.capture.forms import RAW as RAW
 from nestperf.errors import CaptureTruncated, UsageError
 
 FORMAT = 1
+SECRETS = "NESTPERF_SECRETS"
+"""Environment variable: the secrets of the capture that is played, where no `FILE.secrets` is beside it."""
+_DAMAGED = (ValueError, KeyError, TypeError, IndexError)
 
 
 def secrets_path(capture: Path) -> Path:
     """Where a capture's secrets stand."""
     return capture.with_name(capture.name + ".secrets")
+
+
+def is_from_environment(capture: Path) -> bool:
+    """Whether a capture's secrets come from the environment."""
+    return bool(os.environ.get(SECRETS, "").strip()) and not secrets_path(capture).exists()
 
 
 class Vault:
@@ -76,14 +84,48 @@ class Vault:
         if not path.exists():
             return None
         try:
-            lines = path.read_text("utf-8").split("\n")
-            vault = cls(path, bytes.fromhex(json.loads(lines[0])["key"]))
             # A kill may have cut the last line; nothing refers to it, because it was not yet committed.
-            for line in filter(None, lines[1:-1]):
-                entry = json.loads(line)
-                vault._remember(str(entry["value"]), within=bool(entry.get("within")))
-        except (ValueError, KeyError, TypeError, OSError) as error:
+            return cls._read(path, path.read_text("utf-8").split("\n")[:-1])
+        except (*_DAMAGED, OSError) as error:
             raise CaptureTruncated(f"{path} is damaged: copy it again, or replay without it.") from error
+
+    @classmethod
+    def find(cls, capture: Path) -> Self | None:
+        """The vault to play a capture with: of `FILE.secrets`, else what `NESTPERF_SECRETS` holds (the content of such
+        a file, or its path) and is never written anywhere; None where there is neither.
+
+        Raises:
+            CaptureTruncated: the file is damaged.
+            UsageError: the variable holds neither.
+        """
+        if not is_from_environment(capture):
+            return cls.open(capture)
+        told = os.environ[SECRETS].strip()
+        try:
+            content = told if told.startswith("{") else Path(told).read_text("utf-8").strip()
+            return cls._read(None, content.splitlines())
+        except (*_DAMAGED, OSError):
+            # Not even a part of it is shown, nor where it went wrong.
+            raise UsageError(
+                f"{SECRETS} holds neither the content of a FILE.secrets nor the path of one: set it to one of the two."
+            ) from None
+
+    @classmethod
+    def for_a_run(cls, capture: Path, source: Path) -> Self:
+        """A vault for the capture of a run that plays `source` back: without a file where the secrets of that come from
+        the environment.
+
+        Raises:
+            UsageError: a file is there already.
+        """
+        return cls.in_memory() if is_from_environment(source) else cls.create(capture)
+
+    @classmethod
+    def _read(cls, path: Path | None, lines: list[str]) -> Self:
+        vault = cls(path, bytes.fromhex(json.loads(lines[0])["key"]))
+        for line in filter(None, lines[1:]):
+            entry = json.loads(line)
+            vault._remember(str(entry["value"]), within=bool(entry.get("within")))
         vault._unwritten.clear()
         vault._begun = True
         return vault

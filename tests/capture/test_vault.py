@@ -94,3 +94,60 @@ def test_create_beside_foreign_secrets_is_refused(tmp_path: Path) -> None:
     secrets_path(tmp_path / "qa.db").write_text("")
     with pytest.raises(UsageError, match="may hold the secrets of another capture"):
         Vault.create(tmp_path / "qa.db")
+
+
+def written(folder: Path) -> tuple[Path, str]:
+    """A capture's path with secrets beside it, and the placeholder of the one secret."""
+    vault = Vault.create(folder / "qa.db")
+    placeholder = vault.conceal("swordfish")
+    vault.flush()
+    return folder / "qa.db", placeholder
+
+
+@pytest.mark.parametrize("form", ["content", "content without its last line end", "path", "path in a line"])
+def test_secrets_from_the_environment_stand_in_for_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    path, placeholder = written(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    secrets_path(path).rename(elsewhere)
+    content = elsewhere.read_text()
+    told = {"content": content, "path": str(elsewhere), "path in a line": f"{elsewhere}\n"}.get(form, content.rstrip())
+    monkeypatch.setenv("NESTPERF_SECRETS", told)
+    vault = Vault.find(path)
+    assert vault is not None
+    assert vault.reveal(placeholder) == "swordfish"
+    assert vault.values == ("swordfish",)
+    assert vault.path is None
+    vault.conceal("another")
+    vault.flush()
+    Vault.for_a_run(tmp_path / "replay.db", path).flush()
+    assert [name.name for name in tmp_path.iterdir()] == ["elsewhere"]
+
+
+def test_secrets_beside_the_capture_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, placeholder = written(tmp_path)
+    monkeypatch.setenv("NESTPERF_SECRETS", "nonsense")
+    vault = Vault.find(path)
+    assert vault is not None
+    assert vault.reveal(placeholder) == "swordfish"
+    assert Vault.for_a_run(tmp_path / "replay.db", path).path == tmp_path / "replay.db.secrets"
+
+
+@pytest.mark.parametrize(
+    "told", ['{"key": "sword', "swordfish", '{"key": 7}', '{"key":"00"}\n[]', "{}", "{", "x" * 10_000]
+)
+def test_secrets_from_the_environment_that_are_none_are_refused_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    monkeypatch.setenv("NESTPERF_SECRETS", told)
+    with pytest.raises(UsageError, match="NESTPERF_SECRETS holds neither") as refused:
+        Vault.find(tmp_path / "qa.db")
+    assert "sword" not in str(refused.value)
+    assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("told", ["", "  \n"])
+def test_an_empty_variable_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str) -> None:
+    monkeypatch.setenv("NESTPERF_SECRETS", told)
+    assert Vault.find(tmp_path / "qa.db") is None

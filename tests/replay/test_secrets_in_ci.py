@@ -1,0 +1,52 @@
+"""A replay whose secrets come from the environment, and one of a capture without bodies: what CI has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nestperf.capture.vault import Vault, secrets_path
+from nestperf.cli import run
+from tests.replay.conftest import CountingServer, Recording, Replays
+
+TOKEN = "s3cr3t-token-4711-abcdef"
+
+
+@pytest.fixture
+def committed(server: CountingServer, recordings: Callable[..., Recording], tmp_path: Path) -> Path:
+    """A recording that was handed on without its secrets; these stand in `secrets`, elsewhere."""
+    recording = recordings(server.url)
+    recording.exchange("GET", "/films", 0, 5, headers=(("Authorization", f"Bearer {TOKEN}"),))
+    path = recording.finish()
+    (tmp_path / "elsewhere").mkdir()
+    secrets_path(path).rename(tmp_path / "elsewhere" / "secrets")
+    return path
+
+
+async def test_replay_sends_secrets_from_the_environment_and_writes_none(
+    committed: Path, server: CountingServer, replay: Replays, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NESTPERF_SECRETS", (tmp_path / "elsewhere" / "secrets").read_text())
+    result = await replay(committed, "--users", "2")
+    assert [dict(request.headers)["Authorization"] for request in server.requests] == [f"Bearer {TOKEN}"] * 2
+    assert not secrets_path(result.path).exists()
+    for name in tmp_path.iterdir():
+        assert not name.is_file() or TOKEN.encode() not in name.read_bytes(), name
+
+
+async def test_replay_without_secrets_says_so(committed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", str(committed)]) == 0
+    assert "NESTPERF_SECRETS is not set" in " ".join(capsys.readouterr().out.split())
+
+
+async def test_plan_with_another_captures_secrets_says_so(
+    committed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = Vault.create(tmp_path / "other.db")
+    other.conceal("another-secret")
+    other.flush()
+    monkeypatch.setenv("NESTPERF_SECRETS", str(secrets_path(tmp_path / "other.db")))
+    assert run(["plan", str(committed)]) == 0
+    assert "The secrets are another capture's" in " ".join(capsys.readouterr().out.split())
