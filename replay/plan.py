@@ -16,6 +16,7 @@ from typing import NamedTuple
 from nestperf.capture.kinds import field
 from nestperf.capture.model import Body, Exchange, Kind, Outcome, Packet, Pairs, Session, Socket
 from nestperf.capture.reader import Capture
+from nestperf.capture.remarks import TRIMMED
 from nestperf.capture.routes import route_of
 from nestperf.capture.vault import RAW, SECRETS, Vault, secrets_path
 from nestperf.errors import CaptureEmpty, UsageError
@@ -97,6 +98,12 @@ def build_plan(
     return Plan(sessions=sessions, skipped=tuple(builder.skipped), notes=tuple(sorted(builder.notes)))
 
 
+_WITHOUT_BODIES = (
+    "Its bodies were taken out: what had a body is not sent, and no value is followed out of an answer's body, so "
+    "nobody signs in; --identities or --identity-command give users tokens of their own."
+)
+
+
 class _Builder:
     """One pass over a capture."""
 
@@ -117,6 +124,9 @@ class _Builder:
         self._expansion = Expansion(capture.relations() if vault is None else ())
         self.skipped: list[Skipped] = []
         self.notes: set[str] = set()
+        self._taken_out = {entry["what"] for entry in capture.run.settings.get(TRIMMED, ())}
+        if self._taken_out - {"time"}:
+            self.notes.add(_WITHOUT_BODIES)
         self._heads: dict[int | None, tuple[Pairs, frozenset[str]]] = {}
         self._secrets: set[str] = set()
         """Originals revealed since a session last claimed them."""
@@ -317,6 +327,8 @@ class _Builder:
     ) -> tuple[list[Moment], list[Heard]]:
         """What the client did on a connection, and what it was told there."""
         reason = _socket_not_sent(socket, opening) or self._refused(socket.upstream, writes=False)
+        if reason is None and "payloads" in self._taken_out:
+            reason = "what was said on it was taken out of the capture"
         if reason is not None:
             self.skipped.append(Skipped("sockets", socket.id, route_of(socket.target), reason))
             return [], []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault, secrets_path
 from nestperf.cli import run
 from tests.replay.conftest import CountingServer, Recording, Replays
@@ -50,3 +51,30 @@ async def test_plan_with_another_captures_secrets_says_so(
     monkeypatch.setenv("NESTPERF_SECRETS", str(secrets_path(tmp_path / "other.db")))
     assert run(["plan", str(committed)]) == 0
     assert "The secrets are another capture's" in " ".join(capsys.readouterr().out.split())
+
+
+async def test_replay_of_a_capture_without_bodies_says_what_it_needs_and_works_with_identities(
+    server: CountingServer, recordings: Callable[..., Recording], replay: Replays, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    recording = recordings(server.url)
+    recording.exchange("POST", "/sign-in", 0, 5, body=b'{"name": "anna"}', answer=b'{"token": "%s"}' % TOKEN.encode())
+    recording.exchange("GET", "/films", 10, 15, headers=(("Authorization", f"Bearer {TOKEN}"),))
+    socket = recording.socket(20, 22, 40)
+    recording.packet(socket, "client", "connect", 25, "/authenticated", f'{{"token":"{TOKEN}"}}')
+    slim = tmp_path / "slim.db"
+    assert run(["export", str(recording.finish()), "-o", str(slim), "--without-bodies"]) == 0
+    capsys.readouterr()
+    assert run(["plan", str(slim)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Its bodies were taken out: what had a body is not sent" in said
+    assert "1 × its body was not stored whole" in said
+    assert "1 × what was said on it was taken out of the capture" in said
+    (tmp_path / "users.csv").write_text("authorization\nof-one\nof-another\n")
+    result = await replay(slim, "--users", "2", "--identities", str(tmp_path / "users.csv"))
+    assert sorted(dict(request.headers)["Authorization"] for request in server.requests) == [
+        "Bearer of-another",
+        "Bearer of-one",
+    ]
+    with Capture.open(result.path) as capture:
+        assert list(capture.sockets()) == []
