@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import click
 from aiohttp import web
@@ -46,6 +46,8 @@ class Settings:
     database: str = ":memory:"
     wishes: int = 0
     """Requests that every new friend has made already."""
+    secret: str = ""
+    """Signs tokens; a random one where it is empty."""
 
 
 class DemoApp:
@@ -73,7 +75,8 @@ class DemoApp:
             UsageError: the address cannot be had.
         """
         store = await Store.open(await open_database(self.settings.database), wishes=self.settings.wishes)
-        gate = Gate(secret=os.urandom(32), counts=self.counts, faults=self.faults, window_s=self.settings.window_s)
+        secret = self.settings.secret.encode() or os.urandom(32)
+        gate = Gate(secret=secret, counts=self.counts, faults=self.faults, window_s=self.settings.window_s)
         sockets = Sockets(
             store=store,
             counts=self.counts,
@@ -151,7 +154,7 @@ async def _serve(app: DemoApp, host: str, port: int) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
 @click.option("--status-interval", default=5.0, show_default=True, help="Seconds between two status broadcasts.")
-@click.option("--window", default=60.0, show_default=True, help="Seconds of the rate limit's window.")
+@click.option("--window", "window_s", default=60.0, show_default=True, help="Seconds of the rate limit's window.")
 @click.option(
     "--database",
     default=":memory:",
@@ -162,14 +165,18 @@ async def _serve(app: DemoApp, host: str, port: int) -> None:
 @click.option(
     "--wishes", default=0, type=click.IntRange(0, 120), help="Requests that every new friend has made already."
 )
+@click.option(
+    "--secret",
+    default="",
+    envvar="JWT_SECRET",
+    help="Signs tokens; also from JWT_SECRET; without it a random one. Applications of one secret take each other's.",
+)
 @click.option("--faults", default="", help="Promises to break, e.g. slow_path=/api/v1/media/,slow_ms=300,limit=20.")
-def main(host: str, port: int, status_interval: float, window: float, database: str, wishes: int, faults: str) -> None:
+def main(host: str, port: int, faults: str, status_interval: float, **settings: Any) -> None:
     """A small stand-in for MediaNest, to try nestperf on. Serves until Ctrl-C or SIGTERM."""
     try:
-        settings = Settings(
-            status_interval_s=max(status_interval, 0.05), window_s=window, database=database, wishes=wishes
-        )
-        asyncio.run(_serve(DemoApp(settings=settings, faults=parse_faults(faults)), host, port))
+        chosen = Settings(status_interval_s=max(status_interval, 0.05), **settings)
+        asyncio.run(_serve(DemoApp(settings=chosen, faults=parse_faults(faults)), host, port))
     except NestperfError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
