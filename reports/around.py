@@ -20,6 +20,8 @@ PACKETS_AROUND = 6
 MOST_INSIDE = 200
 """Queries, calls and packets of one exchange that are read at most: a poll of an hour contains everything."""
 
+MOST_OF_SESSION = 20_000
+"""Queries that are looked through for those of one session."""
 LONGEST_NS = 600_000_000_000
 """No exchange that asks for something is taken to last longer than ten minutes."""
 LATEST_NS = 2**62
@@ -204,11 +206,39 @@ def _session(capture: Capture, session: model.Session) -> SessionView:
     same = {"session_id" if stored else "client_id": session.id}
     exchanges = capture.during(model.Exchange, "sent_ns", -LONGEST_NS, LATEST_NS, **same)
     sockets = (s for s in capture.sockets() if (s.session_id if stored else s.client_id) == session.id)
+    sent = tuple(sorted((e for e in exchanges if not e.server_call), key=lambda e: e.sent_ns))
+    own, ambiguous = _queries_of(capture, sent)
     return SessionView(
         session=session,
-        exchanges=tuple(sorted((e for e in exchanges if not e.server_call), key=lambda e: e.sent_ns)),
+        exchanges=sent,
         sockets=tuple(sorted(sockets, key=lambda s: s.opened_ns)),
+        queries=own,
+        ambiguous=ambiguous,
     )
+
+
+def _queries_of(
+    capture: Capture, exchanges: tuple[model.Exchange, ...]
+) -> tuple[dict[int, tuple[model.Query, ...]], int]:
+    """The queries that each exchange asked for sure, and how many may be theirs or another's."""
+    spans = [(e.sent_ns, max(e.sent_ns, e.done_ns or e.sent_ns)) for e in exchanges if e.kind in ASKING]
+    if not spans:
+        return {}, 0
+    first_ns, last_ns = min(begin for begin, _ in spans), max(end for _, end in spans)
+    during = capture.during(model.Query, "sent_ns", first_ns, last_ns)
+    queries = {query.id: query for query in islice(during, MOST_OF_SESSION)}
+    if not queries:
+        return {}, 0
+    ids = {e.id for e in exchanges}
+    found: dict[int, list[model.Query]] = {}
+    ambiguous = 0
+    for query_id, owner, how in _owners(capture, list(queries.values())):
+        query = queries[query_id]
+        if owner in ids:
+            found.setdefault(owner, []).append(query)
+        elif how is How.AMBIGUOUS and any(begin <= query.sent_ns <= end for begin, end in spans):
+            ambiguous += 1
+    return {owner: tuple(sorted(asked, key=lambda q: q.sent_ns)) for owner, asked in found.items()}, ambiguous
 
 
 def _query(capture: Capture, query: model.Query) -> QueryView:

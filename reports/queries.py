@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -22,9 +22,8 @@ from nestperf.capture.owners import ASKING, Asked, How, Owner, Span, owners_of
 from nestperf.capture.reader import Capture
 from nestperf.percentiles import nearest_rank
 from reports.columns import Codes, Labels, Mask, Stamps, read_columns
+from reports.repeats import REPEATED, Asking, PageStatement, Sent, pages_of, repeated_statements
 
-REPEATED = 5
-"""So many times one statement in one exchange is a finding: N+1 (a query for each row of another one's answer)."""
 IDLE_NS = 100_000_000
 """A transaction that waits so long for its client is a finding: it holds its locks and its connection meanwhile."""
 _MEASURED = ("ok", "error")
@@ -116,6 +115,10 @@ class HeldOpen(NamedTuple):
     after: str
     """The statement before that wait."""
     query_id: int
+    """The one before that wait."""
+    answered_id: int | None
+    """The exchange that asked it, where it was answered before the wait was over: the transaction stayed open while
+    its user did something else."""
 
 
 class Links(NamedTuple):
@@ -134,6 +137,7 @@ class QueryFacts:
     statements: tuple[StatementRow, ...]
     """Those that took most time in all first."""
     repeated: tuple[Repeated, ...]
+    repeated_by_pages: tuple[PageStatement, ...]
     held_open: tuple[HeldOpen, ...]
     links: Links
 
@@ -172,15 +176,16 @@ def read_queries(capture: Capture) -> Queries:
     )
 
 
-def summarize_queries(capture: Capture, queries: Queries) -> QueryFacts | None:
-    """The facts of a capture's queries; None where it has none."""
+def summarize_queries(capture: Capture, queries: Queries, sent: Sequence[Sent] = ()) -> QueryFacts | None:
+    """The facts of a capture's queries; None where it has none. `sent`: what browsers sent."""
     if not len(queries):
         return None
     owners = list(owners_of_queries(capture, queries))
     return QueryFacts(
         statements=tuple(sorted(_statements(queries), key=lambda row: (-row.total_ns, row.statement))),
         repeated=tuple(sorted(_repeated(capture, queries, owners), key=lambda row: (-row.most, row.route))),
-        held_open=tuple(sorted(_held_open(queries), key=lambda row: -row.idle_ns)),
+        repeated_by_pages=repeated_statements(_asking(queries, owners), pages_of(sent)) if sent else (),
+        held_open=tuple(sorted(_held_open(capture, queries, owners), key=lambda row: -row.idle_ns)),
         links=_links(owners),
     )
 
@@ -262,17 +267,39 @@ def _repeated(capture: Capture, queries: Queries, owners: list[Owner]) -> Iterat
         )
 
 
-def _held_open(queries: Queries) -> Iterator[HeldOpen]:
+def _asking(queries: Queries, owners: Iterable[Owner]) -> Iterator[Asking]:
+    row_of = dict(zip(queries.id.tolist(), range(len(queries)), strict=True))
+    times = np.nan_to_num(queries.times)
+    for owner in owners:
+        row = row_of[owner.query_id]
+        statement = queries.statement.names[queries.statement.codes[row]]
+        if owner.exchange_id is not None and _TOUCHES_ROWS.match(statement):
+            yield Asking(owner.exchange_id, statement[:_STATEMENT], int(queries.sent[row]), int(times[row]))
+
+
+def _held_open(capture: Capture, queries: Queries, owners: Iterable[Owner]) -> Iterator[HeldOpen]:
     """The longest wait of each transaction that had one over `IDLE_NS`: `open` after a query, the next one late."""
     order = np.lexsort((queries.sent, queries.connection))
     connection, opened = queries.connection[order], queries.state.among("open", "failed")[order]
     idle = queries.sent[order][1:] - queries.done[order][:-1]
-    late = opened[:-1] & (connection[1:] == connection[:-1]) & (idle >= IDLE_NS)
-    for place in np.flatnonzero(late):
+    same = opened[:-1] & (connection[1:] == connection[:-1])
+    transaction = np.cumsum(~same)
+    longest: dict[int, int] = {}
+    for place in np.flatnonzero(same & (idle >= IDLE_NS)).tolist():
+        held = longest.setdefault(int(transaction[place]), place)
+        if idle[place] > idle[held]:
+            longest[int(transaction[place])] = place
+    owner_of = {owner.query_id: owner.exchange_id for owner in owners} if longest else {}
+    for place in longest.values():
         query = int(order[place])
+        exchange_id = owner_of.get(int(queries.id[query]))
+        exchange = None if exchange_id is None else capture.exchange(exchange_id)
+        again_ns = queries.sent[order[place + 1]]
+        answered = exchange is not None and exchange.done_ns is not None and exchange.done_ns < again_ns
         yield HeldOpen(
             connection=int(queries.connection[query]),
             idle_ns=int(idle[place]),
             after=queries.statement.names[queries.statement.codes[query]][:_STATEMENT],
             query_id=int(queries.id[query]),
+            answered_id=exchange_id if answered else None,
         )

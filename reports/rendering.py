@@ -10,8 +10,10 @@ from typing import NamedTuple
 from nestperf.capture.reader import Capture
 from nestperf.errors import CaptureEmpty
 from reports.broadcasts import Broadcast, find_broadcasts
+from reports.browsing import read_sent
 from reports.compare.compare import Named, compare
 from reports.queries import summarize_queries
+from reports.repeats import pages_of, repeated_routes
 from reports.samples import Samples
 from reports.summary import Summary, summarize
 from reports.thresholds import Thresholds
@@ -58,6 +60,8 @@ def read_report(
     """
     samples = _read(capture, everything=everything)
     broadcasts = find_broadcasts(samples)
+    sent = read_sent(capture)
+    queries = summarize_queries(capture, samples.queries, sent)
     old = [Named(path.name, _read_closing(path, everything=everything)) for path in baselines]
     comparison = compare(Named(capture.path.name, samples), old) if old else None
     judgement = judge_samples(samples, broadcasts, thresholds, capture.path.name, [named.samples for named in old])
@@ -67,7 +71,7 @@ def read_report(
         broadcasts=broadcasts,
         baselines=tuple(named.samples for named in old),
         judgement=explained(replace(judgement, comparison=comparison), samples, capture),
-        summary=summarize(samples, broadcasts, summarize_queries(capture, samples.queries)),
+        summary=summarize(samples, broadcasts, queries, repeated_routes(sent, pages_of(sent))),
         source=source,
     )
 

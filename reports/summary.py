@@ -20,6 +20,7 @@ from reports.broadcasts import Broadcast
 from reports.columns import Codes, Mask, Stamps
 from reports.effective import inflation_of
 from reports.queries import QueryFacts
+from reports.repeats import PageRoute
 from reports.samples import TIMED, Samples, ordered_ns
 from reports.sockets import Acks, session_times, users_at_once
 from reports.statistics import percentile_ranks
@@ -180,11 +181,18 @@ class Summary:
     """What the recorder itself took, per exchange."""
     queries: QueryFacts | None
     """None where the capture holds no queries."""
+    page_routes: tuple[PageRoute, ...] = ()
+    """Routes that one page called many times."""
     left_out: int = 0
     """Exchanges of ramp and warm-up, which are in no other number."""
 
 
-def summarize(samples: Samples, broadcasts: tuple[Broadcast, ...], queries: QueryFacts | None = None) -> Summary:
+def summarize(
+    samples: Samples,
+    broadcasts: tuple[Broadcast, ...],
+    queries: QueryFacts | None = None,
+    page_routes: tuple[PageRoute, ...] = (),
+) -> Summary:
     """The facts of a capture."""
     span = samples.span_ns
     span_ns = span[1] - span[0] if span else 0
@@ -205,6 +213,7 @@ def summarize(samples: Samples, broadcasts: tuple[Broadcast, ...], queries: Quer
         send_lag=percentiles_of(ordered_ns(samples.durations("send_lag"))),
         added=percentiles_of(ordered_ns(samples.durations("relay_time"))),
         queries=queries,
+        page_routes=page_routes,
         left_out=samples.left_out,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -107,6 +108,10 @@ class SessionView:
     session: model.Session
     exchanges: tuple[model.Exchange, ...]
     sockets: tuple[model.Socket, ...]
+    queries: Mapping[int, tuple[model.Query, ...]]
+    """Those that each exchange asked for sure, by its id."""
+    ambiguous: int
+    """Queries meanwhile that may be this visit's or another's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,6 +102,7 @@ PURE = (
     "reports/grammar.py",
     "reports/estimates.py",
     "reports/breakdown.py",
+    "reports/repeats.py",
     "reports/causes",
     "reports/rules.py",
     "reports/thinning.py",

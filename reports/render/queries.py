@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from nestperf.console import duration, plural
 from nestperf.printable import printable
-from reports.queries import QueryFacts
+from reports.queries import HeldOpen, QueryFacts
 from reports.render.table import Row, note, render_table
 from reports.render.units import format_count, format_share
 
 _MOST = 15
 _FINDINGS = 5
 _LABEL = 200
+
+
+def _held_open(held: HeldOpen) -> str:
+    meanwhile = ""
+    if held.answered_id is not None:
+        meanwhile = f", across its user's think time (exchange {held.answered_id} was answered meanwhile)"
+    return (
+        f"A transaction stayed open for {duration(held.idle_ns)} without a query{meanwhile}, after: "
+        f"{printable(held.after, 120)}."
+    )
 
 
 def render_queries(facts: QueryFacts | None, width: int) -> list[str]:
@@ -46,14 +56,17 @@ def render_queries(facts: QueryFacts | None, width: int) -> list[str]:
             f"(nestperf show FILE {found.exchange_id}).",
             width,
         )
-    for held in facts.held_open[:_FINDINGS]:
+    for asked in facts.repeated_by_pages[:_FINDINGS]:
         lines += note(
-            f"A transaction stayed open for {duration(held.idle_ns)} without a query, after: "
-            f"{printable(held.after, 120)}.",
+            f"N+1: the page {printable(asked.page, 80)} asked {asked.most:,} times for one statement, in "
+            f"{plural(asked.exchanges, 'exchange')}, {duration(asked.total_ns)} in all: "
+            f"{printable(asked.statement, 120)} (nestperf show FILE {asked.page_id}).",
             width,
         )
+    for held in facts.held_open[:_FINDINGS]:
+        lines += note(_held_open(held), width)
     links = facts.links
-    if links.total:
+    if links.total > links.background:
         lines += note(
             f"{format_share(links.linked / links.total)} of {plural(links.total, 'query', 'queries')} could be linked "
             f"to the one exchange that asked; {links.ambiguous:,} fit several, {links.background:,} fit none.",

@@ -10,17 +10,19 @@ from typing import Any
 
 from nestperf.capture.marks import TEST
 from nestperf.capture.model import Kind, Run
-from nestperf.console import NOTHING, duration
+from nestperf.console import NOTHING, duration, plural
 from nestperf.printable import printable
 from reports.render.queries import render_queries
 from reports.render.table import Row, facts, note, render_table
 from reports.render.units import format_count, format_rate, format_share
+from reports.repeats import PageRoute
 from reports.statistics import MIN_SAMPLES
 from reports.summary import BothTimes, BroadcastRow, EventRow, MarkRow, Percentiles, RouteRow, SocketRow, Summary
 
 MOST_ROWS = 60
 """A table shows so many; the rest is counted, and whole in JSON."""
 _LABEL = 200
+_FINDINGS = 5
 _INTERVAL_FROM = 110
 """From this width on the routes table has room for the interval of p95."""
 _ALL_OF_EVENTS_FROM = 100
@@ -62,7 +64,20 @@ def _routes(summary: Summary, width: int) -> list[str]:
     if any(0 < row.latency.n < 100 for row in shown):
         few = any(0 < row.latency.n < MIN_SAMPLES for row in shown)
         lines += note(_FEW if few else "p99 of fewer than 100 samples is their maximum.", width)
+    for found in summary.page_routes[:_FINDINGS]:
+        sentence = f"N+1: {repeated_route(found)} (nestperf show FILE {found.exchange_id})."
+        lines += note(sentence, width)
     return lines
+
+
+def repeated_route(found: PageRoute) -> str:
+    """What a page asks for many times, in words."""
+    which = plural(found.targets, "address", "addresses")
+    loads = f"; {plural(found.pages, 'load')} of the page did so" if found.pages > 1 else ""
+    return (
+        f"the page {printable(found.page, 80)} called {printable(f'{found.method} {found.route}', 120)} "
+        f"{found.most:,} times within 3 s ({which}), {duration(found.total_ns)} in all{loads}"
+    )
 
 
 _FEW = f"p95 of fewer than {MIN_SAMPLES} samples, and p99 of fewer than 100, is their maximum."

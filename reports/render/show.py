@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from nestperf.capture.model import Exchange, Run, Session, Socket
+from nestperf.capture.model import Exchange, Query, Run, Session, Socket
 from nestperf.capture.owners import How
-from nestperf.console import duration, size
+from nestperf.console import duration, plural, size
 from nestperf.printable import printable
 from reports.breakdown import Stretch, break_down
 from reports.render.contents import first_lines, render_body, render_head
@@ -203,7 +203,10 @@ def _session(view: SessionView, run: Run, file: str, width: int) -> Iterator[tup
         pairs.append(("plays", f"session:{s.source_session} of {printable(run.source_path or 'the recording', 80)}"))
     yield f"Session {s.id} of {file}", facts(pairs, width)
     end_ns = max([e.done_ns or e.sent_ns for e in view.exchanges] + [begin_ns + 1])
-    lines = _waterfall(view.exchanges[:_MOST_ROWS], begin_ns, end_ns, width)
+    lines = _waterfall(view, begin_ns, end_ns, width)
+    if view.ambiguous:
+        which = plural(view.ambiguous, "query", "queries")
+        lines += note(f"{which} more may be this visit's or another's.", width)
     left = len(view.exchanges) - _MOST_ROWS
     yield f"What it sent ({len(view.exchanges):,})", lines + (note(f"{left:,} more.", width) if left > 0 else [])
     sockets = [
@@ -217,20 +220,41 @@ def _lasted(s: Socket) -> str:
     return "open to the end" if s.closed_ns is None else f"open for {duration(s.closed_ns - s.opened_ns)}"
 
 
-def _waterfall(exchanges: Iterable[Exchange], begin_ns: int, end_ns: int, width: int) -> list[str]:
-    """One line an exchange: its number, what it was, and a bar at its place in the session."""
+def _waterfall(view: SessionView, begin_ns: int, end_ns: int, width: int) -> list[str]:
+    """One line an exchange: its number, what it was, and a bar at its place in the session; below it, one line for all
+    queries that it asked."""
     room = max(12, min(_BAR, width - 56))
     rows = []
-    for e in exchanges:
-        left = round((e.sent_ns - begin_ns) / (end_ns - begin_ns) * room)
-        right = round(((e.done_ns or e.sent_ns) - begin_ns) / (end_ns - begin_ns) * room)
-        left = min(max(left, 0), room - 1)
-        bar = f"{'·' * left}{'█' * max(1, min(right, room) - left)}".ljust(room, "·")
+    for e in view.exchanges[:_MOST_ROWS]:
+        bar = _at([(e.sent_ns, e.done_ns or e.sent_ns)], (begin_ns, end_ns), room, "█")
         status = e.outcome.replace("_", " ") if e.status is None else str(e.status)
         took = "" if e.done_ns is None else duration(e.done_ns - e.sent_ns)
         label = printable(f"{e.method} {e.target.partition('?')[0]}", _LABEL)
         rows.append(Row(label=label, lead=str(e.id), cells=(status, took, bar)))
+        if (asked := view.queries.get(e.id)) is not None:
+            rows.append(_queries_row(asked, (begin_ns, end_ns), room))
     return render_table(("status", "took", "when"), rows, width) if rows else []
+
+
+def _queries_row(asked: tuple[Query, ...], span: tuple[int, int], room: int) -> Row:
+    took_ns = sum(q.done_ns - q.started_ns for q in asked if q.done_ns is not None)
+    bar = _at([(q.sent_ns, q.done_ns or q.sent_ns) for q in asked], span, room, "▄")
+    texts = plural(len({q.statement_id for q in asked}), "statement")
+    return Row(
+        label=f"  {plural(len(asked), 'query', 'queries')}, {texts}", lead="", cells=("SQL", duration(took_ns), bar)
+    )
+
+
+def _at(stretches: Iterable[tuple[int, int]], span: tuple[int, int], room: int, mark: str) -> str:
+    """Stretches of time at their places in a span."""
+    bar = ["·"] * room
+    begin_ns, end_ns = span
+    for from_ns, to_ns in stretches:
+        left = min(max(round((from_ns - begin_ns) / (end_ns - begin_ns) * room), 0), room - 1)
+        right = min(round((to_ns - begin_ns) / (end_ns - begin_ns) * room), room)
+        for place in range(left, max(right, left + 1)):
+            bar[place] = mark
+    return "".join(bar)
 
 
 def _query(view: QueryView, run: Run, file: str, width: int, most: int) -> Iterator[tuple[str, list[str]]]:

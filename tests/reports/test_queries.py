@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nestperf.capture.model import HeaderSet, Row, Statement
+from nestperf.capture.model import Client, HeaderSet, Row, Statement
+from reports.browsing import read_sent
 from reports.queries import Links, QueryFacts, read_queries, summarize_queries
 from reports.render.queries import render_queries
+from reports.repeats import pages_of, repeated_routes
 from reports.samples import Samples
 from reports.thresholds import Selector
 from tests.reports.conftest import MS, Write, exchange, query
@@ -92,6 +94,43 @@ def test_transaction_that_waits_for_its_client_is_found(written: Write) -> None:
     ]
     (held,) = facts_of(written, rows).held_open
     assert (held.connection, held.idle_ns, held.after, held.query_id) == (1, 300 * MS, ONE.text, 1)
+    assert held.answered_id is None
+
+
+def test_only_the_longest_wait_of_a_transaction_is_told_and_think_time_is_called_so(written: Write) -> None:
+    rows: list[Row] = [
+        exchange(1, 10, sent_ns=0),
+        query(1, 1, 1, transaction_state="open"),
+        query(2, 200, 1, transaction_state="open"),
+        query(3, 900, 1, transaction_state="idle"),
+        exchange(2, 1000, sent_ns=2000 * MS),
+        query(4, 2001, 1, transaction_state="open"),
+        query(5, 2301, 1),
+    ]
+    first, second = facts_of(written, rows).held_open
+    assert (first.query_id, first.idle_ns, first.answered_id) == (2, 699 * MS, None)
+    # The exchange that asked it was still under way: it worked on something else, nobody was thinking.
+    assert (second.query_id, second.answered_id) == (4, None)
+    rows[2] = query(2, 900, 1, transaction_state="open")
+    (held, _) = facts_of(lambda given: written(given, name="across.db"), rows).held_open
+    assert (held.query_id, held.answered_id) == (1, 1)
+
+
+def test_statement_that_a_page_asks_in_call_after_call_is_found_in_the_whole_report(written: Write) -> None:
+    rows: list[Row] = [exchange(1, 15, sent_ns=0, kind="page", target="/media", route="/media", client_id=1)]
+    for number in range(2, 14):
+        rows.append(exchange(number, 5, sent_ns=number * 10 * MS, client_id=1, route="/api/x/{id}"))
+        rows.append(query(number, number * 10 + 1, 1))
+    capture = written([ONE, Client(1, "127.0.0.1", "a browser"), *rows])
+    sent = read_sent(capture)
+    facts = summarize_queries(capture, read_queries(capture), sent)
+    assert facts is not None
+    (found,) = facts.repeated_by_pages
+    assert (found.page, found.most, found.exchanges, found.page_id) == ("/media", 12, 12, 1)
+    (route,) = repeated_routes(sent, pages_of(sent))
+    assert (route.page, route.route, route.most) == ("/media", "/api/x/{id}", 12)
+    text = " ".join("\n".join(render_queries(facts, 100)).split())
+    assert "N+1: the page /media asked 12 times for one statement, in 12 exchanges, 12.0 ms in all" in text
 
 
 def test_links_are_counted_and_a_trace_decides_between_two(written: Write) -> None:

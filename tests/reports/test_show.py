@@ -172,6 +172,7 @@ def test_show_of_a_query_names_who_asked(shown: Shown) -> None:
 
 def test_show_of_a_recorded_session_is_that_of_its_client(shown: Shown) -> None:
     text = shown("session:1")
+    assert "1 query, 1 statement" in text
     assert "What it sent (11)" in text
     assert any(line.startswith("20 POST /api/20 200 200 ms") for line in flat(text))
     assert "socket:1  /socket.io/  open for 8.10 s" in text

@@ -14,7 +14,7 @@ from reports.render.html.latency_figures import slope_text
 from reports.render.html.markup import element, joined, shown
 from reports.render.html.promises import stretched
 from reports.render.html.tables import Cell, Column, command, count, expandable, table, took
-from reports.render.sections import bounds_of, group_of
+from reports.render.sections import bounds_of, group_of, repeated_route
 from reports.render.units import format_rate, format_share
 from reports.summary import RouteRow, Summary
 
@@ -34,7 +34,20 @@ def routes(summary: Summary, pictures: Pictures, capture_path: str) -> Markup | 
     )  # fmt: skip
     slowest = (*pictures.slowest, *((),) * (len(summary.routes) - len(pictures.slowest)))
     rows = [_route(row, slow, capture_path) for row, slow in zip(summary.routes, slowest, strict=True)]
-    return table("routes", columns, rows, search="Search routes")
+    return joined((_repeated(summary, capture_path), table("routes", columns, rows, search="Search routes")))
+
+
+def _repeated(summary: Summary, capture_path: str) -> Markup | None:
+    found = [
+        element(
+            "li",
+            element("b", "N+1 "),
+            f"{repeated_route(item)}. ",
+            command(f"nestperf show {shown(capture_path, 200)} {item.exchange_id}"),
+        )
+        for item in summary.page_routes[:FINDINGS]
+    ]
+    return element("ul", found, class_="findings") if found else None
 
 
 def _route(row: RouteRow, slow: tuple[Slow, ...], capture_path: str) -> list[Cell]:
@@ -210,8 +223,20 @@ def statements(facts: QueryFacts | None, capture_path: str) -> Markup | None:
     found += [
         element(
             "li",
+            element("b", "N+1 "),
+            f"the page {shown(item.page, 100)} asked {item.most:,} times for one statement, in "
+            f"{plural(item.exchanges, 'exchange')}, {duration(item.total_ns)} in all: ",
+            element("code", shown(item.statement, 160), class_="sql"),
+            " ",
+            command(f"nestperf show {shown(capture_path, 200)} {item.page_id}"),
+        )
+        for item in facts.repeated_by_pages[:FINDINGS]
+    ]
+    found += [
+        element(
+            "li",
             element("b", "idle in transaction "),
-            f"for {duration(item.idle_ns)}, after ",
+            f"for {duration(item.idle_ns)}{'' if item.answered_id is None else ', across think time'}, after ",
             element("code", shown(item.after, 160), class_="sql"),
             " ",
             command(f"nestperf show {shown(capture_path, 200)} query:{item.query_id}"),
@@ -232,7 +257,7 @@ def statements(facts: QueryFacts | None, capture_path: str) -> Markup | None:
                 rows,
                 search="Search statements",
             ),
-            element("p", linked, class_="note") if links.total else None,
+            element("p", linked, class_="note") if links.total > links.background else None,
             element("p", f"{more:,} more statements: nestperf report --format json.", class_="note")
             if more > 0
             else None,
