@@ -1,0 +1,1 @@
+"""Slow networks: their profiles, and what such a network does to bytes."""
