@@ -20,6 +20,7 @@ _COMMANDS = {
     "plan": ("replay.plan_cli", "Show what a replay would send, and what not, and why."),
     "replay": ("replay.cli", "Play a capture back with many users and check the thresholds."),
     "check": ("replay.check_cli", "Check what people at once, limits and sockets were promised."),
+    "browse": ("replay.browse.cli", "Open the recorded pages in a real browser, over a slow network."),
     "report": ("reports.cli", "Tables and verdicts of a capture."),
     "mark": ("proxy_addon.mark_cli", "Give this moment of a running recording a name."),
     "show": ("reports.show", "One exchange with everything around it."),

@@ -146,14 +146,13 @@ class NestperfAddon:
         self._lag: asyncio.TimerHandle | None = None
         self._told = False
 
-    def relay(self, context: Context, upstream: int, *, client_tls: bool, upstream_tls: bool) -> layer.Layer:
+    def relay(self, context: Context, upstream: int, *, client_tls: bool, upstream_tls: str | None) -> layer.Layer:
         """The layers for a new connection, the outermost: TLS to either side, as asked for, and the relay inside.
-        The context knows the upstream's address."""
+        The context knows the upstream's address; `upstream_tls` is the name that its certificate has to have."""
         relay = RelayLayer(context, self.spool, next(self._numbers), upstream, self._wakeups)
         outermost: layer.Layer = ClientTls(context, relay) if client_tls else relay
-        if upstream_tls:
-            assert context.server.address is not None
-            outermost = UpstreamTls(context, context.server.address[0], outermost)
+        if upstream_tls is not None:
+            outermost = UpstreamTls(context, upstream_tls, outermost)
         return outermost
 
     def next_layer(self, data: layer.NextLayer) -> None:
@@ -165,7 +164,7 @@ class NestperfAddon:
                 data.context,
                 modes.index(mode.full_spec.partition("@")[0]),
                 client_tls=starts_like_tls_record(data.data_client()),
-                upstream_tls=mode.scheme == "https",
+                upstream_tls=mode.address[0] if mode.scheme == "https" else None,
             )
 
     async def running(self) -> None:
@@ -177,7 +176,7 @@ class NestperfAddon:
         """Everything is over: the recorder gets the rest."""
         if self._lag is not None:
             self._lag.cancel()
-        await self.spool.finish("finished", self.faults.count)
+        await self.spool.finish(self.spool.state, self.faults.count)
 
     def _watch_lag(self, due: float) -> None:
         loop = asyncio.get_running_loop()

@@ -23,7 +23,7 @@ from proxy_addon.listen import Listener, is_loopback
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge",
           "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
           "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge")  # fmt: skip
-_QUIET = (
+QUIET = (
     "--no-first-run",
     "--no-default-browser-check",
     "--disable-background-networking",
@@ -81,6 +81,11 @@ def resolver_rules(listeners: Sequence[Listener]) -> str:
     return ",".join(rules)
 
 
+def sandbox_arguments() -> tuple[str, ...]:
+    """Chromium's sandbox does not start for root."""
+    return ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
+
+
 class Browser:
     """A running browser with a profile of its own."""
 
@@ -107,15 +112,14 @@ class Browser:
         self.watch = watch
         self._profile = tempfile.TemporaryDirectory(prefix="nestperf-browser-", ignore_cleanup_errors=True)
         trusted = (f"--ignore-certificate-errors-spki-list={spki}",) if spki is not None else ()
-        sandbox = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
         self._process = subprocess.Popen(  # noqa: S603 - the browser the tester has
             [
                 program,
                 f"--user-data-dir={self._profile.name}",
                 f"--host-resolver-rules={resolver_rules(listeners)}",
                 *trusted,
-                *_QUIET,
-                *sandbox,
+                *QUIET,
+                *sandbox_arguments(),
                 *arguments,
                 *((self.url,) if watch is None else ("--remote-debugging-port=0", "about:blank")),
             ],

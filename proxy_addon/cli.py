@@ -197,7 +197,7 @@ def record(
 
     started: list[Suite] = []
 
-    def ready(listening: tuple[Listener, ...]) -> Companion | None:
+    def ready(listening: tuple[Listener, ...], _: Spool) -> Companion | None:
         for listener in listening:
             click.echo(f"Recording {listener.url}  at  {listener.shown}")
             if listener.is_database and suite is None:
@@ -223,9 +223,9 @@ def record(
     choose_again = partial(choose_listeners, requests, hosts, speaks_tls)
     spool = _relay(path, listeners, settings, choose_again, ready, trust, folder)
     assert spool.process is not None
-    code = -1 if spool.died else _await_recorder(spool.process)
+    code = -1 if spool.died else await_recorder(spool.process)
     if code < 0:  # a signal ended it, on the way or at the end
-        code = _mend(path, spool)
+        code = mend(path, spool)
     if would_be_committed(secrets_path(path)):
         click.echo(f"git would commit {secrets_path(path)}: add the line  *.secrets  to .gitignore.")
     if judged_by is not None:
@@ -318,7 +318,7 @@ def _relay(
     listeners: tuple[Listener, ...],
     settings: dict[str, object],
     choose_again: Callable[[], tuple[Listener, ...]],
-    ready: Callable[[tuple[Listener, ...]], Companion | None],
+    ready: Callable[[tuple[Listener, ...], Spool], Companion | None],
     trust: Trust,
     authority: Path | None,
 ) -> Spool:
@@ -357,7 +357,7 @@ def _recorder(path: Path, listeners: tuple[Listener, ...], settings: dict[str, o
     return recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **settings})
 
 
-def _mend(path: Path, spool: Spool) -> int:
+def mend(path: Path, spool: Spool) -> int:
     """The recorder process died on the way: say so, here and in the capture."""
     assert spool.process is not None
     spool.process.wait()
@@ -372,7 +372,7 @@ def _mend(path: Path, spool: Spool) -> int:
     return ExitCode.INVALID
 
 
-def _await_recorder(process: subprocess.Popen[bytes]) -> int:
+def await_recorder(process: subprocess.Popen[bytes]) -> int:
     """Wait until everything is stored; a second Ctrl-C does not wait."""
     try:
         return process.wait(_PATIENCE_S)

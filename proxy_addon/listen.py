@@ -31,6 +31,10 @@ class Listener:
     port: int
     tls: bool = False
     """Speaks TLS to the browser."""
+    target: str = ""
+    """`scheme://host:port` of what stands in for the application; empty where it does itself."""
+    by_way_of: tuple[str, int] | None = None
+    """What to connect to in order to reach it, where that is not its own address: something that shapes the way."""
 
     @property
     def authority(self) -> str:
@@ -48,7 +52,7 @@ class Listener:
     @property
     def application_tls(self) -> bool:
         """The application speaks TLS."""
-        return self.url.startswith("https:")
+        return (self.target or self.url).startswith("https:")
 
     @property
     def is_database(self) -> bool:

@@ -28,6 +28,7 @@ from proxy_addon.addon import NestperfAddon, Wakeups
 from proxy_addon.browser import Browser
 from proxy_addon.companion import Companion
 from proxy_addon.listen import Listener
+from proxy_addon.spool import Spool
 from proxy_addon.terminal import Terminal
 from proxy_addon.tls import RecorderTlsConfig
 from proxy_addon.trust import Trust
@@ -82,7 +83,7 @@ class LeanMaster(Master):
         self,
         listeners: Sequence[Listener],
         addon: NestperfAddon,
-        ready: Callable[[], Companion | None],
+        ready: Callable[[Spool], Companion | None],
         *,
         trust: Trust,
         authority: Path | None,
@@ -118,11 +119,12 @@ class LeanMaster(Master):
     def relay(self, context: Context, index: int) -> layer.Layer:
         """The layers for a new connection at one of the listeners."""
         listener = self._listeners[index]
-        application = urlsplit(listener.url)
+        application = urlsplit(listener.target or listener.url)
         assert application.hostname is not None
         assert application.port is not None
-        context.server.address = (application.hostname, application.port)
-        return self._addon.relay(context, index, client_tls=listener.tls, upstream_tls=listener.application_tls)
+        context.server.address = listener.by_way_of or (application.hostname, application.port)
+        host = application.hostname if listener.application_tls else None
+        return self._addon.relay(context, index, client_tls=listener.tls, upstream_tls=host)
 
     def _speak_tls(self, trust: Trust, authority: Path | None) -> None:
         self.addons.add(RecorderTlsConfig(certificates=authority is not None))
@@ -141,7 +143,7 @@ class LeanMaster(Master):
         await super().running()
         if self._terminal is not None:
             self._terminal.start()
-        self._companion = self._ready()
+        self._companion = self._ready(self._addon.spool)
         if self._companion is not None:
             self._accompanied = asyncio.create_task(self._end_with(self._companion))
 
@@ -193,7 +195,7 @@ async def _close_connections(proxy: proxyserver.Proxyserver) -> None:
 def run_relay(
     listeners: Sequence[Listener],
     recorder: Sequence[str],
-    ready: Callable[[], Companion | None],
+    ready: Callable[[Spool], Companion | None],
     *,
     trust: Trust,
     authority: Path | None,
@@ -204,7 +206,7 @@ def run_relay(
     Args:
         listeners: where to listen, and what is behind.
         recorder: command line of the recorder process.
-        ready: called once everything listens.
+        ready: called once everything listens, with the way to the recorder process.
         trust: which certificates of applications to accept.
         authority: folder of the authority that signs for browsers; None where no listener speaks TLS.
         keys: take the keys of the terminal on standard input: they name moments.

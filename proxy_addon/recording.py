@@ -40,6 +40,8 @@ from proxy_addon.recorder import Recorder
 from proxy_addon.spool import READY
 from proxy_addon.tap import Record, TapReader, What
 
+BROWSE = "browse"
+"""The purpose of a run in which nestperf drives the browser, and shows how it goes."""
 _COMMIT_EVERY_NS = 100_000_000
 _SHOW_EVERY_NS = 500_000_000
 _ROWS_A_COMMIT = 2_000
@@ -78,13 +80,15 @@ class Recording:
         redactor = Unredacted(vault) if NOT_REDACTED in asked else Redactor(vault, names=names)
         run = Run(
             uid=os.urandom(8).hex(),
-            purpose="record",
+            purpose=settings.get("purpose", "record"),
             vantage="proxy",
             state="running",
             version=__version__,
             started_unix_ns=self.clock.unix_ns,
             upstreams=tuple(Upstream(**upstream) for upstream in settings["upstreams"]),
-            settings=asked,
+            settings=asked | settings.get("tour", {}),
+            source_uid=settings.get("source_uid"),
+            source_path=settings.get("source_path"),
         )
         self.writer = CaptureWriter.create(path, run, vault=vault, patience_s=_PATIENCE_S)
         limits = BodyLimits(**settings.get("max_body", {}))
@@ -220,6 +224,8 @@ class Recording:
         lines += [
             f"{sentence}{'' if count == 1 else f' ({count:,} times)'}" for sentence, count in tally.notices.items()
         ]
+        if run.purpose == BROWSE:  # what else there is to say, the tour says
+            return lines
         lines.append(f"Recorded {counts(tally)} in {duration(run.ended_ns)}.")
         relay = run.relay
         if relay.get("samples"):
@@ -248,7 +254,7 @@ def run(path: Path, settings: dict[str, Any]) -> int:
         signal.signal(number, signal.SIG_IGN)
     recording = Recording(path, settings)
     _say_ready()
-    view = LiveView(recording.tally, quiet=bool(settings.get("suite")))
+    view = LiveView(recording.tally, quiet=bool(settings.get("suite")) or recording.writer.run.purpose == BROWSE)
     view.start()
     reading = _Reading(recording, view)
     background = Background()

@@ -48,6 +48,8 @@ class Spool:
         self._gaps: set[int] = set()
         self._lost = asyncio.Event()
         self._finished = False
+        self.state = "finished"
+        """What becomes of the run when the relay ends: `finished`, or `interrupted`."""
         self.died = False
         """The recorder process ended before it was told to."""
 

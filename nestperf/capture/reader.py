@@ -124,7 +124,7 @@ class Capture:
     def sessions(self) -> tuple[model.Session, ...]:
         """The users' visits: as stored by a replay, derived from the clients of a recording."""
         stored = tuple(self._rows(model.Session))
-        if stored or self.run.purpose not in ("record", "import"):
+        if stored or self.run.purpose not in ("record", "import", "browse"):
             return stored
         return derive_sessions(self.clients(), self.exchanges(), self.sockets())
 

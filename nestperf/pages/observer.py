@@ -6,6 +6,7 @@ keeps it out. What it tells are dicts of JSON values that `nestperf.pages.snapsh
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
@@ -89,6 +90,11 @@ class Observer:
         context.on("page", self._opened)
         for page in context.pages:
             self._number(page)
+
+    def show(self, page: Page, picture: bytes, media_type: str) -> None:
+        """Tell what a page looks like."""
+        written = base64.b64encode(picture).decode()
+        self._tell({"tab": self._number(page), "screenshot": written, "media_type": media_type})
 
     def _opened(self, page: Page) -> None:
         self._number(page)

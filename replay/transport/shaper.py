@@ -41,9 +41,11 @@ class Shaper:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def listen(self, host: str, port: int) -> int:
-        """Lead connections to an address over the line; the port of this machine's loopback to connect to."""
-        server = await self._loop.create_server(lambda: self._accept(host, port), "127.0.0.1", 0)
+    async def listen(self, host: str, port: int, door: socket.socket | None = None) -> int:
+        """Lead connections to an address over the line; the port of this machine's loopback to connect to. `door`: a
+        socket that is bound already."""
+        where = {"sock": door} if door is not None else {"host": "127.0.0.1", "port": 0}
+        server = await self._loop.create_server(lambda: self._accept(host, port), **where)
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
@@ -56,6 +58,11 @@ class Shaper:
         self._up.stop()
         self._down.stop()
         await asyncio.sleep(0)  # transports close in the loop's next turn
+
+    def hang_up(self) -> None:
+        """End the connections that are open, as when somebody comes back later."""
+        for link in list(self._links):
+            link.abort()
 
     def _accept(self, host: str, port: int) -> _Side:
         link = _Link(self, next(self._numbers), (host, port), self._up, self._down)

@@ -1,0 +1,284 @@
+"""`nestperf browse`: parses what is asked, wires recorder, slow line and browser, decides nothing else."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from nestperf.capture.model import Upstream
+from nestperf.capture.reader import Capture
+from nestperf.capture.remarks import remarks_of
+from nestperf.capture.vault import Vault, secrets_path
+from nestperf.capture.writer import check_writable, default_output, remove_capture
+from nestperf.console import plural
+from nestperf.durations import parse_duration
+from nestperf.errors import CaptureEmpty, ExitCode, RunInvalid, UsageError
+from nestperf.pages.observer import need_playwright
+from nestperf.pages.rules import load_rules
+from replay.browse.results import read_results
+from replay.browse.sign_in import Person, Storage, parse_storage
+from replay.browse.summary import describe_visit, summarize, tabulate_results, tell_impossible
+from replay.browse.tour import LOOPBACK_NAMES, Stop, stops_of
+from replay.browse.tour_run import CACHES, Asked, TourRun, Visited
+from replay.identities import Identity, columns_of, read_identities
+from replay.network.profiles import NONE, PROFILES, Profile, parse_network
+from replay.options import Parsed
+from replay.plan import build_plan
+from replay.provenance.supply import originals_of
+from replay.rules_file import read_rules
+from replay.steps import Plan, SessionPlan
+from replay.targets import choose_targets, permissions
+from replay.transport.dial import Target
+from replay.transport.tls import Trust
+
+if TYPE_CHECKING:
+    from reports.thresholds import Thresholds
+
+_FILE = click.Path(path_type=Path)
+_PEM = click.Path(path_type=Path, dir_okay=False)
+PROMISE_NS = 2_000_000_000
+"""PRD 3.1: a page within 2 s on 3G."""
+_FACTOR = click.FloatRange(1, 100, min_open=True)
+
+
+@click.command()
+@click.argument("file", metavar="FILE", type=_FILE)
+@click.option(
+    "--network",
+    type=Parsed("network", parse_network),
+    default="wpt-3g-fast",
+    show_default=True,
+    help=f"{', '.join(PROFILES)}, or {NONE} for this machine's own speed (docs/pages.md has the numbers).",
+)
+@click.option("--runs", type=click.IntRange(1, 1000), default=5, show_default=True, help="How often to open each page.")
+@click.option(
+    "--cache",
+    type=click.Choice(["both", *CACHES]),
+    default="both",
+    show_default=True,
+    help="With an empty cache, with what the first visit left in it, or one after the other.",
+)
+@click.option(
+    "--cpu-slowdown", metavar="TIMES", type=_FACTOR, help="Make the processor so many times slower, such as 4."
+)
+@click.option("--page", "pages", metavar="PATH", multiple=True, help="Only these; * and ? stand for characters.")
+@click.option("--identities", type=_FILE, help="Who opens the pages: a CSV file, a line for each person.")
+@click.option(
+    "--storage",
+    metavar="[session:|local:]KEY=NAME",
+    type=Parsed("storage", parse_storage),
+    multiple=True,
+    help="What the application keeps in the browser's storage: under which key, and under which name the recording "
+    "sends it, such as session:token=token. Repeatable.",
+)
+@click.option("--rules", type=_FILE, help="Rules for live values (TOML; docs/live-values.md).")
+@click.option(
+    "--target",
+    "targets",
+    metavar="[UPSTREAM=]URL",
+    multiple=True,
+    help="What to open instead of the recorded upstreams, under their addresses; repeatable.",
+)
+@click.option("--allow-host", "allowed", metavar="HOST", multiple=True, help="Reach this host, which is not loopback.")
+@click.option("--allow-writes", is_flag=True, help="Sign in at allowed hosts, where that takes a POST.")
+@click.option("--ca", type=_PEM, help="Trust the authorities in this PEM file too, for https targets.")
+@click.option("--insecure", is_flag=True, help="Accept any certificate of https targets.")
+@click.option(
+    "--timeout",
+    type=Parsed("duration", parse_duration),
+    default="60s",
+    show_default=True,
+    help="How long a page may take to load.",
+)
+@click.option("--headed", is_flag=True, help="Show the browser.")
+@click.option("--browser-argument", "arguments", metavar="ARGUMENT", multiple=True, help="One more for the browser.")
+@click.option("--thresholds", type=_FILE, help="Thresholds to judge the result by.")
+@click.option("-o", "--output", type=_FILE, help="Capture to write; default nestperf-<date>.db.")
+@click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
+def browse(
+    file: Path,
+    network: Profile | None,
+    runs: int,
+    cache: str,
+    pages: tuple[str, ...],
+    identities: Path | None,
+    storage: tuple[Storage, ...],
+    rules: Path | None,
+    targets: tuple[str, ...],
+    allowed: tuple[str, ...],
+    allow_writes: bool,
+    thresholds: Path | None,
+    output: Path | None,
+    force: bool,
+    **options: Any,
+) -> int:
+    """Open the pages of the capture FILE in a real browser, over a slow network, and judge how long they take.
+
+    The pages are those that the recording opened, signed in as it was. Writes a capture of its own, which `nestperf
+    report` reads. Needs Playwright (`pip install 'nestperf[browser]'`) and a Chromium, Chrome or Edge.
+    """
+    from reports.thresholds import load_thresholds
+
+    need_playwright()
+    render_rules = load_rules(thresholds, Path())
+    limits = load_thresholds(thresholds, Path())
+    persons = read_identities(identities) if identities is not None else ()
+    path = output or default_output()
+    with Capture.open(file) as capture:
+        _check_output(file, path, force=force)
+        recorded = capture.run
+        where = choose_targets(
+            recorded.upstreams, targets, allowed, Trust(ca=options["ca"], insecure=options["insecure"])
+        )
+        may = permissions(where, allowed, writes=allow_writes)
+        plan = build_plan(capture, Vault.open(file), may, read_rules(rules), columns_of(persons))
+    tours = _tours(plan, recorded.upstreams, pages, file)
+    _check_storage(plan, storage)
+    from replay.browse.relayed import Relayed  # mitmproxy: not before everything else is right
+
+    relayed = Relayed(recorded.upstreams, where, network, ca=options["ca"], insecure=options["insecure"])
+    asked = Asked(
+        program=relayed.program,
+        arguments=(*relayed.browser_arguments, *options["arguments"]),
+        headed=options["headed"],
+        profile=network,
+        cpu_factor=options["cpu_slowdown"],
+        runs=runs,
+        caches=CACHES if cache == "both" else (cache,),
+        timeout_s=options["timeout"] / 1e9,
+    )
+    for remark in remarks_of(recorded, str(file)):
+        click.echo(f"{file}: {remark}")
+    _announce(file, tours, persons, asked, where)
+    if force:
+        remove_capture(path)
+    visits: list[Visited] = []
+
+    def said(visited: Visited) -> None:
+        visits.append(visited)
+        click.echo(describe_visit(visited, asked))
+
+    def tour() -> TourRun:
+        people = [
+            (person, stops)
+            for identity in (persons or (None,))
+            for session, stops in tours
+            for person in [_person(session, stops, where, recorded.upstreams, identity, storage)]
+        ]
+        return TourRun(asked, people, said, _hosts(recorded.upstreams), render_rules)
+
+    code = relayed.run(path, file.name, recorded, asked, render_rules, tour)
+    return _conclude(path, file, visits, asked, limits, code)
+
+
+def _tours(
+    plan: Plan, upstreams: tuple[Upstream, ...], pages: tuple[str, ...], file: Path
+) -> list[tuple[SessionPlan, tuple[Stop, ...]]]:
+    """The pages of each session.
+
+    Raises:
+        CaptureEmpty: none of them opened a page.
+        UsageError: none of those that were asked for.
+    """
+    found = [(session, stops_of(session, upstreams)) for session in plan.sessions]
+    if not any(stops for _, stops in found):
+        raise CaptureEmpty(
+            f"{file} holds no page that a browser opened: record one with `nestperf record --browser URL`."
+        )
+    paths = sorted({urlsplit(stop.url).path for _, stops in found for stop in stops})
+    if pages:
+        found = [(session, tuple(stop for stop in stops if _is_asked(stop, pages))) for session, stops in found]
+    if not any(stops for _, stops in found):
+        raise UsageError(f"No page of {file} is called {' or '.join(pages)}: it has {', '.join(paths[:10])}.")
+    return [(session, stops) for session, stops in found if stops]
+
+
+def _is_asked(stop: Stop, pages: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, page) for page in pages for name in (urlsplit(stop.url).path, stop.route))
+
+
+def _check_storage(plan: Plan, storage: tuple[Storage, ...]) -> None:
+    for one in storage:
+        if not any(originals_of(session, [one.name]) for session in plan.sessions):
+            raise UsageError(
+                f"--storage {one.key}={one.name}: the recording sends nothing under the name {one.name!r}; `nestperf "
+                "plan FILE` shows the names of what it sends."
+            )
+
+
+def _hosts(upstreams: tuple[Upstream, ...]) -> list[str]:
+    """`host:port` of the applications, this machine under all its names."""
+    found = []
+    for parts in (urlsplit(upstream.url) for upstream in upstreams if not upstream.is_database):
+        names = LOOPBACK_NAMES if f"{parts.hostname}" in LOOPBACK_NAMES else (parts.hostname,)
+        found += [f"{name}:{parts.port}" for name in names]
+    return found
+
+
+def _person(
+    session: SessionPlan,
+    stops: tuple[Stop, ...],
+    targets: tuple[Target, ...],
+    upstreams: tuple[Upstream, ...],
+    identity: Identity | None,
+    storage: tuple[Storage, ...],
+) -> Person:
+    return Person(session, stops, targets, upstreams, identity=identity, storage=storage)
+
+
+def _check_output(source: Path, path: Path, *, force: bool) -> None:
+    if path.exists() and path.resolve() == source.resolve():
+        raise UsageError(f"{path} is the capture whose pages to open: name another file with -o.")
+    check_writable(path, force=force)
+    if not force and secrets_path(path).exists():
+        raise UsageError(
+            f"{secrets_path(path)} exists without its capture: move it away, or overwrite it with --force."
+        )
+
+
+def _announce(
+    file: Path,
+    tours: list[tuple[SessionPlan, tuple[Stop, ...]]],
+    persons: tuple[Identity, ...],
+    asked: Asked,
+    targets: tuple[Target, ...],
+) -> None:
+    pages = sum(len(stops) for _, stops in tours) * max(len(persons), 1)
+    urls = ", ".join(dict.fromkeys(target.url for target in targets if target.addresses))
+    profile = asked.profile
+    network = f"{profile.name} ({profile.summary})" if profile is not None else "this machine's own network"
+    times = f"{plural(asked.runs, 'time')}{', cold and warm' if len(asked.caches) == 2 else f', {asked.caches[0]}'}"
+    click.echo(f"Opening {plural(pages, 'page')} of {file} at {urls}, {times}, over {network}.")
+    if asked.cpu_factor is not None:
+        click.echo(f"The processor is made {asked.cpu_factor:g} times slower.")
+
+
+def _conclude(path: Path, source: Path, visits: list[Visited], asked: Asked, limits: Thresholds, code: int) -> int:
+    """Print what it came to and the thresholds' table; the exit code."""
+    import shutil
+
+    from reports.render.encodable import encodable
+    from reports.render.text import render_judgement
+    from reports.verdict import judge_capture
+
+    for line in summarize(visits, asked, str(source)):
+        click.echo(line)
+    if not visits:
+        click.echo("Interrupted before a page was opened.", err=True)
+        return code or ExitCode.INTERRUPTED
+    click.echo(f"Stored in {path}; see more with `nestperf report {path}`.")
+    if all(visited.trouble for visited in visits):
+        raise RunInvalid(f"No page could be opened ({visits[0].trouble}): is the application running?")
+    width = shutil.get_terminal_size().columns
+    with Capture.open(path) as capture:
+        results = read_results(capture, asked.profile, PROMISE_NS)
+        judgement = judge_capture(capture, limits)
+    for line in ("", *tabulate_results(results, asked, width), *tell_impossible(results, asked, PROMISE_NS)):
+        click.echo(encodable(line))
+    click.echo("")
+    click.echo(encodable(render_judgement(judgement, width)))
+    return code or judgement.exit_code

@@ -1,0 +1,159 @@
+"""The recorder's relay in this process, with the slow line behind it: browser ══ recorder ══ line ══ application.
+
+The recorder stands next to the browser, so the exchanges it stores took as long as the browser felt; the line is
+between recorder and application, so a TLS handshake pays its round trips as every other byte does.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nestperf.capture.clock import Clock
+from nestperf.capture.model import Run, Upstream
+from nestperf.pages.rules import SETTING, RenderRule, rules_as_settings
+from proxy_addon.authority import Authority, open_authority
+from proxy_addon.browser import QUIET, find_browser_to_watch, resolver_rules, sandbox_arguments
+from proxy_addon.cli import await_recorder, mend
+from proxy_addon.listen import Listener, choose_listeners, parse_upstream
+from proxy_addon.master import run_relay
+from proxy_addon.recording import BROWSE
+from proxy_addon.spool import Spool, recorder_command
+from proxy_addon.tap import What
+from proxy_addon.trust import Trust, check_roots
+from replay.browse.guest import Guest
+from replay.browse.tour_run import Asked, TourRun
+from replay.network.profiles import NONE, Profile
+from replay.transport.dial import Target
+from replay.transport.shaper import Shaper
+
+_LOOPBACK = ("127.0.0.1",)
+
+
+class Relayed:
+    """Ports, certificates and browser switches of one tour, and its run."""
+
+    def __init__(
+        self,
+        upstreams: tuple[Upstream, ...],
+        targets: tuple[Target, ...],
+        profile: Profile | None,
+        *,
+        ca: Path | None,
+        insecure: bool,
+    ) -> None:
+        """
+        Raises:
+            UsageError: there is no browser, no free port, or a file is not what it should be.
+        """
+        self.program = find_browser_to_watch()
+        self._profile = profile if profile is not None and not profile.per_request else None
+        self._trust = Trust(insecure=insecure, roots=ca)
+        if ca is not None:
+            check_roots(ca)
+        self._targets = [target for target in targets if target.addresses]
+        self._requests = [parse_upstream(upstream.url) for upstream in upstreams if not upstream.is_database]
+        tls = tuple(request.tls for request in self._requests)
+        self._listeners = choose_listeners(self._requests, _LOOPBACK, tls)
+        self._authority: Authority | None = open_authority(None) if any(tls) else None
+
+    @property
+    def browser_arguments(self) -> tuple[str, ...]:
+        """Chromium's switches that lead the applications' addresses to the recorder."""
+        trusted = () if self._authority is None else (f"--ignore-certificate-errors-spki-list={self._authority.spki}",)
+        return (f"--host-resolver-rules={resolver_rules(self._listeners)}", *trusted, *QUIET, *sandbox_arguments())
+
+    def run(
+        self,
+        path: Path,
+        source: str,
+        recorded: Run,
+        asked: Asked,
+        rules: Sequence[RenderRule],
+        tour: Callable[[], TourRun],
+    ) -> int:
+        """Go through the tour, recording into `path`; the recorder's exit code.
+
+        Raises:
+            UsageError: the browser does not start, or a port was taken in the meantime.
+        """
+        settings = {
+            "purpose": BROWSE,
+            "source_uid": recorded.uid,
+            "source_path": source,
+            SETTING: rules_as_settings(rules),
+            "tour": {
+                "network": asked.profile.key if asked.profile is not None else NONE,
+                "runs": asked.runs,
+                "caches": list(asked.caches),
+                "cpu_factor": asked.cpu_factor,
+                "window": f"{asked.width}x{asked.height}",
+            },
+        }
+        guests: list[Guest] = []
+        with ExitStack() as opened:
+            doors = [opened.enter_context(_door()) for _ in self._listeners] if self._profile is not None else []
+            listeners = [
+                replace(listener, target=target.url)
+                for listener, target in zip(self._listeners, self._targets, strict=True)
+            ]
+            if doors:
+                listeners = [
+                    replace(listener, by_way_of=door.getsockname())
+                    for listener, door in zip(listeners, doors, strict=True)
+                ]
+
+            def ready(spool: Spool) -> Guest:
+                there = tour()
+                there.tell = partial(_tell, spool)
+                guest = Guest(self._go(there, doors), partial(setattr, spool, "state", "interrupted"))
+                guests.append(guest)
+                return guest
+
+            spool = self._relay(path, tuple(listeners), settings, ready)
+        assert spool.process is not None
+        code = -1 if spool.died else await_recorder(spool.process)
+        if code < 0:
+            code = mend(path, spool)
+        for guest in guests:
+            if guest.error is not None:
+                raise guest.error
+        return code
+
+    async def _go(self, tour: TourRun, doors: list[socket.socket]) -> None:
+        async with AsyncExitStack() as opened:
+            if self._profile is not None:
+                tour.shaper = await opened.enter_async_context(Shaper(self._profile))
+                for door, target in zip(doors, self._targets, strict=True):
+                    await tour.shaper.listen(target.addresses[0], target.port, door)
+            await tour.run()
+
+    def _relay(
+        self,
+        path: Path,
+        listeners: tuple[Listener, ...],
+        settings: dict[str, Any],
+        ready: Callable[[Spool], Guest],
+    ) -> Spool:
+        upstreams = [Upstream(listener.url, listen=listener.authority)._asdict() for listener in listeners]
+        command = recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **settings})
+        folder = self._authority.folder if self._authority is not None else None
+        return run_relay(listeners, command, ready, trust=self._trust, authority=folder).spool
+
+
+def _tell(spool: Spool, told: dict[str, Any]) -> None:
+    spool.put(What.PAGE, 0, time.perf_counter_ns(), 0, json.dumps(told).encode())
+
+
+def _door() -> socket.socket:
+    """A port on loopback, bound before anybody has to know its number."""
+    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    door.bind(("127.0.0.1", 0))
+    return door

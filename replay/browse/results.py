@@ -1,0 +1,88 @@
+"""What a tour measured, out of its capture: the loads of each page, and the least that its network allows. Pure but for
+reading.
+
+A page's median has an interval between two order statistics, whatever the distribution; with fewer than six loads
+there is none at 95 %.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nestperf.capture.model import Page
+from nestperf.capture.reader import Capture
+from replay.browse.floor import Asked, Floor, impossible, least_of_page_ns
+from replay.network.profiles import Profile
+
+
+@dataclass(slots=True, kw_only=True)
+class Opened:
+    """One page, opened several times over one network with the cache in one state."""
+
+    route: str
+    cache: str
+    loads_ns: list[int] = field(default_factory=list)
+    """Sorted."""
+    paints_ns: list[int] = field(default_factory=list)
+    """Largest contentful paints."""
+    unloaded: int = 0
+    """Times that it did not load."""
+    least_ns: int | None = None
+    """The fastest that the network allows, of the smallest load; None where nothing bounds it."""
+    too_large: tuple[Floor, ...] = ()
+    """Answers that break the limit by themselves."""
+
+
+def read_results(capture: Capture, profile: Profile | None, limit_ns: int) -> list[Opened]:
+    """By page and cache, in the order opened. Bounds are of cold loads: a cache may hold anything."""
+    answers = _answers(capture)
+    found: dict[tuple[str, str], Opened] = {}
+    for page in capture.pages():
+        if page.kind != "load":
+            continue
+        opened = found.setdefault((page.route, page.cache or ""), Opened(route=page.route, cache=page.cache or ""))
+        _add(opened, page)
+        if profile is not None and page.cache == "cold" and page.load_ns is not None:
+            asked = [one for one, done_ns in answers[page.id] if done_ns <= page.load_ns]
+            _bound(opened, asked, profile, limit_ns)
+    for opened in found.values():
+        opened.loads_ns.sort()
+        opened.paints_ns.sort()
+    return list(found.values())
+
+
+def _answers(capture: Capture) -> dict[int, list[tuple[Asked, int]]]:
+    """By page: what it asked for of the application, and when that was there."""
+    exchanges = {exchange.id: exchange for exchange in capture.exchanges()}
+    tls = [upstream.url.startswith("https:") for upstream in capture.run.upstreams]
+    found: dict[int, list[tuple[Asked, int]]] = defaultdict(list)
+    for resource in capture.resources():
+        exchange = exchanges.get(resource.exchange_id or 0)
+        if exchange is not None:
+            asked = Asked(
+                name=exchange.target.partition("?")[0],
+                size=exchange.response_bytes,
+                tls=tls[exchange.upstream],
+                is_document=resource.initiator == "navigation",
+            )
+            found[resource.page_id].append((asked, resource.done_ns))
+    return found
+
+
+def _add(opened: Opened, page: Page) -> None:
+    if page.load_ns is None:
+        opened.unloaded += 1
+        return
+    opened.loads_ns.append(page.load_ns - page.started_ns)
+    if page.lcp_ns is not None:
+        opened.paints_ns.append(page.lcp_ns - page.started_ns)
+
+
+def _bound(opened: Opened, asked: Sequence[Asked], profile: Profile, limit_ns: int) -> None:
+    if not asked:
+        return
+    least_ns = least_of_page_ns(asked, profile)
+    opened.least_ns = least_ns if opened.least_ns is None else min(opened.least_ns, least_ns)
+    opened.too_large = tuple(impossible(asked, profile, limit_ns)) or opened.too_large

@@ -1,0 +1,115 @@
+"""What a tour says in lines: each visit as it happens, and at the end the medians with what is certain about them.
+
+A median's interval runs between two order statistics, whatever the distribution (see `reports.statistics`); with fewer
+than six visits there is none at 95 %, and the range is printed in its place, which says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from statistics import median
+from urllib.parse import urlsplit
+
+from nestperf.console import duration, plural, size
+from nestperf.printable import printable
+from replay.browse.results import Opened
+from replay.browse.tour_run import Asked, Visited
+
+
+def describe_visit(visited: Visited, asked: Asked) -> str:
+    """One visit, just over."""
+    where = printable(_page(visited), 60)
+    number = f"{visited.round}/{asked.runs}"
+    if visited.trouble:
+        return f"  {number:>7}  {visited.cache}  {where}: {printable(visited.trouble, 160)}"
+    assert visited.load_ms is not None
+    led = f"  led on to {printable(urlsplit(visited.url).path, 60)}" if visited.led_elsewhere else ""
+    return f"  {number:>7}  {visited.cache}  {visited.load_ms / 1e3:7.2f} s  {where}{led}"
+
+
+def summarize(visits: Sequence[Visited], asked: Asked, source: str) -> Iterator[str]:
+    """What is to be said beside the report's own tables."""
+    yield from _troubles(visits)
+    yield from _elsewhere(visits, source)
+
+
+def _troubles(visits: Sequence[Visited]) -> Iterator[str]:
+    failed = [visited for visited in visits if visited.trouble]
+    if failed and len(failed) < len(visits):
+        first = failed[0]
+        yield (
+            f"{plural(len(failed), 'visit')} of {len(visits)} did not load; the first, {printable(_page(first), 60)}: "
+            f"{printable(first.trouble, 160)}."
+        )
+    for person in dict.fromkeys(visited.person for visited in visits):
+        for trouble in person.troubles[:3]:
+            yield f"Signing in differs from the recording: {printable(trouble, 200)}."
+
+
+def _elsewhere(visits: Sequence[Visited], source: str) -> Iterator[str]:
+    for url in dict.fromkeys(visited.stop.url for visited in visits if visited.led_elsewhere):
+        here = [visited for visited in visits if visited.stop.url == url]
+        led = next(visited for visited in here if visited.led_elsewhere)
+        there = printable(urlsplit(led.url).path, 60)
+        count = sum(visited.led_elsewhere for visited in here)
+        yield (
+            f"{printable(_page(led), 60)} led on to {there} in {count} of {plural(len(here), 'visit')}, in the "
+            f"recording to {printable(led.stop.led_to, 60)}: the person may not be signed in as recorded. If the "
+            "application keeps a token in the browser's storage, name it with --storage session:KEY=NAME; if what was "
+            f"recorded has expired, record {source} again, or bring --identities (docs/pages.md)."
+        )
+
+
+def _page(visited: Visited) -> str:
+    parts = urlsplit(visited.stop.url)
+    identity = visited.person.identity
+    return f"{parts.path or '/'}{f' as {identity.label}' if identity is not None else ''}"
+
+
+def tabulate_results(results: Sequence[Opened], asked: Asked, width: int) -> list[str]:
+    """The lines of the table of loads."""
+    from reports.render.table import Row, render_table
+
+    rows = [Row(printable(opened.route, 60), _cells(opened), lead=opened.cache) for opened in results]
+    titles = ("n", "load (median)", "95 % interval", "lowest", "highest", "LCP (median)", "possible at best")
+    return render_table(titles, rows, width, label="page", give_way=("lowest", "highest", "LCP (median)"))
+
+
+def _cells(opened: Opened) -> tuple[str, ...]:
+    from reports.statistics import percentile_ranks
+
+    n = len(opened.loads_ns)
+    if not n:
+        return ("0", *[""] * 6)
+    low, high = percentile_ranks(n, Fraction(1, 2))
+    interval = (
+        "" if low is None or high is None else f"{_s(opened.loads_ns[low - 1])} to {_s(opened.loads_ns[high - 1])}"
+    )
+    return (
+        str(n),
+        duration(median(opened.loads_ns)),
+        interval or "n < 6",
+        duration(opened.loads_ns[0]),
+        duration(opened.loads_ns[-1]),
+        duration(median(opened.paints_ns)) if opened.paints_ns else "",
+        duration(opened.least_ns) if opened.least_ns is not None else "",
+    )
+
+
+def _s(ns: int) -> str:
+    return duration(ns)
+
+
+def tell_impossible(results: Sequence[Opened], asked: Asked, limit_ns: int) -> Iterator[str]:
+    """Where no application could keep the limit, because one answer alone takes longer."""
+    profile = asked.profile
+    if profile is None:
+        return
+    for opened in results:
+        if opened.too_large:
+            worst = opened.too_large[0]
+            yield (
+                f"On {profile.name} {duration(limit_ns, 1)} is impossible for {printable(opened.route, 60)}: its "
+                f"{printable(worst.name, 80)} alone ({size(worst.size)}) takes {duration(worst.least_ns)}."
+            )
