@@ -26,8 +26,6 @@ class Stop:
 
     step: int
     """In the session's plan."""
-    source: int
-    """The exchange of the recording."""
     upstream: int
     url: str
     """What a person would type."""
@@ -43,7 +41,6 @@ def stops_of(session: SessionPlan, upstreams: Sequence[Upstream]) -> tuple[Stop,
         step, asked = chain[0]
         stop = Stop(
             step=step.index,
-            source=asked.source,
             upstream=asked.upstream,
             url=url_of(asked, upstreams),
             route=asked.route,

@@ -1,4 +1,4 @@
-"""`nestperf browse` with a real Chromium: pages over a slow line take what bytes and round trips say, and little more."""
+"""`nestperf browse` with a real Chromium: pages over a slow line take their bytes and round trips, and little more."""
 
 from __future__ import annotations
 
