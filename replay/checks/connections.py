@@ -205,7 +205,7 @@ def judge_connections(
     slowest = known_ns[-1] if known_ns else None
     return Finding(
         verdict=verdict,
-        measured=f"{alive} of {users} stayed" + (f", connected in {duration(slowest)}" if slowest is not None else ""),
+        measured=f"{alive} of {users}" + (f" in {duration(slowest)}" if slowest is not None else ""),
         limit=promised,
         n=len(sockets),
         numbers=(

@@ -216,10 +216,9 @@ def judge_limit(
     judge.failures()
     admitted = len(pressed) if place is None else place
     verdict = Verdict.FAIL if judge.broken else Verdict.INCONCLUSIVE if judge.open else Verdict.PASS
-    refused = "none refused" if place is None else f"the {_nth(place + 1)} refused"
     return Finding(
         verdict=verdict,
-        measured=f"{admitted:,} admitted, {refused}",
+        measured="never refused" if place is None else f"refused after {admitted:,}",
         limit=promised,
         n=len(pressed),
         numbers=(

@@ -91,7 +91,7 @@ class LoadContract:
         worst = min((one.verdict for one in judged if one.required), key=badness, default=Verdict.NOT_MEASURED)
         return Finding(
             verdict=worst,
-            measured=f"{kept} of {plural(len(judged), 'promise')} kept",
+            measured=f"{kept} of {len(judged)} kept",
             limit=promised,
             n=len(rows.exchanges),
             numbers=tuple(map(_number, judged)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nestperf.capture.model import Pairs, Run
@@ -161,16 +161,9 @@ def rotated(identities: Sequence[Identity], first: int) -> tuple[Identity, ...]:
 
 def interrupted(finding: Finding) -> Finding:
     """What was found in a part of the traffic: a broken promise is broken, the rest nobody can tell."""
-    if finding.verdict is not Verdict.PASS:
-        return finding
-    return Finding(
-        verdict=Verdict.INCONCLUSIVE,
-        measured=finding.measured,
-        limit=finding.limit,
-        n=finding.n,
-        numbers=finding.numbers,
-        sentences=("Interrupted: what was recorded is kept, and is not all.", *finding.sentences),
-    )
+    verdict = Verdict.INCONCLUSIVE if finding.verdict is Verdict.PASS else finding.verdict
+    told = "Interrupted: what was recorded is kept, and is not all."
+    return replace(finding, verdict=verdict, sentences=(told, *finding.sentences))
 
 
 def path_of(output: Path, name: str, number: int) -> Path:

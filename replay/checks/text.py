@@ -7,7 +7,7 @@ from functools import partial
 
 from nestperf.console import NOTHING, duration, limit, plural
 from nestperf.printable import printable
-from nestperf.verdicts import Verdict
+from nestperf.verdicts import Verdict, disagree
 from replay.checks.contract import Number, Traffic
 from replay.checks.performance import Performed
 from replay.checks.suite import Entry
@@ -102,9 +102,10 @@ def _row(one: Performed, width: int, colour: bool) -> Row:
 
 def _remarks(one: Performed, width: int) -> Iterator[str]:
     sentences = (*one.invalid, *one.finding.sentences)
-    if one.runs:
-        told = ", ".join(map(str, one.runs))
-        sentences = (f"in {len(one.runs)} runs: {told}.", *sentences)
+    if disagree(one.runs):
+        kept = sum(verdict is Verdict.PASS for verdict in one.runs)
+        told = f"held in {kept} of {len(one.runs)} runs: what holds sometimes is no promise kept."
+        sentences = (told, *sentences)
     for sentence in sentences:
         yield from note(printable(f"{one.entry.name}: {sentence}", 4 * _LABEL), width)
     if one.finding.verdict is Verdict.FAIL and one.path is not None:

@@ -75,6 +75,11 @@ class Server:
         assert isinstance(told, dict)
         return told
 
+    def login(self) -> str:
+        """Somebody new's token."""
+        with urlopen(f"{self.url}/login", data=b"{}", timeout=20) as answer:
+            return str(json.loads(answer.read())["accessToken"])
+
     def stop(self) -> None:
         """End it."""
         self.process.communicate(timeout=20)
@@ -110,10 +115,14 @@ def check(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     suite = tmp_path / "suite.toml"
     suite.write_text(SUITE)
 
-    def run(contract: str, **wish: Any) -> Checked:
+    def run(contract: str, *more: str, people: int = 0, **wish: Any) -> Checked:
         server = Server(**wish)
         try:
-            arguments = ["--suite", str(suite), "--only", contract, "--target", server.url]
+            arguments = ["--suite", str(suite), "--only", contract, "--target", server.url, *more]
+            if people:
+                tokens = "\n".join(server.login() for _ in range(people))
+                (tmp_path / "people.csv").write_text(f"accessToken\n{tokens}\n")
+                arguments += ["--identities", str(tmp_path / "people.csv")]
             code = nestperf(["check", str(recorded), *arguments, "-o", str(tmp_path / "check.db")])
             return Checked(code, capsys.readouterr().out, server.counts())
         finally:
@@ -130,6 +139,22 @@ def test_kept_promise_passes(contract: str, check: Checks) -> None:
     checked = check(contract)
     assert checked.code == 0, checked.printed
     assert f"PASS  {contract}" in checked.printed
+
+
+def test_twenty_identities_ask_for_the_dashboard_once_each(check: Checks) -> None:
+    checked = check("dashboard", people=20)
+    assert checked.code == 0, checked.printed
+    assert sorted(checked.counts["people"].values()) == [1] * 20
+    assert checked.counts["logins"] == 20
+
+
+def test_limit_of_identities_waits_until_what_they_sent_before_is_forgotten(check: Checks) -> None:
+    checked = check("limit", "--repeat", "2", people=3)
+    assert checked.code == 0, checked.printed
+    assert "Waiting" in checked.printed
+    assert sorted(checked.counts["refused"].values()) == [1, 1]
+    too_few = check("dashboard", people=3)
+    assert too_few.code == 2, too_few.printed
 
 
 def test_one_slow_health_check_fails_the_burst_and_is_counted(check: Checks) -> None:

@@ -6,7 +6,7 @@ import { Server } from "socket.io";
 
 const wish = JSON.parse(process.argv[2] ?? "{}");
 const { requests = 30, windowMs = 4000, pingInterval = 300 } = wish;
-const counts = { health: 0, slow: 0, admitted: {}, refused: {}, dashboards: 0, resets: 0, connects: 0, closed: 0, rejected: 0 };
+const counts = { health: 0, slow: 0, admitted: {}, refused: {}, dashboards: 0, people: {}, logins: 0, resets: 0, connects: 0, closed: 0, rejected: 0 };
 const windows = new Map();
 const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const tokens = new Map();
@@ -42,6 +42,7 @@ const server = createServer(async (request, response) => {
     return say(response, 200, { status: "ok" });
   }
   if (request.url === "/login") {
+    counts.logins += 1;
     const token = randomBytes(24).toString("base64url");
     tokens.set(token, `person ${tokens.size + 1}`);
     return say(response, 200, { accessToken: token });
@@ -54,6 +55,7 @@ const server = createServer(async (request, response) => {
     return say(response, 429, { error: "too many" }, wish.retryAfter === false ? {} : { "Retry-After": retry });
   }
   counts.dashboards += 1;
+  counts.people[person] = (counts.people[person] ?? 0) + 1;
   if (wish.resetEvery && counts.dashboards % wish.resetEvery === 0) {
     counts.resets += 1;
     return request.socket.resetAndDestroy();

@@ -30,7 +30,7 @@ def judge(sockets: list[Socket], packets: list[Packet], users: int = 2) -> Findi
 def test_connections_that_stay_pass() -> None:
     found = judge([socket(1), socket(2)], [*spoken(1), *spoken(2, joined_ms=(8, 40))])
     assert found.verdict is Verdict.PASS, found.sentences
-    assert found.measured == "2 of 2 stayed, connected in 40.0 ms"
+    assert found.measured == "2 of 2 in 40.0 ms"
     assert {number.name: number.value for number in found.numbers}["pings"] == 2
 
 
@@ -57,7 +57,7 @@ def test_connection_that_joined_too_few_namespaces_did_not_connect() -> None:
 def test_connection_that_the_server_closed_is_named_with_its_reason() -> None:
     closed = socket(2, closed_by="server", detail="closed by the server with code 1011, unlike recorded")
     found = judge([socket(1), closed], [*spoken(1), *spoken(2)])
-    assert found.measured == "1 of 2 stayed, connected in 12.0 ms"
+    assert found.measured == "1 of 2 in 12.0 ms"
     assert found.sentences == (
         "1 of 2 connections ended unexpectedly: closed by the server with code 1011, unlike recorded.",
     )

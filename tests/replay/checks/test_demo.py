@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -99,6 +100,35 @@ def check(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         return code, capsys.readouterr().out
 
     return run
+
+
+def test_ctrl_c_keeps_what_was_recorded_and_says_so(recorded: Path, tmp_path: Path) -> None:
+    suite = tmp_path / "suite.toml"
+    suite.write_text(SUITE.replace('hold = "1s"', 'hold = "60s"'))
+    only = ["--only", "burst", "--only", "connections", "--only", "load"]
+    with demo() as url:
+        command = ["check", str(recorded), "--suite", str(suite), "--target", url, "-o", str(tmp_path / "check.db")]
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "nestperf", *command, *only],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        printed = ""
+        while " 20 sockets" not in printed:
+            line = process.stdout.readline()
+            assert line, printed
+            printed += line
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+    printed += rest
+    assert process.returncode in (1, 4), printed
+    assert "Interrupted: what was recorded is kept, and is not all." in printed
+    assert "load: Interrupted before its turn." in printed
+    assert "Traceback" not in printed
+    with Capture.open(tmp_path / "check-connections.db") as capture:
+        assert capture.run.state == "interrupted"
+        assert len(list(capture.sockets())) == 20
+    assert not (tmp_path / "check-load.db").exists()
 
 
 def counts_of(url: str) -> dict[str, Any]:

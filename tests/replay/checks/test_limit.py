@@ -35,7 +35,7 @@ def judge(
 def test_limit_that_is_kept_passes() -> None:
     found = judge(pressed(20))
     assert found.verdict is Verdict.PASS, found.sentences
-    assert found.measured == "20 admitted, the 21st refused"
+    assert found.measured == "refused after 20"
     numbers = {number.name: number.value for number in found.numbers}
     assert numbers["Retry-After"] == 9 * SECOND
     assert numbers["back after"] == 9 * SECOND
