@@ -68,7 +68,9 @@ def curves(judged: Sequence[Judged], measures: Measures, baselines: Sequence[Mea
     for one in judged:
         expression = one.threshold.expression
         if expression.dimension is Dimension.TIME and one.n:
-            groups.setdefault((expression.quantity, expression.event, one.threshold.selector), []).append(one)
+            groups.setdefault(
+                (expression.quantity, expression.event, expression.name, one.threshold.selector), []
+            ).append(one)
     found = (_curve(group, measures, baselines) for group in groups.values())
     return tuple(sorted((curve for curve in found if curve.points), key=lambda curve: -curve.n))
 

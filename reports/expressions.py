@@ -30,6 +30,8 @@ class Dimension(enum.StrEnum):
     SHARE = "share"
     """0 to 1."""
     NUMBER = "number"
+    SCORE = "score"
+    """Without a unit, such as layout shift; in billionths."""
 
 
 class Comparison(enum.StrEnum):
@@ -76,9 +78,11 @@ class Expression:
     """`latency`, `failed`, `exchanges`, ...; empty for reach."""
     event: str | None = None
     """The event of reach, delivery and gap."""
+    name: str | None = None
+    """Of render and measure."""
     comparison: Comparison
     limit: Fraction
-    """Nanoseconds, 0 to 1, or a plain number: see `dimension`. With `of_baseline` the factor instead."""
+    """Nanoseconds, 0 to 1, a plain number, or billionths: see `dimension`. With `of_baseline` the factor instead."""
     of_baseline: bool = False
     """Whether the limit is `limit` times the same measure of the baseline."""
     per_ns: int | None = None
@@ -87,7 +91,7 @@ class Expression:
     @property
     def dimension(self) -> Dimension:
         """What `limit` is a number of."""
-        return DIMENSIONS[self.statistic]
+        return Dimension.SCORE if self.quantity in SCORES else DIMENSIONS[self.statistic]
 
 
 DIMENSIONS = {
@@ -101,10 +105,17 @@ DIMENSIONS = {
 }
 
 DURATIONS = ("latency", "service_time", "response_time", "ttfb", "send_lag", "session_time", "connect_time",
-             "query_time", "delivery", "gap")  # fmt: skip
+             "query_time", "delivery", "gap", "load", "navigation", "fcp", "lcp", "inp", "render",
+             "measure")  # fmt: skip
+SCORES = frozenset({"cls"})
+SCORE = 1_000_000_000
+"""1 of a score: they are measured in billionths, so that they are whole numbers as durations are."""
+OF_PAGES = frozenset({"load", "navigation", "fcp", "lcp", "inp", "render", "measure", *SCORES})
+"""What only a watched browser knows."""
 SHARES = ("failed", "refused", "limited", "aborted", "lost")
 COUNTED = ("exchanges", "users", "sessions", "sockets", "events", *SHARES)
 OF_AN_EVENT = frozenset({"delivery", "gap"})
+OF_A_NAME = frozenset({"render", "measure"})
 PER_WINDOW = frozenset({"exchanges", "sessions", "sockets", "events"})
 
 UNITS_NS = {

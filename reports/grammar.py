@@ -2,7 +2,7 @@
 
 It knows what can be written, never what was measured. The grammar, spaces between words being free:
 
-    expression = times order ( duration | relative )
+    expression = times order ( duration | relative ) | scores order ( NUMBER | relative )
                | shares order ( NUMBER "%" | relative ) | shares "==" ( "0%" | "100%" )
                | "count" "(" counted ")" ( order ( NUMBER | relative ) | "==" NUMBER )
                | "count" "(" windowed ")" ( order ( NUMBER | relative ) | "==" NUMBER ) "per" WINDOW
@@ -10,11 +10,14 @@ It knows what can be written, never what was measured. The grammar, spaces betwe
     statistic  = PERCENTILE | "max" | "min" | "avg"        ; p50, p95, p99.9: nearest rank
     time       = "latency" | "service_time" | "response_time" | "ttfb" | "send_lag" | "connect_time"
                | "session_time" | "query_time" | "delivery" "(" event ")" | "gap" "(" event ")"
+               | "load" | "navigation" | "fcp" | "lcp" | "inp" | "render" "(" name ")" | "measure" "(" name ")"
+    scores     = statistic "(" "cls" ")"
     shares     = "rate" "(" share ")" | "reach" "(" event ")"
     share      = "failed" | "refused" | "limited" | "aborted" | "lost"
     counted    = windowed | "users" | share
     windowed   = "exchanges" | "sessions" | "sockets" | "events"
     event      = NAME | STRING                             ; a Socket.IO event; * and ? as in file names
+    name       = NAME | STRING                             ; of a rule, of a performance.measure; * and ? too
     order      = "<" | "<=" | ">" | ">="
     relative   = [ NUMBER "*" ] "baseline"                 ; the same measure of the runs given as baseline
     duration   = NUMBER unit
@@ -34,8 +37,11 @@ from reports.expressions import (
     COUNTED,
     DIMENSIONS,
     DURATIONS,
+    OF_A_NAME,
     OF_AN_EVENT,
     PER_WINDOW,
+    SCORE,
+    SCORES,
     SHARES,
     UNITS_NS,
     Comparison,
@@ -77,6 +83,7 @@ _MAX_DIGITS = 18
 _STATISTICS = ("max", "min", "avg", "rate", "count", "reach")
 _SYNONYMS = {"median": "p50", "med": "p50", "mean": "avg", "average": "avg", "mismatch": "failed", "errors": "failed",
              "requests": "exchanges", "duration": "service_time"}  # fmt: skip
+_AN_EVENT = "the name of an event, such as service:status"
 _EVENT = re.compile(r'\s*(?P<quoted>"(?:[^"\\]|\\.)*")|\s*(?P<bare>[^\s()"][^()"]*?)(?=\s*(?:\)|$))')
 
 
@@ -145,11 +152,12 @@ class _Parser:
     def expression(self) -> Expression:
         begin = self.column
         statistic, percentile = self.statistic()
-        quantity, event = "latency", None
+        quantity, named = "latency", None
         dimension = DIMENSIONS[statistic]
         if self.take_mark("("):
-            quantity, event = self.measured(statistic)
+            quantity, named = self.measured(statistic)
             self.need_mark(")", self.text[begin : self.end])
+            dimension = Dimension.SCORE if quantity in SCORES else dimension
         elif dimension is not Dimension.TIME:
             raise self.refuse(f"expected `(` after `{self.text[begin : self.end]}`")
         comparison = self.comparison(dimension)
@@ -162,7 +170,8 @@ class _Parser:
             statistic=statistic,
             percentile=percentile,
             quantity=quantity,
-            event=event,
+            event=None if quantity in OF_A_NAME else named,
+            name=named if quantity in OF_A_NAME else None,
             comparison=comparison,
             limit=limit,
             of_baseline=of_baseline,
@@ -183,25 +192,25 @@ class _Parser:
         return Statistic(word), None
 
     def measured(self, statistic: Statistic) -> tuple[str, str | None]:
-        """What stands inside the parentheses: the quantity and the event, where it has one."""
+        """What stands inside the parentheses: the quantity and the event or name, where it has one."""
         if statistic is Statistic.REACH:
             return "", self.event()
-        known = {Statistic.RATE: SHARES, Statistic.COUNT: COUNTED}.get(statistic, DURATIONS)
+        known = {Statistic.RATE: SHARES, Statistic.COUNT: COUNTED}.get(statistic, (*DURATIONS, *sorted(SCORES)))
         column = self.column
         word = self.take("word")
         if word not in known:
             raise self.refuse(f"expected one of {', '.join(known)}{meant(word, known)}", column)
-        if word not in OF_AN_EVENT:
+        if word not in OF_AN_EVENT | OF_A_NAME:
             return word, None
         self.need_mark("(", word)
-        event = self.event()
+        event = self.event("the name of a [[render]] rule or a performance.measure" if word in OF_A_NAME else _AN_EVENT)
         self.need_mark(")", event)
         return word, event
 
-    def event(self) -> str:
+    def event(self, expected: str = _AN_EVENT) -> str:
         match = _EVENT.match(self.text, self.end)
         if match is None:
-            raise self.refuse("expected the name of an event, such as service:status")
+            raise self.refuse(f"expected {expected}")
         if match["quoted"] is None:
             self.end = match.end()
             return str(match["bare"])
@@ -220,6 +229,8 @@ class _Parser:
             raise self.refuse("expected <, <=, >, >= or ==", column)
         if sign == "==" and dimension is Dimension.TIME:
             raise self.refuse("two durations are never equal: use <, <=, > or >=", column)
+        if sign == "==" and dimension is Dimension.SCORE:
+            raise self.refuse("two scores are never equal: use <, <=, > or >=", column)
         return Comparison(sign)
 
     def limit(self, dimension: Dimension, comparison: Comparison) -> tuple[Fraction, bool]:
@@ -233,10 +244,11 @@ class _Parser:
             return self.duration(), False
         number = self.number(self.take("number"), column, "a number, or `1.2 * baseline`")
         percent = self.take_mark("%")
-        if dimension is Dimension.NUMBER:
+        if dimension in (Dimension.NUMBER, Dimension.SCORE):
             if percent:
-                raise self.refuse("a count is compared with a plain number", self.end - 1)
-            return number, False
+                what = "a count" if dimension is Dimension.NUMBER else "a score"
+                raise self.refuse(f"{what} is compared with a plain number", self.end - 1)
+            return number * (SCORE if dimension is Dimension.SCORE else 1), False
         if not percent:
             raise self.refuse("a share is compared with a percentage, such as 1%", column)
         if number > 100:

@@ -15,7 +15,8 @@ from reports.broadcasts import Broadcast, find_broadcasts
 from reports.columns import Labels, Stamps
 from reports.effective import inflation_of
 from reports.estimates import Estimate, estimate_numbers, estimate_share, estimate_times
-from reports.expressions import Expression, Statistic
+from reports.expressions import OF_PAGES, Expression, Statistic
+from reports.pages import named_times, page_times
 from reports.rules import Absent, Unmatched
 from reports.samples import ANSWERED, COUNTED, Samples, Times
 from reports.thresholds import SELECTING, Threshold, matches_any
@@ -69,9 +70,23 @@ class Measures:
             return sockets.session_times(s for s in self.samples.sessions if s.id in chosen)
         if quantity == "query_time":
             return self.samples.query_times(selector)
+        if quantity in OF_PAGES:
+            return self._page_times(threshold)
         if selector.is_of_events:
             return sockets.Acks(self.samples).times(self.samples.select_packets(selector))
         return self.samples.times(quantity, selector)
+
+    def _page_times(self, threshold: Threshold) -> Times:
+        expression, chosen = threshold.expression, self.samples.select_page(threshold.selector)
+        if expression.name is not None:
+            pattern = (expression.name,)
+            found = named_times(
+                self.samples.pages, chosen, expression.quantity, lambda name: matches_any(name, pattern)
+            )
+        else:
+            found = page_times(self.samples.pages, chosen, expression.quantity)
+        in_order = np.array(found.ordered, dtype=np.float64)
+        return Times(np.sort(in_order).astype(np.int64), found.failed, in_order)
 
     def share(self, threshold: Threshold) -> Share:
         """Hits and samples of a rate or of reach."""
@@ -131,6 +146,9 @@ class Measures:
     def has(self, condition: str, threshold: Threshold) -> bool:
         """Whether the capture holds any of what `required_if` names."""
         match condition:
+            case "pages" if threshold.expression.quantity in OF_PAGES:
+                # Of the kind that the promise is about: a visit without a single list of requests broke none.
+                return bool(len((times := self.times(threshold)).ordered) or times.failed)
             case "pages":
                 return bool(self.samples.exchanges.kind.among(Kind.PAGE).any())
             case "sockets":
@@ -145,6 +163,8 @@ class Measures:
         """What the threshold is about and no part of this capture is."""
         quantity, selector = threshold.expression.quantity, threshold.selector
         of_events = quantity in {"gap", "events"} or (selector.is_of_events and threshold.expression.event is None)
+        if quantity in OF_PAGES and not self.samples.pages:
+            return Absent.PAGES
         if quantity == "query_time" and not len(self.samples.queries):
             return Absent.QUERIES
         if selector.mark and not self.samples.named:
@@ -168,6 +188,8 @@ class Measures:
             wanted["event"] = (event,)
         for key, patterns in wanted.items():
             names = self._names(key)
+            if key == "route" and threshold.expression.quantity in OF_PAGES:
+                names = sorted({page.route for page in self.samples.pages.rows})
             if patterns and not any(map(_matcher(key, patterns), names)):
                 near = difflib.get_close_matches(str(patterns[0]), names, 1)
                 return Unmatched(key, tuple(map(str, patterns)), near[0] if near else None)
@@ -177,6 +199,10 @@ class Measures:
         """Everything that a key could select by."""
         x, p = self.samples.exchanges, self.samples.packets
         match key:
+            case "profile":
+                return sorted({page.profile for page in self.samples.pages.rows})
+            case "cache":
+                return sorted({page.cache or "" for page in self.samples.pages.rows})
             case "status":
                 return [f"{status:.0f}" for status in np.unique(x.status[np.isfinite(x.status)])]
             case "identity":

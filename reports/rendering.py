@@ -12,6 +12,7 @@ from nestperf.errors import CaptureEmpty
 from reports.broadcasts import Broadcast, find_broadcasts
 from reports.browsing import read_sent
 from reports.compare.compare import Named, compare
+from reports.pages import summarize_pages
 from reports.queries import summarize_queries
 from reports.repeats import pages_of, repeated_routes
 from reports.samples import Samples
@@ -71,7 +72,13 @@ def read_report(
         broadcasts=broadcasts,
         baselines=tuple(named.samples for named in old),
         judgement=explained(replace(judgement, comparison=comparison), samples, capture),
-        summary=summarize(samples, broadcasts, queries, repeated_routes(sent, pages_of(sent))),
+        summary=summarize(
+            samples,
+            broadcasts,
+            queries,
+            repeated_routes(sent, pages_of(sent)),
+            summarize_pages(capture, samples.pages),
+        ),
         source=source,
     )
 

@@ -68,6 +68,7 @@ class Absent(enum.StrEnum):
     SESSIONS = "sessions"
     SOCKETS = "sockets"
     BROADCASTS = "broadcasts"
+    PAGES = "pages"
 
 
 class Unmatched(NamedTuple):

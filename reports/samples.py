@@ -6,7 +6,8 @@ in them. Strings are codes into their distinct values. Nothing here judges.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from nestperf.capture.marks import Named
 from nestperf.capture.model import FAILED, Kind, Outcome
 from nestperf.capture.reader import Capture
 from reports.columns import Codes, Labels, Mask, Stamps, read_columns
+from reports.pages import Pages, read_pages
 from reports.queries import Queries, read_queries
 from reports.thresholds import Selector, matches_any
 
@@ -113,6 +115,8 @@ class Samples:
     state."""
     identities: Identities
     queries: Queries
+    pages: Pages = field(default_factory=Pages)
+    """As a watched browser saw them."""
     named: tuple[Named, ...] = ()
     """Which exchanges go by which mark's or test's name."""
     left_out: int = 0
@@ -140,6 +144,7 @@ class Samples:
             sockets=tuple(capture.sockets()),
             sessions=sessions,
             queries=read_queries(capture),
+            pages=read_pages(capture),
             identities=Identities(
                 {s.id: s.identity or "" for s in sessions}, {client: name or "" for client, name in clients}
             ),
@@ -155,7 +160,7 @@ class Samples:
     @property
     def is_empty(self) -> bool:
         """Whether nothing happened."""
-        return not (len(self.exchanges) or self.sockets or len(self.queries) or self.left_out)
+        return not (len(self.exchanges) or self.sockets or len(self.queries) or len(self.pages) or self.left_out)
 
     @property
     def has_intended(self) -> bool:
@@ -210,6 +215,22 @@ class Samples:
         if selector.upstream:
             upstreams = self._upstreams(selector.upstream)
             chosen = tuple(s for s in chosen if s.upstream in upstreams)
+        return chosen
+
+    def select_page(self, selector: Selector) -> Callable[[model.Page], bool]:
+        """Whether a threshold is about a watched page."""
+        sessions, clients = self._of_identity(selector.identity) if selector.identity else (None, None)
+        upstreams = self._upstreams(selector.upstream) if selector.upstream else None
+
+        def chosen(page: model.Page) -> bool:
+            return (
+                (not selector.route or matches_any(page.route, selector.route))
+                and (not selector.profile or matches_any(page.profile, selector.profile))
+                and (not selector.cache or page.cache in selector.cache)
+                and (upstreams is None or page.upstream in upstreams)
+                and (sessions is None or page.session_id in sessions or page.client_id in (clients or ()))
+            )
+
         return chosen
 
     def select_packets(self, selector: Selector) -> Mask:

@@ -19,6 +19,7 @@ from nestperf.percentiles import nearest_rank
 from reports.broadcasts import Broadcast
 from reports.columns import Codes, Mask, Stamps
 from reports.effective import inflation_of
+from reports.pages import PageFacts
 from reports.queries import QueryFacts
 from reports.repeats import PageRoute
 from reports.samples import TIMED, Samples, ordered_ns
@@ -183,6 +184,8 @@ class Summary:
     """None where the capture holds no queries."""
     page_routes: tuple[PageRoute, ...] = ()
     """Routes that one page called many times."""
+    pages: PageFacts | None = None
+    """None where no browser was watched."""
     left_out: int = 0
     """Exchanges of ramp and warm-up, which are in no other number."""
 
@@ -192,6 +195,7 @@ def summarize(
     broadcasts: tuple[Broadcast, ...],
     queries: QueryFacts | None = None,
     page_routes: tuple[PageRoute, ...] = (),
+    pages: PageFacts | None = None,
 ) -> Summary:
     """The facts of a capture."""
     span = samples.span_ns
@@ -214,6 +218,7 @@ def summarize(
         added=percentiles_of(ordered_ns(samples.durations("relay_time"))),
         queries=queries,
         page_routes=page_routes,
+        pages=pages,
         left_out=samples.left_out,
     )
 

@@ -8,9 +8,10 @@ looks at a capture. Keys of a threshold:
     source        where it was promised
     note          what the number leaves out
     kind, route, method, status, mark, identity, upstream, event, namespace
+    profile, cache
                   what it is judged on: a value or a list; texts as file names are matched (`/api/v1/auth/*`), a
                   status as 404 or "4xx". Preflights only where `kind` names them
-    applies       the runs it makes sense for: any of "record", "replay", "check"; all by default
+    applies       the runs it makes sense for: any of "record", "replay", "check", "browse"; all by default
     required      whether the exit code hangs on it: true (the default), false, or a list of runs as in `applies`
     required_if   any of "pages", "sockets", "broadcasts", "queries", "baseline": only where there are such; "load":
                   only where the run put that much load on
@@ -19,6 +20,7 @@ looks at a capture. Keys of a threshold:
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -30,18 +32,20 @@ from typing import Any, TypeVar
 
 from nestperf.capture.model import Kind
 from nestperf.errors import UsageError
+from nestperf.pages.rules import parse_rules
 from nestperf.printable import printable
-from reports.expressions import Expression, Statistic
+from reports.expressions import OF_PAGES, Expression, Statistic
 from reports.grammar import ExpressionRefused, meant, parse_expression
 from reports.toml_table import Table
 
 T = TypeVar("T")
 
-PURPOSES = ("record", "replay", "check")
+PURPOSES = ("record", "replay", "check", "browse")
 CONDITIONS = ("pages", "sockets", "broadcasts", "queries", "baseline", "load")
 _OF_EXCHANGES = ("kind", "route", "method", "status", "mark", "identity", "upstream")
+_OF_PAGES = ("route", "profile", "cache", "identity", "upstream")
 _OF_EVENTS = ("event", "namespace", "identity", "upstream")
-SELECTING = tuple(dict.fromkeys((*_OF_EXCHANGES, *_OF_EVENTS)))
+SELECTING = tuple(dict.fromkeys((*_OF_EXCHANGES, *_OF_EVENTS, *_OF_PAGES)))
 _KEYS = ("expression", "name", "source", "note", *SELECTING, "applies", "required", "required_if", "users")
 WORKING_FILE = "nestperf.toml"
 BUILT_IN = "medianest.toml"
@@ -62,6 +66,9 @@ class Selector:
     """`http://localhost:4000`, or `localhost:4000`."""
     event: tuple[str, ...] = ()
     namespace: tuple[str, ...] = ()
+    profile: tuple[str, ...] = ()
+    """The network of a watched page; empty text for the one that was there."""
+    cache: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -159,12 +166,28 @@ def parse_thresholds(text: str, origin: str) -> Thresholds:
             raise UsageError(f"{origin}: there is no [[{printable(key, 40)}]]{near}")
     return Thresholds(
         origin=origin,
-        thresholds=_named_once(_each(document, "threshold", origin, read_threshold), origin),
+        thresholds=_named_once(
+            [*_each(document, "threshold", origin, read_threshold), *_limits_of_renders(document, origin)], origin
+        ),
         unchecked=tuple(_each(document, "unchecked", origin, _unchecked)),
     )
 
 
-_TABLES = ("threshold", "unchecked")
+_TABLES = ("threshold", "unchecked", "render")
+
+
+def _limits_of_renders(document: Mapping[str, Any], origin: str) -> list[Threshold]:
+    """A rule of render times that has a limit is a promise."""
+    return [
+        Threshold(
+            name=f"{rule.name} drawn within {rule.limit}",
+            expression=parse_expression(f"p95(render({json.dumps(rule.name)})) < {rule.limit}"),
+            selector=Selector(),
+            required_if=("pages",),
+        )
+        for rule in parse_rules(document, origin)
+        if rule.limit
+    ]
 
 
 def _named_once(thresholds: list[Threshold], origin: str) -> tuple[Threshold, ...]:
@@ -209,6 +232,8 @@ def read_threshold(table: Table) -> Threshold:
         upstream=table.texts("upstream"),
         event=table.texts("event"),
         namespace=table.texts("namespace"),
+        profile=table.texts("profile"),
+        cache=table.choices("cache", ("cold", "warm")),
     )
     _check_selected(table, expression)
     return Threshold(
@@ -233,6 +258,8 @@ def _selecting(expression: Expression, *, of_events: bool) -> tuple[str, ...]:
     """The keys that select among what an expression is about."""
     if expression.event is not None:  # which event it is, the expression says
         return ("namespace", "identity", "upstream") if expression.quantity == "gap" else ("namespace",)
+    if expression.quantity in OF_PAGES:
+        return _OF_PAGES
     match expression.quantity:
         case "events" if expression.statistic is Statistic.COUNT:
             return _OF_EVENTS

@@ -108,6 +108,7 @@ PURE = (
     "reports/repeats.py",
     "reports/causes",
     "reports/rules.py",
+    "reports/pages.py",
     "reports/thinning.py",
     "reports/timeline.py",
     "reports/concurrency.py",

@@ -28,7 +28,7 @@ SCHEMA = 1
 _LONGEST = 2_000
 """Captured strings are cut to so many characters: a megabyte of path is of no use to anybody."""
 
-_UNITS = {Dimension.TIME: "ns", Dimension.SHARE: "share", Dimension.NUMBER: "count"}
+_UNITS = {Dimension.TIME: "ns", Dimension.SHARE: "share", Dimension.NUMBER: "count", Dimension.SCORE: "billionths"}
 
 
 def render_json(judgement: Judgement, summary: Summary) -> str:

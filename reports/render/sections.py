@@ -12,6 +12,7 @@ from nestperf.capture.marks import TEST
 from nestperf.capture.model import Kind, Run
 from nestperf.console import NOTHING, duration, plural
 from nestperf.printable import printable
+from reports.render.pages import render_named, render_pages
 from reports.render.queries import render_queries
 from reports.render.table import Row, facts, note, render_table
 from reports.render.units import format_count, format_rate, format_share
@@ -31,6 +32,8 @@ _ALL_OF_EVENTS_FROM = 100
 def sections(run: Run, summary: Summary, width: int) -> Iterator[tuple[str, list[str]]]:
     """Title and lines of each section, in order."""
     yield "Routes", _routes(summary, width)
+    yield "Pages in the browser", render_pages(summary.pages, width)
+    yield "From data to picture, and the application's own measures", render_named(summary.pages, width)
     yield "Marks", _marks([row for row in summary.marks if row.source != TEST], width)
     yield "Tests", _marks([row for row in summary.marks if row.source == TEST], width)
     yield "Service and response time", _both_times(summary.both_times, width)

@@ -144,6 +144,7 @@ _ABSENT = {
     Absent.INTENDED_TIMES: "only a replay knows when a request was due: nestperf replay this capture",
     Absent.SESSIONS: "only a replay stores sessions: nestperf replay this capture",
     Absent.SOCKETS: "no WebSocket or Socket.IO connection was opened",
+    Absent.PAGES: "no browser was watched: nestperf record --browser --vitals",
     Absent.BROADCASTS: "no event reached two sockets: replay with --users 2 or more",
 }
 """What is missing of a capture, and how to get it."""

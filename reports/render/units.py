@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from nestperf.console import NOTHING, duration
-from reports.expressions import Dimension
+from reports.expressions import SCORE, Dimension
 
 _UNITS = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"))
 
@@ -16,6 +16,8 @@ def format_limit(value: Fraction | int, dimension: Dimension = Dimension.TIME) -
         return format_count(float(value))
     if dimension is Dimension.SHARE:
         return f"{float(value * 100):g} %"
+    if dimension is Dimension.SCORE:
+        return f"{float(value) / SCORE:g}"
     factor, unit = next(((f, u) for f, u in reversed(_UNITS) if value >= f), _UNITS[0])
     return f"{float(value / factor):,.10g} {unit}"
 
@@ -46,7 +48,12 @@ def format_rate(per_minute: float | None) -> str:
     return f"{per_minute:,.0f}" if per_minute >= 10 or per_minute == 0 else f"{per_minute:.1f}"
 
 
-_FORMATS = {Dimension.TIME: duration, Dimension.SHARE: format_share}
+def format_score(score: float | None, digits: int = 3) -> str:
+    """A score, such as layout shift, of billionths: `0.083`."""
+    return NOTHING if score is None else f"{score / SCORE:.{digits}f}"
+
+
+_FORMATS = {Dimension.TIME: duration, Dimension.SHARE: format_share, Dimension.SCORE: format_score}
 
 
 def format_value(value: float | None, dimension: Dimension) -> str:

@@ -9,7 +9,7 @@ import pytest
 from nestperf.capture.model import Kind
 from nestperf.errors import ExitCode, UsageError
 from reports.grammar import ExpressionRefused
-from reports.thresholds import Selector, load_thresholds, matches_any, parse_thresholds
+from reports.thresholds import PURPOSES, Selector, load_thresholds, matches_any, parse_thresholds
 
 GOOD = """
 [server]
@@ -61,7 +61,7 @@ def test_parse_thresholds_of_every_key_gives_data() -> None:
         ("sockets",),
         20,
     )
-    assert (second.name, second.required, second.applies) == ("rate(failed) < 1%", (), ("record", "replay", "check"))
+    assert (second.name, second.required, second.applies) == ("rate(failed) < 1%", (), PURPOSES)
     assert second.selector.is_empty
     assert (thresholds.unchecked[0].name, thresholds.unchecked[0].reason) == ("uptime", "takes a year")
 

@@ -1,0 +1,383 @@
+"""Watched pages: how long they and their parts took, and what a slow one waited for. Measures, never judges.
+
+Durations are nanoseconds. The ratings are those of https://web.dev/articles/vitals, taken at the 75th percentile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from nestperf.capture import model
+from nestperf.capture.model import FAILED
+from nestperf.capture.reader import Capture
+from nestperf.pages.rules import rules_of
+from nestperf.percentiles import nearest_rank
+from reports.expressions import SCORE
+
+_P75 = Fraction(3, 4)
+_S, _MS = 1_000_000_000, 1_000_000
+VITALS = {"fcp": (1_800 * _MS, 3 * _S), "lcp": (2_500 * _MS, 4 * _S), "cls": (SCORE // 10, SCORE // 4),
+          "inp": (200 * _MS, 500 * _MS)}  # fmt: skip
+"""Good up to the first, poor above the second: https://web.dev/articles/fcp, lcp, cls, inp."""
+MOST_PARTS = 8
+"""What the slowest load of a route waited for: so many stretches are told."""
+_SLACK_NS = 1 * _MS
+_WORTH_TELLING = 0.02
+"""Of a load."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """The watched pages of one capture."""
+
+    rows: tuple[model.Page, ...] = ()
+    timings: tuple[model.Timing, ...] = ()
+    """Renders and measures of the application."""
+    failed: frozenset[int] = frozenset()
+    """Pages whose document did not come as it should."""
+    at_least: tuple[tuple[str, int], ...] = ()
+    """How many things a picture must show to count, by the name of its rule."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class PageTimes(NamedTuple):
+    """Durations or scores of selected pages."""
+
+    ordered: tuple[int, ...]
+    """In order of time."""
+    failed: int
+
+
+class Rated(NamedTuple):
+    """One of the vitals over some loads."""
+
+    n: int
+    p75: int | None
+    """Nanoseconds; of CLS billionths."""
+    rating: str
+    """`good`, `fair`, `poor`; empty where there is none."""
+
+
+class PageRow(NamedTuple):
+    """All loads of a route, or all navigations to it within a page."""
+
+    kind: str
+    route: str
+    profile: str
+    cache: str
+    n: int
+    unloaded: int
+    """Of `n`, left or closed before they were loaded."""
+    failed: int
+    hidden: int
+    """In the background, and so in no number."""
+    errors: int
+    load_p50_ns: int | None
+    load_p75_ns: int | None
+    load_max_ns: int | None
+    fcp: Rated
+    lcp: Rated
+    cls: Rated
+    inp: Rated
+    rating: str
+    """The worst of the four."""
+
+
+class NamedRow(NamedTuple):
+    """All renders of a rule, or all measures of a name."""
+
+    kind: str
+    name: str
+    n: int
+    p50_ns: int | None
+    p95_ns: int | None
+    max_ns: int | None
+    fewest: int | None
+    """Things that were shown."""
+    most: int | None
+    restless: int
+    """Renders that had no end."""
+
+
+class Part(NamedTuple):
+    """A stretch of a load: something it waited for, or what its own scripts, style and layout took."""
+
+    what: str
+    """Path of a resource; `the browser` for its own work."""
+    initiator: str
+    exchange_id: int | None
+    begin_ns: int
+    """Since the load began."""
+    length_ns: int
+
+
+class Bar(NamedTuple):
+    """One thing that a page asked for; times since the load began."""
+
+    url: str
+    initiator: str
+    exchange_id: int | None
+    begin_ns: int
+    first_byte_ns: int | None
+    end_ns: int
+    blocking: bool
+    waited_for: bool
+    """It is one of the parts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageWaterfall:
+    """The slowest load of a route; times since it began."""
+
+    page_id: int
+    kind: str
+    url: str
+    route: str
+    profile: str
+    first_byte_ns: int | None
+    fcp_ns: int | None
+    lcp_ns: int | None
+    lcp_element: str | None
+    dom_loaded_ns: int | None
+    load_ns: int
+    long_tasks_ns: int
+    parts: tuple[Part, ...]
+    """What it waited for, in order; they fill the time until it was loaded."""
+    bars: tuple[Bar, ...]
+    screenshot: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFacts:
+    """What a report shows of watched pages."""
+
+    pages: tuple[PageRow, ...]
+    named: tuple[NamedRow, ...]
+    slowest: tuple[PageWaterfall, ...]
+    """One of each row that has a load, the slowest first."""
+
+
+def read_pages(capture: Capture) -> Pages:
+    """Read the watched pages of a capture."""
+    rows = tuple(sorted(capture.pages(), key=lambda page: page.started_ns))
+    if not rows:
+        return Pages()
+    documents = {page.exchange_id: page.id for page in rows if page.exchange_id is not None}
+    outcomes = capture.columns(model.Exchange, "id", "outcome")
+    return Pages(
+        rows=rows,
+        timings=tuple(timing for timing in capture.timings() if timing.kind in ("render", "measure")),
+        failed=frozenset(
+            documents[number] for number, outcome in outcomes if number in documents and outcome in FAILED
+        ),
+        at_least=tuple((rule.name, rule.at_least) for rule in rules_of(capture.run.settings)),
+    )
+
+
+def page_times(pages: Pages, chosen: Callable[[model.Page], bool], quantity: str) -> PageTimes:
+    """`load`, `navigation`, `fcp`, `lcp`, `cls` or `inp` of the chosen pages."""
+    kind = "navigation" if quantity == "navigation" else "load" if quantity in ("load", "fcp", "lcp") else None
+    picked = [page for page in pages.rows if chosen(page) and not page.hidden and kind in (None, page.kind)]
+    found = [value for page in picked if page.id not in pages.failed and (value := _value(page, quantity)) is not None]
+    timed = quantity in ("load", "fcp", "lcp")
+    return PageTimes(tuple(found), sum(page.id in pages.failed for page in picked) if timed else 0)
+
+
+def named_times(
+    pages: Pages, chosen: Callable[[model.Page], bool], kind: str, matches: Callable[[str], bool]
+) -> PageTimes:
+    """Durations of the renders or measures whose name matches, on the chosen pages."""
+    shown = {page.id for page in pages.rows if chosen(page) and not page.hidden}
+    least = dict(pages.at_least)
+    return PageTimes(
+        tuple(
+            timing.duration_ns
+            for timing in pages.timings
+            if timing.kind == kind and timing.page_id in shown and matches(timing.name)
+            if timing.duration_ns is not None and (timing.items or 0) >= least.get(timing.name, 0)
+        ),
+        0,
+    )
+
+
+def _value(page: model.Page, quantity: str) -> int | None:
+    match quantity:
+        case "cls":
+            loaded = page.load_ns is not None
+            return round(page.cls * SCORE) if page.cls is not None and loaded else None
+        case "inp":
+            return page.inp_ns
+        case "fcp":
+            end = page.fcp_ns
+        case "lcp":
+            end = page.lcp_ns if page.load_ns is not None else None
+        case _:
+            end = page.load_ns
+    return end - page.started_ns if end is not None else None
+
+
+def summarize_pages(capture: Capture, pages: Pages) -> PageFacts | None:
+    """The facts of a capture's watched pages; None where it has none."""
+    if not pages:
+        return None
+    groups = _grouped(pages.rows)
+    slowest = [page for group in groups.values() if (page := _slowest(group, pages)) is not None]
+    slowest.sort(key=lambda page: page.started_ns - (page.load_ns or 0))
+    return PageFacts(
+        pages=tuple(sorted((_row(group, pages) for group in groups.values()), key=_order)),
+        named=tuple(_named(pages)),
+        slowest=tuple(_waterfall(capture, page) for page in slowest),
+    )
+
+
+def _grouped(rows: Iterable[model.Page]) -> dict[tuple[str, str, str, str], list[model.Page]]:
+    groups: dict[tuple[str, str, str, str], list[model.Page]] = {}
+    for page in rows:
+        groups.setdefault((page.kind, page.route, page.profile, page.cache or ""), []).append(page)
+    return groups
+
+
+def _order(row: PageRow) -> tuple[bool, int, str]:
+    return (row.kind != "load", -(row.load_p75_ns or 0), row.route)
+
+
+def _row(group: list[model.Page], pages: Pages) -> PageRow:
+    first = group[0]
+    shown = [page for page in group if not page.hidden]
+    sound = [page for page in shown if page.id not in pages.failed]
+    loads = sorted(page.load_ns - page.started_ns for page in sound if page.load_ns is not None)
+    rated = {name: _rated(sound, name) for name in VITALS}
+    ratings = [one.rating for one in rated.values() if one.rating]
+    return PageRow(
+        kind=first.kind,
+        route=first.route,
+        profile=first.profile,
+        cache=first.cache or "",
+        n=len(group),
+        unloaded=sum(page.load_ns is None and page.ended_ns is not None for page in sound),
+        failed=len(shown) - len(sound),
+        hidden=len(group) - len(shown),
+        errors=sum(page.errors for page in group),
+        load_p50_ns=nearest_rank(loads, Fraction(1, 2)) if loads else None,
+        load_p75_ns=nearest_rank(loads, _P75) if loads else None,
+        load_max_ns=loads[-1] if loads else None,
+        **rated,
+        rating=max(ratings, key=_RATINGS.index, default=""),
+    )
+
+
+_RATINGS = ("good", "fair", "poor")
+
+
+def _rated(group: list[model.Page], name: str) -> Rated:
+    values = sorted(value for page in group if (value := _value(page, name)) is not None)
+    if not values:
+        return Rated(0, None, "")
+    value = nearest_rank(values, _P75)
+    good, poor = VITALS[name]
+    return Rated(len(values), value, "good" if value <= good else "fair" if value <= poor else "poor")
+
+
+def _named(pages: Pages) -> Iterator[NamedRow]:
+    """Renders and measures by name, in the order in which they were first seen; measures that lasted."""
+    hidden = {page.id for page in pages.rows if page.hidden}
+    groups: dict[tuple[str, str], list[model.Timing]] = {}
+    for timing in pages.timings:
+        if timing.page_id not in hidden:
+            groups.setdefault((timing.kind, timing.name), []).append(timing)
+    for (kind, name), timings in sorted(groups.items(), key=lambda item: item[0][0] != "render"):
+        times = sorted(timing.duration_ns for timing in timings if timing.duration_ns is not None)
+        items = [timing.items for timing in timings if timing.items is not None]
+        yield NamedRow(
+            kind=kind,
+            name=name,
+            n=len(times),
+            p50_ns=nearest_rank(times, Fraction(1, 2)) if times else None,
+            p95_ns=nearest_rank(times, Fraction(95, 100)) if times else None,
+            max_ns=times[-1] if times else None,
+            fewest=min(items, default=None),
+            most=max(items, default=None),
+            restless=len(timings) - len(times),
+        )
+
+
+def _slowest(group: list[model.Page], pages: Pages) -> model.Page | None:
+    loaded = [page for page in group if page.load_ns is not None and not page.hidden and page.id not in pages.failed]
+    return max(loaded, key=lambda page: (page.load_ns or 0) - page.started_ns, default=None)
+
+
+def _waterfall(capture: Capture, page: model.Page) -> PageWaterfall:
+    assert page.load_ns is not None
+    resources = sorted(capture.resources(page.id), key=lambda row: (row.started_ns, row.id))
+    chain = list(_chain(page, page.load_ns, resources))
+
+    def since(stamp_ns: int | None) -> int | None:
+        return stamp_ns - page.started_ns if stamp_ns is not None else None
+
+    waited = {row.id for row in chain}
+    return PageWaterfall(
+        page_id=page.id,
+        kind=page.kind,
+        url=page.url,
+        route=page.route,
+        profile=page.profile,
+        first_byte_ns=since(page.first_byte_ns),
+        fcp_ns=since(page.fcp_ns),
+        lcp_ns=since(page.lcp_ns),
+        lcp_element=page.lcp_element,
+        dom_loaded_ns=since(page.dom_loaded_ns),
+        load_ns=page.load_ns - page.started_ns,
+        long_tasks_ns=page.long_tasks_ns,
+        parts=tuple(_parts(page, page.load_ns, chain)),
+        bars=tuple(
+            Bar(
+                url=row.url,
+                initiator=row.initiator,
+                exchange_id=row.exchange_id,
+                begin_ns=row.started_ns - page.started_ns,
+                first_byte_ns=since(row.first_byte_ns),
+                end_ns=row.done_ns - page.started_ns,
+                blocking=row.blocking,
+                waited_for=row.id in waited,
+            )
+            for row in resources
+        ),
+        screenshot=page.screenshot,
+    )
+
+
+def _chain(page: model.Page, load_ns: int, resources: list[model.Resource]) -> Iterator[model.Resource]:
+    """What a load waited for, the last first: whatever arrived last before it was loaded, what had arrived last before
+    that was asked for, and so on. The browser tells no causes; this is the nearest that times can tell."""
+    left = [row for row in resources if row.done_ns <= load_ns + _SLACK_NS]
+    while left:
+        last = max(left, key=lambda row: (row.done_ns, -row.started_ns))
+        yield last
+        left = [row for row in left if row.done_ns <= last.started_ns and row.started_ns < last.started_ns]
+
+
+def _parts(page: model.Page, load_ns: int, chain: list[model.Resource]) -> Iterator[Part]:
+    """The chain in order, and the browser's own time in its gaps; short stretches are passed over."""
+    least_ns = round((load_ns - page.started_ns) * _WORTH_TELLING)
+    end_ns = page.started_ns
+    told = 0
+    for row in reversed(chain):
+        if row.done_ns - row.started_ns < least_ns or told >= MOST_PARTS:
+            continue
+        if row.started_ns - end_ns >= least_ns:
+            yield Part(BROWSER, "", None, end_ns - page.started_ns, row.started_ns - end_ns)
+        begin_ns = max(end_ns, row.started_ns)
+        end_ns = min(row.done_ns, load_ns)
+        told += 1
+        path = "/" + row.url.partition("://")[2].partition("/")[2]
+        yield Part(path, row.initiator, row.exchange_id, begin_ns - page.started_ns, end_ns - begin_ns)
+    if load_ns - end_ns >= least_ns:
+        yield Part(BROWSER, "", None, end_ns - page.started_ns, load_ns - end_ns)
+
+
+BROWSER = "the browser"
