@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from nestperf.capture.model import FAILED, Outcome, Session
 from replay.live import LiveState
@@ -277,7 +278,8 @@ class Visit:
         told = (self._stage, self.user, self._id, self._live, listens, self._end, self._socket_closed, self._heard)
         if action.protocol == "websocket":
             return LiveWebSocket(*told, self._cause_came)
-        return LiveSocket(*told, self._connections, whole=self._whole)
+        heard = None if self._stage.heard is None else partial(self._stage.heard, self)
+        return LiveSocket(*told, self._connections, heard, whole=self._whole)
 
     def _end(self, step: Step, stamp_ns: int) -> None:
         """A step is over: release those that waited for it."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Client, Exchange, Kind, Outcome, Run, Session
 from nestperf.durations import SECOND_NS
+from nestperf.wire.observations import PacketSeen
 from replay.certificate import LAG_FLOOR_NS, Counted, Pledge, Spent, Tally, certify, invalid_because, limited_by
 from replay.drivers import Arrivals, Closed, Driver, House, Slots
 from replay.health import BEAT_NS, Health
@@ -54,6 +55,9 @@ class Directs(Driver, Protocol):
 
     def answered(self, visit: Visit, step: Step, answer: Answer) -> None:
         """A request was answered, or will not be; steps that waited for it are offered after this."""
+
+    def heard(self, visit: Visit, packet: PacketSeen) -> None:
+        """A server sent a Socket.IO packet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +233,7 @@ class Runner:
             director = self._settings.direction.direct(self, self._load)
             for stage in self._stages:
                 stage.offer, stage.answered, stage.offers_all = director.offer, director.answered, True
+                stage.heard = director.heard
             return director
         sessions = len(self._plan.sessions) * len(self._sides)
         if self._load.model == "users":
@@ -369,6 +374,8 @@ class Runner:
         certificate["users_alive"] = self._health.alive
         certificate["duration_ns"] = self._profile.end_ns if load.is_timed else None
         certificate["source_addresses"] = _addresses(tuple(self._users.values()))
+        # Stamps of other processes of this machine can be held against the capture's.
+        certificate["monotonic_ns"] = self.clock.anchor_ns
         certificate["loop"] = type(asyncio.get_running_loop()).__module__.partition(".")[0]
         certificate["sides"] = len(self._sides)
         certificate["limit"] = limited_by(certificate)

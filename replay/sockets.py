@@ -56,10 +56,12 @@ class LiveSocket:
         closed: Callable[[], None],
         heard: Callable[[], None],
         line: Line | None = None,
+        told: Callable[[PacketSeen], None] | None = None,
         *,
         whole: bool = True,
     ) -> None:
-        """`line`: the user's HTTP connections, for polls; `whole`: heads and bodies of polls are kept."""
+        """`line`: the user's HTTP connections, for polls; `told`: of every packet of the server; `whole`: heads and
+        bodies of polls are kept."""
         self.wire: SocketIo | None = None
         self._stage = stage
         self._user = user
@@ -70,6 +72,7 @@ class LiveSocket:
         self._closed = closed
         self._heard = heard
         self._line = line
+        self._told = told
         self._whole = whole
         self._id = 0
         self._opening: Step | None = None
@@ -266,6 +269,8 @@ class LiveSocket:
             self._reply(seen, packet_id)
         if self._listens and self._live.hear(self._listens, seen.type or "", namespace, seen.event or "", seen.payload):
             self._heard()
+        if self._told is not None:
+            self._told(seen)
         if ended is not None:
             self._end(ended, seen.done_ns)
 
@@ -375,7 +380,7 @@ class LiveSocket:
             close_reason=wire.close_reason,
             outcome=outcome,
             detail=detail,
-            source_socket=action.socket,
+            source_socket=abs(action.socket),  # a contract's second connection of the same has the negated number
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Kind, Outcome
+from nestperf.wire.observations import PacketSeen
 from replay.certificate import Tally
 from replay.identities import Identity
 from replay.journal import Journal
@@ -48,6 +49,8 @@ class Stage:
     offers_all: bool = False
     """It takes packets and closes too, not only requests."""
     answered: Callable[[Visit, Step, Answer], None] | None = None
+    heard: Callable[[Visit, PacketSeen], None] | None = None
+    """Told of every Socket.IO packet that a server sent."""
     """Told of every answer, before the steps that waited for it are due."""
     tally: Tally = field(default_factory=Tally)
     connections: itertools.count[int] = field(default_factory=lambda: itertools.count(1))

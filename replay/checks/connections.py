@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from nestperf.console import duration, limit, plural
 from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
 from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, nothing_came
-from replay.checks.cut import cut, needed_by
+from replay.checks.cut import cut, needed_by, with_close
 from replay.checks.director import STAGGER_NS, Together, once
 from replay.checks.table import Table
 from replay.drivers import House
@@ -112,19 +112,7 @@ def _joins(session: SessionPlan, opening: Step) -> Iterable[Step]:
 def _with_end(chosen: Recorded) -> SessionPlan:
     keep = needed_by(chosen.session, [chosen.open.index, *(step.index for step in chosen.joins)])
     session = cut(chosen.session, keep)
-    last = len(session.steps)
-    on_socket = [step.index for step in session.steps if getattr(step.action, "socket", None) == chosen.socket]
-    end = replace(
-        session.steps[-1],
-        index=last,
-        action=Close(socket=chosen.socket, code=1000, reason="", cut=False),
-        after=tuple(on_socket),
-        behind=on_socket[-1],
-        uses=(),
-        takes=(),
-        awaits=(),
-    )
-    return replace(session, steps=(*session.steps, end))
+    return with_close(session, chosen.socket)
 
 
 def _hold_ns(source: Source, socket: int) -> int:

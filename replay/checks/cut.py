@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from replay.steps import Emit, Join, Open, SessionPlan, Step
+from replay.steps import Close, Emit, Join, Open, SessionPlan, Step
 
 
 def needed_by(session: SessionPlan, targets: Iterable[int]) -> tuple[int, ...]:
@@ -66,6 +66,21 @@ def cut(session: SessionPlan, keep: Iterable[int], *, repeat: int | None = None,
         unexplained=(),
         shapes={first[index]: shape for index, shape in session.shapes.items() if index in first},
     )
+
+
+def with_close(session: SessionPlan, socket: int, *, cut: bool = False) -> SessionPlan:
+    """The session with one more step at its end, which closes that socket when all that was done on it is over."""
+    on_socket = [step.index for step in session.steps if getattr(step.action, "socket", None) == socket]
+    end = Step(
+        index=len(session.steps),
+        action=Close(socket=socket, code=None if cut else 1000, reason="", cut=cut),
+        sent_ns=0,
+        waited=True,
+        after=tuple(on_socket),
+        think_ns=0,
+        behind=on_socket[-1],
+    )
+    return replace(session, steps=(*session.steps, end))
 
 
 def indexes_of(session: SessionPlan, sources: Iterable[int | None], kinds: tuple[type, ...]) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nestperf.durations import SECOND_NS
+from nestperf.wire.observations import PacketSeen
 from replay.drivers import House
 from replay.pacing import NONE, Load
 from replay.player import Visit
@@ -53,6 +54,9 @@ class Director:
 
     def answered(self, visit: Visit, step: Step, answer: Answer) -> None:
         """A request was answered, or will not be."""
+
+    def heard(self, visit: Visit, packet: PacketSeen) -> None:
+        """A server sent a Socket.IO packet."""
 
     def left(self, visit: Visit) -> None:
         """A visit is over."""

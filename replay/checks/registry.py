@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from replay.checks import burst, connections, limit, load, queries
+from replay.checks import burst, connections, fanout, limit, load, messages, queries, reconnect
 from replay.checks.contract import Kind
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (limit.KIND, burst.KIND, queries.KIND, connections.KIND, load.KIND)
+    kind.name: kind
+    for kind in (
+        limit.KIND,
+        burst.KIND,
+        queries.KIND,
+        connections.KIND,
+        fanout.KIND,
+        messages.KIND,
+        load.KIND,
+        reconnect.KIND,
+    )
 }
