@@ -192,12 +192,15 @@ def _conclude(rounds: list[list[Performed]], suite: Suite) -> int:
     from replay.checks.text import render_contracts
     from replay.checks.together import exit_code, judge_together
     from reports.render.encodable import encodable
+    from reports.step_summary import append_terminal_text
 
     together = judge_together(rounds)
     click.echo("")
     if len(rounds) > 1:
         click.echo(f"All {len(rounds)} runs together\n")
-    click.echo(encodable(render_contracts(together, suite.origin, shutil.get_terminal_size().columns)), nl=False)
+    text = render_contracts(together, suite.origin, shutil.get_terminal_size().columns)
+    append_terminal_text("nestperf check", text)
+    click.echo(encodable(text), nl=False)
     if any(one.at_once for run in rounds for one in run):
         return ExitCode.INTERRUPTED
     return exit_code(together)

@@ -99,6 +99,8 @@ class MarkRow(NamedTuple):
     failed: int
     latency: Percentiles
     slowest_id: int | None
+    routes: tuple[RouteRow, ...]
+    """What it is made of."""
 
 
 class EventRow(NamedTuple):
@@ -209,7 +211,7 @@ def summarize(
         session_time=percentiles_of(session_times(samples.sessions).ordered),
         latency_name=samples.latency_name,
         routes=tuple(_routes(samples, span_ns)),
-        marks=tuple(_marks(samples)),
+        marks=tuple(_marks(samples, span_ns)),
         events=tuple(_events(samples, span_ns)),
         broadcasts=_broadcasts(broadcasts),
         sockets=_sockets(samples),
@@ -233,13 +235,15 @@ _KIND_ORDER: dict[str, int] = {kind: place for place, kind in enumerate(
 )}  # fmt: skip
 
 
-def _routes(samples: Samples, span_ns: int) -> list[RouteRow]:
-    """Calls first; within a kind the slowest p95 first."""
+def _routes(samples: Samples, span_ns: int, among: Codes | None = None) -> list[RouteRow]:
+    """Calls first; within a kind the slowest p95 first. `among`: only of these exchanges."""
     x = samples.exchanges
+    if among is None:
+        among = np.flatnonzero(~x.outcome.among(Outcome.DROPPED))
     latency = samples.durations("latency")
     keys = np.stack((x.kind.codes, x.server_call.astype(np.int64), x.method.codes, x.route.codes))
     rows = []
-    for unordered in _groups(keys, np.flatnonzero(~x.outcome.among(Outcome.DROPPED))):
+    for unordered in _groups(keys, among):
         group = unordered[np.argsort(x.sent[unordered], kind="stable")]
         first = group[0]
         outcomes = x.outcome.pick(group)
@@ -264,7 +268,7 @@ def _routes(samples: Samples, span_ns: int) -> list[RouteRow]:
     return sorted(rows, key=_route_order)
 
 
-def _marks(samples: Samples) -> Iterator[MarkRow]:
+def _marks(samples: Samples, span_ns: int) -> Iterator[MarkRow]:
     x = samples.exchanges
     latency = samples.durations("latency")
     counted = ~x.outcome.among(Outcome.DROPPED) & ~x.kind.among(Kind.PREFLIGHT)
@@ -284,6 +288,7 @@ def _marks(samples: Samples) -> Iterator[MarkRow]:
             failed=int(outcomes.among(*FAILED).sum()),
             latency=percentiles_of(ordered_ns(durations)),
             slowest_id=int(x.id[group[np.nanargmax(durations)]]) if times.any() else None,
+            routes=tuple(_routes(samples, span_ns, group)),
         )
 
 

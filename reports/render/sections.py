@@ -23,6 +23,8 @@ from reports.summary import BothTimes, BroadcastRow, EventRow, MarkRow, Percenti
 MOST_ROWS = 60
 """A table shows so many; the rest is counted, and whole in JSON."""
 _LABEL = 200
+_MOST_OF_A_MARK = 6
+"""Routes that are shown under a mark: the slowest calls first."""
 _FINDINGS = 5
 _INTERVAL_FROM = 110
 """From this width on the routes table has room for the interval of p95."""
@@ -137,22 +139,22 @@ def _marks(marks: list[MarkRow], width: int) -> list[str]:
     if not marks:
         return []
     titles = ("at", "n", "refused", "limited", "failed", "p50", "p95", "p99", "max")
-    rows = [
-        Row(
-            label=printable(row.text, _LABEL),
-            cells=(
-                "" if row.begin_ns is None else duration(row.begin_ns),
-                format_count(row.n),
-                *map(_some, (row.refused, row.limited, row.failed)),
-                *_times(row.latency),
-            ),
-        )
-        for row in marks[:MOST_ROWS]
-    ]
+    rows = []
+    for row in marks[:MOST_ROWS]:
+        at = "" if row.begin_ns is None else duration(row.begin_ns)
+        rows.append(Row(label=printable(row.text, _LABEL), cells=(at, *_mark_cells(row))))
+        # Tests are many, and what each is made of stands in JSON.
+        for route in row.routes[:_MOST_OF_A_MARK] if row.source != TEST and len(row.routes) > 1 else ():
+            label = "· " + printable(f"{route.method} {route.route}", _LABEL)
+            rows.append(Row(label=label, cells=("", *_mark_cells(route))))
     lines = render_table(titles, rows, width, give_way=("p99", "p50", "limited", "refused"))
     if len(marks) > MOST_ROWS:
         lines += note(f"{len(marks) - MOST_ROWS:,} more: see --format json.", width)
     return lines
+
+
+def _mark_cells(row: MarkRow | RouteRow) -> tuple[str, ...]:
+    return (format_count(row.n), *map(_some, (row.refused, row.limited, row.failed)), *_times(row.latency))
 
 
 def _both_times(both: tuple[BothTimes, ...], width: int) -> list[str]:

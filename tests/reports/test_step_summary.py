@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nestperf.cli import run
+from reports.step_summary import append_terminal_text
 from tests.reports.conftest import Write, exchanges
 
 PROMISE = "[[threshold]]\nname = 'Fast'\nexpression = 'p95(latency) < 5ms'\n"
@@ -52,3 +53,10 @@ def test_without_the_variable_nothing_is_written(summary: Path, monkeypatch: pyt
     monkeypatch.delenv("GITHUB_STEP_SUMMARY")
     assert run(["report", "run.db"]) == 0
     assert not summary.exists()
+
+
+def test_terminal_text_stands_there_as_it_is(summary: Path) -> None:
+    append_terminal_text("a <check>", "pass  <b>|`x`|@octocat  1.2 ms\n\n# no head\n")
+    assert summary.read_text() == (
+        "## a &lt;check&gt;\n\n<pre>pass  &lt;b&gt;|`x`|@octocat  1.2 ms\n\n# no head\n</pre>\n\n"
+    )

@@ -6,6 +6,7 @@ After a wanted change: NESTPERF_UPDATE_GOLDEN=1 pytest tests/reports/render/test
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import click
 import pytest
 
-from nestperf.capture.model import Outcome, Row, Upstream
+from nestperf.capture.model import HeaderSet, Mark, Outcome, Row, Upstream
 from nestperf.printable import columns_of
 from reports.render.text import render_report, render_thresholds
 from tests.reports.conftest import exchange, exchanges, packet, socket
@@ -157,3 +158,22 @@ def test_render_report_of_very_many_routes_counts_the_rest(reported: Reported) -
     text = render_report(*reported(rows), 100)
     assert "40 more routes: see --format json." in text
     assert text.count("GET ") == 60
+
+
+def test_a_mark_shows_what_it_is_made_of_and_a_test_does_not(reported: Reported) -> None:
+    rows: list[Row] = [exchange(number, number, route=f"/films/{'abc'[number % 3]}") for number in range(1, 31)]
+    rows += [
+        Mark(None, 0, None, "browsing", "key"),
+        HeaderSet(9, '[["X-Nestperf-Test", "lists films"]]'),
+        exchange(40, 7, route="/films/a", request_headers=9),
+        exchange(41, 7, route="/films/b", request_headers=9),
+    ]
+    text = render_report(*reported(rows), 80)
+    marks, tests = re.findall(r"^(?:Marks|Tests)\n(.*?)\n\n", text, re.DOTALL | re.MULTILINE)
+    assert re.findall(r"^  (\S.*?)  ", marks, re.MULTILINE)[1:] == [
+        "browsing",
+        "· GET /films/a",
+        "· GET /films/c",
+        "· GET /films/b",
+    ]
+    assert "GET" not in tests
