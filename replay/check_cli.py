@@ -16,12 +16,14 @@ from nestperf.capture.vault import Vault
 from nestperf.capture.writer import default_output
 from nestperf.console import duration, plural
 from nestperf.errors import ExitCode
+from replay.descriptors import allowed_descriptors, connections_of, users_with_descriptors
 from replay.identities import choose_identities, columns_of, enough_for, refuse_expired
 from replay.options import peer_options
 from replay.outputs import check_output
 from replay.pacing import source_address
 from replay.plan import build_plan
 from replay.rules_file import read_rules
+from replay.summary import describe_plan
 from replay.targets import choose_targets, permissions
 from replay.transport.dial import can_bind
 from replay.transport.tls import Trust
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from replay.checks.performance import Performed, Place
     from replay.checks.rounds import Planned
     from replay.checks.suite import Suite
+    from replay.transport.dial import Target
 
 
 @click.command()
@@ -108,9 +111,12 @@ def check(
         return ExitCode.OK
     refuse_expired(plan, persons, Clock.start().unix_ns / 1e9)
     planned = plan_suite(suite, source)
-    for remark in (*remarks_of(recorded, str(file)), *plan.notes):
+    _require_descriptors(planned)
+    for remark in remarks_of(recorded, str(file)):
         click.echo(f"{file}: {remark}")
-    _announce(file, suite, planned, where_text(where), repeat)
+    _announce(file, suite, planned, where, repeat)
+    for line in describe_plan(plan):
+        click.echo(line)
     if only_list:
         return ExitCode.OK
     place = Place(
@@ -126,18 +132,22 @@ def check(
     return _run(planned, suite, place, output or default_output(), repeat=repeat, before=before)
 
 
-def where_text(targets: tuple[object, ...]) -> str:
-    """Where it is sent to."""
-    return ", ".join(
-        dict.fromkeys(getattr(target, "url", "") for target in targets if getattr(target, "addresses", ()))
-    )
+def _require_descriptors(planned: tuple[Planned, ...]) -> None:
+    """Refuse what this process may not have connections enough for."""
+    for one in planned:
+        if not isinstance(one.traffic, str) and one.traffic.plan.sessions:
+            each = max(connections_of(session) for session in one.traffic.plan.sessions)
+            users_with_descriptors(one.traffic.load, each, allowed_descriptors(), asked=True)
 
 
-def _announce(file: Path, suite: Suite, planned: tuple[Planned, ...], where: str, repeat: int) -> None:
+def _announce(file: Path, suite: Suite, planned: tuple[Planned, ...], targets: tuple[Target, ...], repeat: int) -> None:
     from replay.checks.text import describe_choice
 
-    takes_ns = repeat * sum(0 if isinstance(one.traffic, str) else one.traffic.takes_ns for one in planned)
+    traffics = [one.traffic for one in planned if not isinstance(one.traffic, str)]
+    waits_ns = max((traffic.fresh_ns for traffic in traffics), default=0) * (repeat - 1)
+    takes_ns = repeat * sum(traffic.takes_ns for traffic in traffics) + waits_ns
     times = f", {repeat} times" if repeat > 1 else ""
+    where = ", ".join(dict.fromkeys(target.url for target in targets if target.addresses))
     click.echo(
         f"Checking {file} against {where}: {plural(len(planned), 'contract')}{times}, about {duration(takes_ns)}."
     )
@@ -170,7 +180,7 @@ def _run(
             number=number,
             network=network + (number - 1) * len(planned),
             before=before,
-            own_addresses=place.forwarded_for or can_bind(source_address(0, 1)),
+            own_addresses=place.forwarded_for or _have_own_addresses(place.targets),
             say=click.echo,
             told=_tell,
         )
@@ -179,6 +189,10 @@ def _run(
         if one.is_over:
             break
     return _conclude(rounds, suite)
+
+
+def _have_own_addresses(targets: tuple[Target, ...]) -> bool:
+    return can_bind(source_address(0, 1)) and all(target.is_loopback for target in targets if target.addresses)
 
 
 def _tell(performed: Performed) -> None:

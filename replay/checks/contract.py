@@ -75,6 +75,8 @@ class Traffic:
     is in every response time, so it never makes one look better."""
     asks: Asks | None = None
     """Where no request is sent, but a database asked: then plan and director are nobody's."""
+    people: int = 1
+    """How many different people it takes to tell anything, where there are identities."""
     fresh_ns: int = 0
     """Its identities and addresses must have sent nothing for so long: a rate limit's window. 0: no matter."""
 

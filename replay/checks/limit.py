@@ -65,6 +65,7 @@ class RateLimit:
                 f"once refused, it waits as long as Retry-After says: up to {limit(self.window_ns)}",
             ),
             takes_ns=self.window_ns + 5 * SECOND_NS,
+            people=self.users,
             fresh_ns=self.window_ns,
         )
 
@@ -79,7 +80,8 @@ class RateLimit:
             for exchange in rows.exchanges
             if who.get(exchange.session_id or 0) == 0 and exchange.source_exchange not in traffic.targets
         ]
-        return judge_limit(pressed, bystander, len(before), self.requests, self.window_ns, rows.heads)
+        named = all(session.identity is not None for session in rows.sessions)
+        return judge_limit(pressed, bystander, len(before), self.requests, self.window_ns, rows.heads, named=named)
 
 
 def _repeating(chosen: Chosen, times: int) -> SessionPlan:
@@ -196,11 +198,13 @@ def judge_limit(
     requests: int,
     window_ns: int,
     heads: Mapping[int, Pairs],
+    *,
+    named: bool = True,
 ) -> Finding:
     """Hold what was admitted and refused against the promise.
 
-    `before`: how many other requests the same person had sent to get there; they may count or not, unless the server
-    says how many it counted.
+    `named`: both are known to be different people, by identities. `before`: how many other requests the same person
+    had sent to get there; they may count or not, unless the server says how many it counted.
     """
     promised = f"{requests:,} in {limit(window_ns)}, then 429"
     if not pressed:
@@ -212,7 +216,7 @@ def judge_limit(
     if place is not None:
         judge.refusal(window_ns)
         judge.return_()
-        judge.other()
+        judge.other(named=named)
     judge.failures()
     admitted = len(pressed) if place is None else place
     verdict = Verdict.FAIL if judge.broken else Verdict.INCONCLUSIVE if judge.open else Verdict.PASS
@@ -314,14 +318,15 @@ class _Judge:
                 "refused again."
             )
 
-    def other(self) -> None:
+    def other(self, *, named: bool) -> None:
         """Somebody else does not notice."""
         assert self._place is not None
         meanwhile = [one for one in self._bystander if one.sent_ns >= self._pressed[self._place].sent_ns]
         limited = sum(one.outcome is Outcome.LIMITED for one in self._bystander)
         self.others_admitted = sum(one.outcome is Outcome.OK for one in meanwhile)
         if limited:
-            self.broken.append(f"Another identity was refused too: {limited} of {len(self._bystander)} requests.")
+            hint = "" if named else " Both signed in as recorded: if that is one account, name two with --identities."
+            self.broken.append(f"Another identity was refused too: {limited} of {len(self._bystander)} requests.{hint}")
         elif not meanwhile:
             self.open.append("Nobody else sent anything meanwhile, so that nothing says whether others are affected.")
 

@@ -81,6 +81,8 @@ class Round:
         for position, planned in enumerate(self._planned):
             if isinstance(planned.traffic, str):
                 self._end(not_played(planned, planned.traffic))
+            elif self._place.identities and len(self._place.identities) < planned.traffic.people:
+                self._end(not_played(planned, f"It needs {planned.traffic.people} different identities."))
             elif self.is_over:
                 self.performed.append(not_played(planned, "Interrupted before its turn."))
             else:

@@ -106,6 +106,8 @@ def test_limit_that_hits_others_fails_and_without_others_is_open() -> None:
     hit = [exchange(5000, outcome=Outcome.LIMITED), exchange(6000)]
     assert judge(pressed(20), hit).sentences == ("Another identity was refused too: 1 of 2 requests.",)
     assert judge(pressed(20), []).verdict is Verdict.INCONCLUSIVE
+    unnamed = judge_limit(pressed(20), hit, 0, 20, WINDOW, {1: RETRY}, named=False)
+    assert "if that is one account, name two with --identities" in unnamed.sentences[0]
 
 
 def test_limit_with_other_failures_names_them() -> None:
