@@ -15,9 +15,11 @@ from nestperf.capture.model import Exchange
 from reports import sockets
 from reports.breakdown import Stretch, break_down
 from reports.causes import Cause, likely_causes
-from reports.expressions import Dimension, Statistic
+from reports.expressions import OF_PAGES, Dimension, Statistic
+from reports.pages import PageWaterfall, slowest_of, waterfall_of
 from reports.rules import Judged, Verdict
 from reports.samples import ANSWERED, TIMED
+from reports.thresholds import matches_any
 
 if TYPE_CHECKING:
     from nestperf.capture.reader import Capture
@@ -54,6 +56,8 @@ class Explanation:
     judged: Judged
     worst: tuple[Worst, ...]
     causes: tuple[Cause, ...]
+    page: PageWaterfall | None = None
+    """Of a promise about watched pages: the slowest, and what it waited for."""
 
 
 def explain(judgement: Judgement, samples: Samples, capture: Capture) -> tuple[Explanation, ...]:
@@ -67,6 +71,8 @@ def _explain(judged: Judged, samples: Samples, capture: Capture) -> Explanation:
     expression, selector = judged.threshold.expression, judged.threshold.selector
     if expression.quantity == "lost":
         return Explanation(judged=judged, worst=_lost(samples, judged), causes=())
+    if expression.quantity in OF_PAGES:
+        return _slow_pages(samples, judged, capture)
     if expression.quantity == "query_time":
         return Explanation(judged=judged, worst=_slow_queries(samples, judged), causes=())
     if selector.is_of_events and expression.event is None and expression.dimension is Dimension.TIME:
@@ -151,6 +157,34 @@ def _lost(samples: Samples, judged: Judged) -> tuple[Worst, ...]:
         )
         for s in first
     )
+
+
+def _slow_pages(samples: Samples, judged: Judged, capture: Capture) -> Explanation:
+    """The pages or pictures that took longest, and what the first of them waited for."""
+    expression = judged.threshold.expression
+    pattern = None if expression.name is None else (expression.name,)
+    slow = slowest_of(
+        samples.pages,
+        samples.select_page(judged.threshold.selector),
+        expression.quantity,
+        None if pattern is None else lambda name: matches_any(name, pattern),
+        WORST,
+    )
+    pages = [one.page for one in slow if one.page.load_ns is not None]
+    waterfall = waterfall_of(capture, pages[0]) if pages else None
+    is_time = expression.dimension is Dimension.TIME
+    worst = tuple(
+        Worst(
+            ref=f"{one.exchange_id}" if one.exchange_id is not None else "",
+            title=f"{one.name or one.page.kind} {one.page.route}",
+            outcome="failed" if one.value is None else "drawn" if one.name else "loaded",
+            value_ns=one.value if is_time else None,
+            sent_ns=one.started_ns,
+        )
+        for one in slow
+    )
+    waits = expression.quantity in ("load", "navigation", "fcp", "lcp")
+    return Explanation(judged=judged, worst=worst, causes=(), page=waterfall if waits else None)
 
 
 def _slow_queries(samples: Samples, judged: Judged) -> tuple[Worst, ...]:

@@ -181,7 +181,7 @@ def read_pages(capture: Capture) -> Pages:
 
 def page_times(pages: Pages, chosen: Callable[[model.Page], bool], quantity: str) -> PageTimes:
     """`load`, `navigation`, `fcp`, `lcp`, `cls` or `inp` of the chosen pages."""
-    kind = "navigation" if quantity == "navigation" else "load" if quantity in ("load", "fcp", "lcp") else None
+    kind = _kind_of(quantity)
     picked = [page for page in pages.rows if chosen(page) and not page.hidden and kind in (None, page.kind)]
     found = [value for page in picked if page.id not in pages.failed and (value := _value(page, quantity)) is not None]
     timed = quantity in ("load", "fcp", "lcp")
@@ -203,6 +203,54 @@ def named_times(
         ),
         0,
     )
+
+
+class Slow(NamedTuple):
+    """One of the pages, or pictures, that took longest."""
+
+    page: model.Page
+    exchange_id: int | None
+    """Its document, the call whose data it shows, or what a navigation waited for longest."""
+    name: str
+    """Of a render or measure, empty for a page's own times."""
+    value: int | None
+    """Nanoseconds, of CLS billionths; None where it failed."""
+    started_ns: int
+
+
+def slowest_of(
+    pages: Pages,
+    chosen: Callable[[model.Page], bool],
+    quantity: str,
+    matches: Callable[[str], bool] | None,
+    most: int,
+) -> list[Slow]:
+    """Those that took longest of what a promise is judged on, failed ones first."""
+    by_id = {page.id: page for page in pages.rows if chosen(page) and not page.hidden}
+    if matches is not None:
+        least = dict(pages.at_least)
+        found = [
+            Slow(by_id[timing.page_id], timing.exchange_id, timing.name, timing.duration_ns, timing.started_ns)
+            for timing in pages.timings
+            if timing.kind == quantity and timing.page_id in by_id and matches(timing.name)
+            if timing.duration_ns is not None and (timing.items or 0) >= least.get(timing.name, 0)
+        ]
+    else:
+        kind = _kind_of(quantity)
+        found = [
+            Slow(
+                page, page.exchange_id, "", None if page.id in pages.failed else _value(page, quantity), page.started_ns
+            )
+            for page in by_id.values()
+            if kind in (None, page.kind)
+        ]
+        found = [one for one in found if one.value is not None or one.page.id in pages.failed]
+    return sorted(found, key=lambda one: (one.value is not None, -(one.value or 0)))[:most]
+
+
+def _kind_of(quantity: str) -> str | None:
+    """What kind of page has such a time; None: any."""
+    return "navigation" if quantity == "navigation" else "load" if quantity in ("load", "fcp", "lcp") else None
 
 
 def _value(page: model.Page, quantity: str) -> int | None:
@@ -231,7 +279,7 @@ def summarize_pages(capture: Capture, pages: Pages) -> PageFacts | None:
     return PageFacts(
         pages=tuple(sorted((_row(group, pages) for group in groups.values()), key=_order)),
         named=tuple(_named(pages)),
-        slowest=tuple(_waterfall(capture, page) for page in slowest),
+        slowest=tuple(waterfall_of(capture, page) for page in slowest),
     )
 
 
@@ -311,7 +359,8 @@ def _slowest(group: list[model.Page], pages: Pages) -> model.Page | None:
     return max(loaded, key=lambda page: (page.load_ns or 0) - page.started_ns, default=None)
 
 
-def _waterfall(capture: Capture, page: model.Page) -> PageWaterfall:
+def waterfall_of(capture: Capture, page: model.Page) -> PageWaterfall:
+    """What a page that was loaded asked and waited for."""
     assert page.load_ns is not None
     resources = sorted(capture.resources(page.id), key=lambda row: (row.started_ns, row.id))
     chain = list(_chain(page, page.load_ns, resources))

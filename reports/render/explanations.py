@@ -14,6 +14,7 @@ from reports.causes import Cause, CauseKind
 from reports.explain import Explanation, Worst
 from reports.render import sentences
 from reports.render.moments import moment
+from reports.render.pages import slowest_sentence
 from reports.render.table import Row, note, render_table
 from reports.verdict import Judgement
 
@@ -78,9 +79,11 @@ def cause_sentences(
         first = said.setdefault(replace(cause, explained=0, broken=0), name)
         text = f"as of {first} ({_share(cause)})" if first != name else cause_sentence(cause, judgement.run)
         yield f"Likely cause: {text}"
-    if not explanation.causes and explanation.worst:
+    if explanation.page is not None:
+        yield slowest_sentence(explanation.page)
+    elif not explanation.causes and explanation.worst:
         yield "No cause stands out in what was recorded."
-    if explanation.worst:
+    if explanation.worst and explanation.worst[0].ref:
         yield f"Next: nestperf show {printable(judgement.capture_path, _LABEL)} {explanation.worst[0].ref}"
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +26,7 @@ from nestperf.capture.model import Exchange, Page, Resource, Timing
 from nestperf.capture.reader import Capture
 from nestperf.errors import CaptureError
 from nestperf.pages.rules import load_rules
-from tests.conftest import start_recorder
+from tests.conftest import Recorder, start_recorder
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
@@ -373,3 +375,62 @@ def test_recording_says_how_many_pages_it_has_and_no_trouble(watched: Watched) -
     assert f"{len(watched.pages)} pages" in watched.output
     assert "Pages are" not in watched.output
     assert "incomplete" not in watched.output
+
+
+@pytest.fixture
+def peculiar() -> Iterator[str]:
+    """The peculiar server by itself; its URL."""
+    Peculiar.asked, Peculiar.over = set(), Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Peculiar)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+HEADLESS = ("--browser", "--vitals", "--browser-argument", "--headless=new", "--browser-argument", "--disable-gpu")
+
+
+def test_watcher_that_cannot_start_costs_the_timings_only(
+    peculiar: str, record: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", "/bin/false")
+    recorder = record(peculiar, *HEADLESS)
+    assert recorder.wait_for("Pages are not watched", 90), recorder.output
+    assert wait_until(lambda: "/" in Peculiar.asked)  # the browser was sent there all the same
+    assert recorder.stop() == 0, recorder.output
+    with Capture.open(recorder.capture) as capture:
+        assert capture.count(Page) == 0
+        assert capture.count(Exchange) > 0
+        assert capture.run.losses == {}
+        assert any(sentence.startswith("Pages are not watched") for sentence in capture.run.relay["notices"])
+
+
+def test_watcher_that_dies_costs_the_timings_from_then_on(peculiar: str, record: Callable[..., Recorder]) -> None:
+    recorder = record(peculiar, *HEADLESS)
+    assert wait_until(lambda: "/" in Peculiar.asked)
+    os.kill(watcher_of(recorder), signal.SIGKILL)
+    assert recorder.wait_for("Pages are no longer watched", 60), recorder.output
+    assert recorder.process.poll() is None
+    assert recorder.stop() == 0, recorder.output
+
+
+def watcher_of(recorder: Recorder) -> int:
+    """The process id of a recorder's watcher."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    for line in listed.splitlines():
+        pid, parent, arguments = line.split(None, 2)
+        if int(parent) == recorder.process.pid and "proxy_addon.watcher" in arguments:
+            return int(pid)
+    raise AssertionError(f"no watcher among: {listed}")
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60) -> bool:
+    """Whether something comes true within the time."""
+    deadline = time.perf_counter() + seconds
+    while not holds() and time.perf_counter() < deadline:
+        time.sleep(0.1)
+    return holds()

@@ -20,6 +20,7 @@ import pytest
 from nestperf.capture.model import Outcome
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault, secrets_path
+from nestperf.cli import run
 from proxy_addon.cli import would_be_committed
 from proxy_addon.live import troubles
 from proxy_addon.tally import Tally
@@ -293,3 +294,25 @@ def test_live_view_shows_that_nothing_is_redacted() -> None:
     tally = Tally()
     tally.warning = "secrets are stored as they come (--no-redact)"
     assert "secrets are stored as they come (--no-redact)" in troubles(tally)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--vitals",), "--vitals is about the pages of the browser that --browser opens: add --browser."),
+        (("--browser", "--vitals", "--thresholds", "none.toml"), "Cannot read none.toml"),
+    ],
+)
+def test_vitals_that_make_no_sense_are_refused(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["record", "http://127.0.0.1:1", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_vitals_without_playwright_say_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "playwright.async_api", None)
+    assert run(["record", "http://127.0.0.1:1", "--browser", "--vitals"]) == 2
+    assert "pip install 'nestperf[browser]'" in capsys.readouterr().err
