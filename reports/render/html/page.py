@@ -18,7 +18,7 @@ from nestperf import __version__
 from nestperf.console import duration, plural
 from reports.pictures import Pictures
 from reports.render import sentences
-from reports.render.html import latency_figures, places, promises, traffic_figures, waterfall_figure
+from reports.render.html import latency_figures, marks, places, promises, traffic_figures, waterfall_figure
 from reports.render.html.figures import Figure, draw
 from reports.render.html.markup import element, joined, shown
 from reports.render.html.tables import facts
@@ -89,6 +89,7 @@ def _sections(judgement: Judgement, summary: Summary, pictures: Pictures) -> Ite
         "No promise about durations had a sample to draw.",
     )
     yield Section("routes-section", "Routes", [places.routes(summary, pictures, path)], "No HTTP request was captured.")
+    yield Section("marks-section", "Marks and tests", [marks.marks(summary, path)])
     yield Section("visits", "Visits", _visits(pictures), "No visit could be told apart in this capture.")
     yield Section(
         "sockets",
