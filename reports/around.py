@@ -98,6 +98,7 @@ def _exchange(capture: Capture, exchange: model.Exchange, source: Path | None) -
         packets=tuple(islice((p for p in during if p.socket_id in sockets), MOST_INSIDE)),
         opened=next((s for s in sockets.values() if s.exchange_id == e.id), None),
         counterpart=_counterpart(capture, e, source),
+        names=tuple(named.text for named in capture.named() if e.id in named.exchanges),
     )
 
 

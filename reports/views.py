@@ -81,6 +81,8 @@ class ExchangeView:
     opened: model.Socket | None
     """The socket that it opened."""
     counterpart: Counterpart | None
+    names: tuple[str, ...] = ()
+    """The marks and tests it goes by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

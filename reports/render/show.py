@@ -77,6 +77,8 @@ def _facts_of(view: ExchangeView, run: Run) -> Iterator[tuple[str, str]]:
         yield "because", printable(e.detail, _LABEL)
     yield "kind", f"{e.kind}{' by a server, not a browser' if e.server_call else ''}"
     yield "at", moment(e.sent_ns, run)
+    if view.names:
+        yield "under", printable("; ".join(view.names), _LABEL)
     if e.done_ns is not None and e.intended_ns is not None:
         yield "response time", duration(e.done_ns - e.intended_ns)
     if e.done_ns is not None:

@@ -18,6 +18,7 @@ from nestperf.capture.model import (
     Exchange,
     HeaderSet,
     Kind,
+    Mark,
     Outcome,
     Row,
     Session,
@@ -310,3 +311,17 @@ def test_first_lines_of_any_text_fit(text: str, most: int) -> None:
     lines = first_lines(text, 60, most)
     assert len(lines) <= most + 1
     assert max(map(columns_of, lines)) <= 60
+
+
+def test_show_names_the_mark_and_the_test_that_an_exchange_goes_by(
+    written: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    written(
+        [
+            Mark(None, 0, None, "now requesting\x1b[2J", "key"),
+            HeaderSet(1, '[["X-Nestperf-Test", "lists films"]]'),
+            exchange(1, request_headers=1),
+        ]
+    )
+    assert run(["show", str(tmp_path / "run.db"), "1"]) == 0
+    assert "under         now requesting\\e[2J; lists films" in capsys.readouterr().out
