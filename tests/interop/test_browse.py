@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from nestperf.demo.children import free_port
 from replay.network.lane import transmission_ns
 from replay.network.profiles import PROFILES
 from tests.replay.conftest import Recording
+from tests.tls import Certificates
 
 FAST = PROFILES["wpt-3g-fast"]
 LARGE = 800_000
@@ -34,8 +36,10 @@ STRICT = (
 class Site:
     """An application in a thread of its own."""
 
-    def __init__(self) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        """`context`: speaks TLS by it."""
+        self.url = f"{'http' if context is None else 'https'}://localhost:{free_port()}"
+        self._context = context
         self.cookies: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -70,7 +74,7 @@ class Site:
         )
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", int(self.url.rpartition(":")[2])).start()
+        await web.TCPSite(runner, "127.0.0.1", int(self.url.rpartition(":")[2]), ssl_context=self._context).start()
         self.ready = True
         await self._stop.wait()
         await runner.cleanup()
@@ -219,6 +223,21 @@ def test_pages_are_opened_cold_and_warm_signed_in_whatever_their_policy(site: Si
     for secret in (SECRET, RECORDED):
         assert secret.encode() not in output.read_bytes()
         assert secret not in printed
+
+
+@pytest.mark.peer("chromium")
+def test_tls_takes_its_round_trip_and_another_target_stands_in_under_the_recorded_address(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    recorded = f"https://localhost:{free_port()}"
+    with Site(certificates.server_context()) as site:
+        recording = record_pages(tmp_path, recorded, "/strict")
+        arguments = ("--runs", "1", "--cache", "cold", "--target", site.url, "--ca", str(certificates.ca))
+        code, printed, output = browse(recording, *arguments)
+    assert code in (0, 1, 4), printed
+    (page,) = pages_of(output)
+    assert page.url == f"{recorded}/strict"
+    assert load_s(page) >= 3 * FAST.rtt_ns / 1e9
 
 
 @pytest.mark.peer("chromium")
