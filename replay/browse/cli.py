@@ -277,7 +277,7 @@ def _conclude(path: Path, source: Path, visits: list[Visited], asked: Asked, lim
     with Capture.open(path) as capture:
         results = read_results(capture, asked.profile, PROMISE_NS)
         judgement = judge_capture(capture, limits)
-    for line in ("", *tabulate_results(results, asked, width), *tell_impossible(results, asked, PROMISE_NS)):
+    for line in ("", *tabulate_results(results, width), *tell_impossible(results, asked, PROMISE_NS)):
         click.echo(encodable(line))
     click.echo("")
     click.echo(encodable(render_judgement(judgement, width)))

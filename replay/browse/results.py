@@ -25,8 +25,6 @@ class Opened:
     cache: str
     loads_ns: list[int] = field(default_factory=list)
     """Sorted."""
-    paints_ns: list[int] = field(default_factory=list)
-    """Largest contentful paints."""
     unloaded: int = 0
     """Times that it did not load."""
     least_ns: int | None = None
@@ -49,7 +47,6 @@ def read_results(capture: Capture, profile: Profile | None, limit_ns: int) -> li
             _bound(opened, asked, profile, limit_ns)
     for opened in found.values():
         opened.loads_ns.sort()
-        opened.paints_ns.sort()
     return list(found.values())
 
 
@@ -76,8 +73,6 @@ def _add(opened: Opened, page: Page) -> None:
         opened.unloaded += 1
         return
     opened.loads_ns.append(page.load_ns - page.started_ns)
-    if page.lcp_ns is not None:
-        opened.paints_ns.append(page.lcp_ns - page.started_ns)
 
 
 def _bound(opened: Opened, asked: Sequence[Asked], profile: Profile, limit_ns: int) -> None:

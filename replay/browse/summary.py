@@ -67,38 +67,40 @@ def _page(visited: Visited) -> str:
     return f"{parts.path or '/'}{f' as {identity.label}' if identity is not None else ''}"
 
 
-def tabulate_results(results: Sequence[Opened], asked: Asked, width: int) -> list[str]:
+def tabulate_results(results: Sequence[Opened], width: int) -> list[str]:
     """The lines of the table of loads."""
     from reports.render.table import Row, render_table
 
     rows = [Row(printable(opened.route, 60), _cells(opened), lead=opened.cache) for opened in results]
-    titles = ("n", "load (median)", "95 % interval", "lowest", "highest", "LCP (median)", "possible at best")
-    return render_table(titles, rows, width, label="page", give_way=("lowest", "highest", "LCP (median)"))
+    titles = ("n", "median load", "its interval", "slowest", "at best")
+    return render_table(titles, rows, width, label="page", give_way=("slowest",))
 
 
 def _cells(opened: Opened) -> tuple[str, ...]:
-    from reports.statistics import percentile_ranks
-
     n = len(opened.loads_ns)
     if not n:
-        return ("0", *[""] * 6)
-    low, high = percentile_ranks(n, Fraction(1, 2))
-    interval = (
-        "" if low is None or high is None else f"{_s(opened.loads_ns[low - 1])} to {_s(opened.loads_ns[high - 1])}"
-    )
+        return ("0", *[""] * 4)
     return (
         str(n),
         duration(median(opened.loads_ns)),
-        interval or "n < 6",
-        duration(opened.loads_ns[0]),
+        median_interval(opened.loads_ns),
         duration(opened.loads_ns[-1]),
-        duration(median(opened.paints_ns)) if opened.paints_ns else "",
         duration(opened.least_ns) if opened.least_ns is not None else "",
     )
 
 
-def _s(ns: int) -> str:
-    return duration(ns)
+def median_interval(ordered: Sequence[int]) -> str:
+    """Between which order statistics the true median lies, and how surely: 95 % where the sample allows it."""
+    from reports.statistics import CONFIDENCE, percentile_ranks
+
+    n = len(ordered)
+    if n < 2:
+        return ""
+    low, high = percentile_ranks(n, Fraction(1, 2))
+    confidence = CONFIDENCE
+    if low is None or high is None:
+        low, high, confidence = 1, n, 1 - 0.5 ** (n - 1)  # all below it, or all above it, is what speaks against
+    return f"{duration(ordered[low - 1])} to {duration(ordered[high - 1])} ({confidence:.0%})".replace("%", " %")
 
 
 def tell_impossible(results: Sequence[Opened], asked: Asked, limit_ns: int) -> Iterator[str]:

@@ -123,6 +123,8 @@ class TourRun:
         self._said = said
         self._hosts = list(hosts)
         self._rules = rules
+        self._loaded = False
+        """A page has been."""
         self.shaper: Shaper | None = None
         self.tell: Callable[[dict[str, Any]], None] = lambda _: None
         """Takes what pages tell of themselves (`nestperf.pages.observer`)."""
@@ -152,6 +154,8 @@ class TourRun:
                     for person, stops in self._people:
                         for stop in stops:
                             await self._open(browser, person, stop, number)
+                    if not self._loaded:  # nor will they the next time
+                        break
             finally:
                 with contextlib.suppress(Error):
                     await browser.close()
@@ -168,6 +172,7 @@ class TourRun:
                     self.shaper.hang_up()
                 observer.about = self._about(number, cache)
                 visited = await self._visit(context, observer, person, stop, number, cache)
+                self._loaded = self._loaded or not visited.trouble
                 self._said(visited)
         finally:
             await context.close()
