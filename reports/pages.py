@@ -290,8 +290,8 @@ def _grouped(rows: Iterable[model.Page]) -> dict[tuple[str, str, str, str], list
     return groups
 
 
-def _order(row: PageRow) -> tuple[bool, int, str]:
-    return (row.kind != "load", -(row.load_p75_ns or 0), row.route)
+def _order(row: PageRow) -> tuple[bool, str, str, int, str]:
+    return (row.kind != "load", row.profile, row.cache, -(row.load_p75_ns or 0), row.route)
 
 
 def _row(group: list[model.Page], pages: Pages) -> PageRow:

@@ -11,7 +11,8 @@ looks at a capture. Keys of a threshold:
     profile, cache
                   what it is judged on: a value or a list; texts as file names are matched (`/api/v1/auth/*`), a
                   status as 404 or "4xx". Preflights only where `kind` names them
-    applies       the runs it makes sense for: any of "record", "replay", "check", "browse"; all by default
+    applies       the runs it makes sense for: any of "record", "replay", "check", "browse"; by default
+                  all, "browse" only for what it measures: pages
     required      whether the exit code hangs on it: true (the default), false, or a list of runs as in `applies`
     required_if   any of "pages", "sockets", "broadcasts", "queries", "baseline": only where there are such; "load":
                   only where the run put that much load on
@@ -242,7 +243,7 @@ def read_threshold(table: Table) -> Threshold:
         selector=selector,
         source=table.text("source"),
         note=table.text("note"),
-        applies=_applies(table),
+        applies=_applies(table, expression),
         required=_required(table),
         required_if=table.choices("required_if", CONDITIONS),
         users=_users(table),
@@ -301,10 +302,12 @@ def _statuses(table: Table) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _applies(table: Table) -> tuple[str, ...]:
+def _applies(table: Table, expression: Expression) -> tuple[str, ...]:
     if table.values.get("applies") == []:
         raise table.refuse("applies", "one or more of " + ", ".join(PURPOSES))
-    return table.choices("applies", PURPOSES) or PURPOSES
+    # A browse's times are those of the network that it was made over: they say nothing of an API's promises.
+    fitting = PURPOSES if expression.quantity in OF_PAGES else tuple(p for p in PURPOSES if p != "browse")
+    return table.choices("applies", PURPOSES) or fitting
 
 
 def _required(table: Table) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nestperf.errors import ExitCode
 from nestperf.printable import printable
-from reports.expressions import Expression, Statistic
+from reports.expressions import OF_PAGES, Expression, Statistic
 from reports.render import comparison
 from reports.render.units import format_count, format_limit, format_measured, format_value
 from reports.rules import Absent, Judged, Verdict, Why
@@ -18,6 +18,7 @@ WORTH_SAYING = 1.5
 """From this inflation on it is said that samples depend on each other."""
 
 GET_MORE = "Record more, or replay with more --users or a longer --duration"
+OPEN_MORE = "Record more, or open pages more often with browse --runs"
 
 LATENCY = {
     "response_time": "Latency is response time, from when a request was due to its last byte.",
@@ -204,7 +205,12 @@ def _break(judged: Judged) -> str:
 def _too_few(judged: Judged) -> str:
     samples = "1 sample" if judged.n == 1 else f"{judged.n:,} samples"
     broken = f"{judged.breaking:,} of which {_break(judged)} it" if judged.breaking else "none of which breaks it"
-    return f"{samples}, {broken}; a verdict needs {MIN_SAMPLES}. {GET_MORE}."
+    return f"{samples}, {broken}; a verdict needs {MIN_SAMPLES}. {get_more([judged])}."
+
+
+def get_more(few: Sequence[Judged]) -> str:
+    """How to get more samples of what is judged."""
+    return OPEN_MORE if all(judged.threshold.expression.quantity in OF_PAGES for judged in few) else GET_MORE
 
 
 def _load_not_put_on(judged: Judged) -> str:
@@ -297,7 +303,8 @@ def remarks(judgement: Judgement) -> Iterator[str]:
                 yield f"{name_of(judged)}: {reason(judged)}"
     if few := alike[Why.TOO_FEW]:
         counted = "; ".join(f"{name_of(judged)} ({judged.n})" for judged in few)
-        yield f"Too few samples (a verdict needs {MIN_SAMPLES}), none of which breaks a limit: {counted}. {GET_MORE}."
+        too_few = f"Too few samples (a verdict needs {MIN_SAMPLES}), none of which breaks a limit"
+        yield f"{too_few}: {counted}. {get_more(few)}."
     if any(judged.confidence is not None for judged in shown):
         yield "A percentage beside a pass is how sure it is: few samples, all of which keep the limit."
     for judged in shown:
@@ -320,6 +327,9 @@ def _left_out(judgement: Judgement) -> Iterator[str]:
     if without := [judged for judged in left_out if judged.why in (Why.NO_BASELINE, Why.NOT_IN_BASELINE)]:
         yield f"Optional, and without a baseline to compare with: {_all_names(without)}."
     if others := [judged for judged in left_out if judged.verdict is Verdict.NOT_APPLICABLE]:
+        if judgement.run.purpose == "browse":
+            yield f"Not judged over a slow network: {len(others)} promises that are about other things than pages."
+            return
         run = {"record": "recording", "import": "recording"}.get(judgement.run.purpose, judgement.run.purpose)
         yield f"Not applicable to a {run}: {_all_names(others)}."
 

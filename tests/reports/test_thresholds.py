@@ -61,7 +61,7 @@ def test_parse_thresholds_of_every_key_gives_data() -> None:
         ("sockets",),
         20,
     )
-    assert (second.name, second.required, second.applies) == ("rate(failed) < 1%", (), PURPOSES)
+    assert (second.name, second.required, second.applies) == ("rate(failed) < 1%", (), PURPOSES[:3])
     assert second.selector.is_empty
     assert (thresholds.unchecked[0].name, thresholds.unchecked[0].reason) == ("uptime", "takes a year")
 
@@ -173,3 +173,17 @@ def test_matches_any_of_patterns_takes_ids_as_they_stand() -> None:
     assert matches_any("/api/v1/media/{id}", ("/api/v1/media/{id}",))
     assert matches_any("/api/v1/media/{id}", ("/x", "/api/*"))
     assert not matches_any("/api/v1/media", ("/API/*", "media"))
+
+
+def test_only_promises_about_pages_apply_to_pages_opened_over_a_slow_network_unless_they_say_so() -> None:
+    text = """
+    [[threshold]]
+    expression = "p95(latency) < 1s"
+    [[threshold]]
+    expression = "p95(load) < 2s"
+    [[threshold]]
+    expression = "rate(failed) < 1%"
+    applies = ["browse"]
+    """
+    parsed = parse_thresholds(text, "there").thresholds
+    assert ["browse" in threshold.applies for threshold in parsed] == [False, True, True]
