@@ -17,16 +17,18 @@ GREATEST = 100
 _LEAST_NS = 1_000.0
 
 
-def thin(when: Stamps, took: Stamps, most: int = MOST) -> Codes:
+def thin(when: Stamps, took: Stamps, most: int = MOST, kinds: int = 1) -> Codes:
     """The places of the points to draw, ascending. Points without a time or a duration are none.
 
-    `when` and `took` are nanoseconds, one of each a point.
+    `when` and `took` are nanoseconds, one of each a point. `kinds`: so many clouds of very many points share a picture
+    and its cells.
     """
     rows = np.flatnonzero(np.isfinite(when) & np.isfinite(took))
     if len(rows) <= most:
         return rows
-    column = _scaled(when[rows], COLUMNS)
-    level = _scaled(np.log(np.maximum(took[rows], _LEAST_NS)), LEVELS)
+    coarser = max(1, kinds) ** 0.5
+    column = _scaled(when[rows], round(COLUMNS / coarser))
+    level = _scaled(np.log(np.maximum(took[rows], _LEAST_NS)), round(LEVELS / coarser))
     _, of_cells = np.unique(column * LEVELS + level, return_index=True)
     by_size = np.lexsort((took[rows], column))
     ends = np.flatnonzero(np.diff(column[by_size], append=-1))

@@ -16,7 +16,7 @@ from nestperf.capture.model import FAILED, Kind, Outcome
 from nestperf.percentiles import nearest_rank
 from reports.columns import Codes, Mask, Stamps
 from reports.samples import TIMED, Samples, ordered_ns
-from reports.thinning import thin
+from reports.thinning import MOST, thin
 
 STRETCHES = 60
 SHORTEST_NS = 1_000_000
@@ -99,10 +99,11 @@ def moments(samples: Samples) -> Stamps:
 
 def _clouds(samples: Samples, when: Stamps) -> Iterable[Cloud]:
     x, latency = samples.exchanges, samples.durations("latency")
-    for kind in Kind:
-        rows = np.flatnonzero(x.kind.among(kind) & np.isfinite(latency))
+    of_kinds = {kind: np.flatnonzero(x.kind.among(kind) & np.isfinite(latency)) for kind in Kind}
+    many = sum(len(rows) > MOST for rows in of_kinds.values())
+    for kind, rows in of_kinds.items():
         if len(rows):
-            drawn = rows[thin(when[rows], latency[rows])]
+            drawn = rows[thin(when[rows], latency[rows], kinds=many)]
             yield Cloud(kind, drawn, when[drawn], latency[drawn], len(rows))
 
 

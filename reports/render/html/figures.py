@@ -4,6 +4,7 @@ theme; nanoseconds become milliseconds and seconds here.
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -61,6 +62,36 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
         "tickcolor": "@line",
         **more,
     }
+
+
+_CHARACTER = 6.4
+"""So many pixels a character of a label takes, at most."""
+
+
+def labelled(labels: list[str], **more: Any) -> dict[str, Any]:
+    """An axis of rows with a label each, the first at the top.
+
+    Plotly would hold every label against every other, and measure each for the margin: seconds, where there are
+    hundreds. `margin_for` says what room they need.
+    """
+    rows = len(labels)
+    plain = axis(
+        tickmode="array",
+        tickvals=list(range(rows)),
+        ticktext=labels,
+        range=[rows - 0.4, -0.6],
+        fixedrange=True,
+        tickangle=0,
+        ticklabeloverflow="allow",
+        **more,
+    )
+    return plain | {"automargin": False}
+
+
+def margin_for(labels: list[str]) -> dict[str, int]:
+    """Room on the left for the longest of these labels."""
+    longest = max((len(html.unescape(label)) for label in labels), default=0)
+    return {"l": min(330, 18 + round(longest * _CHARACTER)), "r": 12, "t": 12, "b": 44}
 
 
 _TICKS = tuple(

@@ -12,6 +12,8 @@ SHORTEST_NS = 50_000_000
 PART = 0.05
 """A pause longer than this part of all that is under way is folded, to `FOLDED` of it."""
 FOLDED = 0.03
+MOST_FOLDED = 24
+"""The longest so many."""
 APART = 0.055
 """Labels stand so far apart at least, as a part of the whole axis."""
 
@@ -21,6 +23,11 @@ class Pause(NamedTuple):
 
     begin_ns: int
     end_ns: int
+
+    @property
+    def length_ns(self) -> int:
+        """How long it lasts."""
+        return self.end_ns - self.begin_ns
 
 
 class Fold:
@@ -32,9 +39,9 @@ class Fold:
         under_way_ns = sum(end - begin for begin, end in joined)
         least_ns = max(SHORTEST_NS, PART * under_way_ns)
         edges = [(0, 0), *joined, (end_ns, end_ns)] if joined else []
-        self.pauses = tuple(
-            Pause(before[1], after[0]) for before, after in pairwise(edges) if after[0] - before[1] > least_ns
-        )
+        pauses = (Pause(before[1], after[0]) for before, after in pairwise(edges))
+        longest = sorted((pause for pause in pauses if pause.length_ns > least_ns), key=lambda pause: -pause.length_ns)
+        self.pauses = tuple(sorted(longest[:MOST_FOLDED]))
         self._folded_ns = max(FOLDED * under_way_ns, 1_000_000.0)
         self.end = self.at(end_ns)
 

@@ -12,7 +12,7 @@ from reports.compare.model import Comparison
 from reports.concurrency import RouteLoad
 from reports.curves import Curve, Limit, Point
 from reports.pictures import Pictures
-from reports.render.html.figures import Figure, axis, layout, log_ms, ms, of_traces, seconds
+from reports.render.html.figures import Figure, axis, labelled, layout, log_ms, margin_for, ms, of_traces, seconds
 from reports.render.html.markup import drawn
 from reports.rules import Verdict
 from reports.samples import Exchanges
@@ -273,7 +273,7 @@ def _reached(routes: list[RouteLoad]) -> Iterator[float | None]:
 
 def changes(comparison: Comparison) -> Figure | None:
     """By how much most requests of each route changed, with the interval."""
-    routes = [route for route in comparison.routes if route.typical is not None][::-1]
+    routes = [route for route in comparison.routes if route.typical is not None]
     if not routes:
         return None
     colours = {"regression": "@red", "improvement": "@teal"}
@@ -297,8 +297,8 @@ def changes(comparison: Comparison) -> Figure | None:
         height=110 + 26 * len(routes),
         layout=layout(
             xaxis=axis("new ÷ baseline", type="log"),
-            yaxis=axis(tickmode="array", tickvals=list(range(len(names))), ticktext=names,
-                       range=[-0.7, len(names) - 0.3]),
+            yaxis=labelled(names),
+            margin=margin_for(names),
             meta={"narrow": [drawn(route.key.route, 16) for route in routes]},
             shapes=[{"type": "line", "x0": 1, "x1": 1, "yref": "paper", "y0": 0, "y1": 1,
                      "line": {"color": "@ink", "width": 1, "dash": "dot"}}],

@@ -32,7 +32,7 @@
     const narrow = isNarrow();
     const labels = layout.meta && layout.meta.narrow;
     if (narrow) {
-      layout.margin = { ...layout.margin, l: 44, r: 6 };
+      layout.margin = { ...layout.margin, l: labels ? 96 : 44, r: 6 };
       if (labels) layout.yaxis = { ...layout.yaxis, ticktext: labels };
       // A legend of many lines takes its room from the page, not from the picture.
       const entries = figure.data.filter((trace) => trace.showlegend !== false).length;
@@ -52,18 +52,20 @@
   const draw = (place) => {
     const figure = figures.get(place.id) || JSON.parse(document.getElementById(`${place.id}-data`).textContent);
     figures.set(place.id, figure);
+    const begun = performance.now();
     const [data, layout] = paint(figure);
     Plotly.react(place, data, layout, config);
+    performance.measure(`nestperf ${place.id}`, { start: begun });
     place.dataset.drawn = "true";
   };
-  const isShown = (place) => place.offsetParent !== null;
+  const isShown = (place) => !place.closest("details:not([open])");
   const redraw = () => all(".plot[data-drawn]").filter(isShown).forEach(draw);
   const drawAll = () => all(".plot:not([data-drawn])").filter(isShown).forEach(draw);
 
   // What is in sight first, the rest when the page has nothing else to do.
   const rest = () => {
     const next = all(".plot:not([data-drawn])").find(isShown);
-    if (!next) { root.dataset.ready = "true"; return; }
+    if (!next) { performance.mark("nestperf-all"); root.dataset.ready = "true"; return; }
     draw(next);
     later(rest);
   };
@@ -167,6 +169,6 @@
   });
 
   // --- begin -----------------------------------------------------------------------------------------------------
-  const first = all(".plot").filter((place) => isShown(place) && place.getBoundingClientRect().top < innerHeight);
-  requestAnimationFrame(() => { first.forEach(draw); later(rest); });
+  const first = all(".plot").filter(isShown).slice(0, 1);
+  requestAnimationFrame(() => { first.forEach(draw); performance.mark("nestperf-first"); later(rest); });
 })();

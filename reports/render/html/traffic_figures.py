@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nestperf.console import plural
-from reports.render.html.figures import LEGEND, Figure, axis, layout, log_ms, ms, of_traces, seconds
+from reports.render.html.figures import Figure, axis, labelled, layout, log_ms, margin_for, ms, of_traces, seconds
 from reports.render.html.markup import drawn
 from reports.traffic import Traffic
 
@@ -28,6 +28,7 @@ def events(traffic: Traffic) -> Figure | None:
                 "marker": {"color": colour, "symbol": "triangle-down" if from_server else "triangle-up", "opacity": 0.8,
                            "size": [min(16, 6 + 2 * n.bit_length()) for _, _, n in marks]},
             })  # fmt: skip
+    bare = [f"{drawn(row.event, 30)} {drawn(row.namespace, 16)}" for row in rows]
     names = [f"{drawn(row.event, 30)} <i>{drawn(row.namespace, 16)}</i>" for row in rows]
     notes = ["A larger mark is several packets at nearly the same moment."]
     if traffic.events_left_out:
@@ -39,9 +40,8 @@ def events(traffic: Traffic) -> Figure | None:
         height=120 + 24 * len(rows),
         layout=layout(
             xaxis=axis("seconds since the run began"),
-            yaxis=axis(tickmode="array", tickvals=list(range(len(names))), ticktext=names,
-                       range=[len(names) - 0.4, -0.6], fixedrange=True),
-            legend=LEGEND,
+            yaxis=labelled(names),
+            margin=margin_for(bare),
             meta={"narrow": [drawn(row.event, 16) for row in rows]},
         ),
         notes=tuple(notes),
@@ -117,8 +117,8 @@ def connections(traffic: Traffic) -> Figure | None:
         layout=layout(
             barmode="overlay",
             xaxis=axis("seconds since the run began"),
-            yaxis=axis(tickmode="array", tickvals=list(range(len(names))), ticktext=names,
-                       range=[len(names) - 0.4, -0.6], fixedrange=True, showgrid=False),
+            yaxis=labelled(names, showgrid=False),
+            margin=margin_for(names),
             meta={"narrow": [drawn(row.who, 12) for row in rows]},
         ),
         notes=tuple(notes),

@@ -8,7 +8,7 @@ from typing import Any
 from nestperf.capture.model import Kind
 from nestperf.console import duration, plural
 from reports.breakdown import Part
-from reports.render.html.figures import LEGEND, Figure, axis, layout
+from reports.render.html.figures import Figure, axis, labelled, layout, margin_for
 from reports.render.html.folding import Fold
 from reports.render.html.markup import drawn
 from reports.waterfall import Bar, Lane, Pair, Visit
@@ -84,9 +84,8 @@ def waterfall(number: int, pair: Pair) -> Figure | None:
             barmode="overlay",
             xaxis=axis("since the visit began; pauses are folded" if rows.fold.pauses else "since the visit began",
                        tickmode="array", tickvals=places, ticktext=texts, range=[0, max(rows.fold.end, 1e-6) * 1.02]),
-            yaxis=axis(tickmode="array", tickvals=list(range(count)), ticktext=labels, range=[count - 0.4, -0.6],
-                       fixedrange=True, showgrid=False),
-            legend=LEGEND,
+            yaxis=labelled(labels, showgrid=False),
+            margin=margin_for(labels),
             meta={"narrow": narrow},
             shapes=[_pause(rows.fold.at(begin), rows.fold.at(end)) for begin, end in rows.fold.pauses],
         ),
