@@ -63,6 +63,10 @@ class Traffic:
     users: tuple[UserRow, ...]
     """Those that lost sockets first, then those that reconnected."""
     users_left_out: int
+    sockets: int
+    lost: int
+    reconnects: int
+    """Of all users, drawn or not."""
     broadcasts: tuple[Broadcast, ...]
     """Those that did not reach everybody, and the most spread of the others."""
     broadcasts_total: int
@@ -78,6 +82,9 @@ def traffic(samples: Samples, broadcasts: tuple[Broadcast, ...]) -> Traffic:
         events_left_out=max(0, len(events) - MOST_EVENTS),
         users=tuple(users[:MOST_USERS]),
         users_left_out=max(0, len(users) - MOST_USERS),
+        sockets=len(samples.sockets),
+        lost=sum(map(is_lost, samples.sockets)),
+        reconnects=sum(user.reconnects for user in users),
         broadcasts=tuple(sorted(drawn, key=lambda b: b.first_ns)),
         broadcasts_total=len(broadcasts),
     )

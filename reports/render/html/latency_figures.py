@@ -256,11 +256,12 @@ def under_load(load: tuple[RouteLoad, ...]) -> Figure | None:
         traces=traces,
         height=420,
         layout=layout(
-            xaxis=axis("requests under way at once, this one included"),
+            xaxis=axis("requests under way at once"),
             yaxis=log_ms("service time", _reached(moving[:MOST_SLOPES])),
         ),
         notes=(
-            "Points are medians, the line above each reaches to p95. Service time, so that our own queue is not in it.",
+            "Points are medians, the line above each reaches to p95. Under way includes the request itself; it is service "
+            "time, so that our own queue is not in it.",
         ),
     )
 

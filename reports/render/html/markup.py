@@ -25,6 +25,11 @@ def shown(text: str, width: int = LONGEST) -> str:
     return printable(text, width)
 
 
+def path(text: str, width: int = 160) -> Markup:
+    """A captured path, fit to be shown, with places to break it after its slashes."""
+    return Markup("/<wbr>").join(map(escape, shown(text, width).split("/")))
+
+
 def element(name: str, /, *content: Any, **attributes: str | float | bool | None) -> Markup:
     """One element. `class_` and `for_` lose their underline, others get hyphens; True is a bare attribute, None and
     False are none."""

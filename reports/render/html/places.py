@@ -11,7 +11,7 @@ from reports.pictures import Pictures, Slow
 from reports.queries import QueryFacts
 from reports.render import comparison as compared
 from reports.render.html.latency_figures import slope_text
-from reports.render.html.markup import element, joined, shown
+from reports.render.html.markup import element, joined, path, shown
 from reports.render.html.promises import stretched
 from reports.render.html.tables import Cell, Column, command, count, expandable, table, took
 from reports.render.sections import bounds_of, group_of, repeated_route
@@ -52,7 +52,7 @@ def _repeated(summary: Summary, capture_path: str) -> Markup | None:
 
 def _route(row: RouteRow, slow: tuple[Slow, ...], capture_path: str) -> list[Cell]:
     times = row.latency
-    name = joined((element("b", shown(row.method, 10)), " ", element("span", shown(row.route, 160))))
+    name = joined((element("b", shown(row.method, 10)), " ", element("span", path(row.route))))
     inside = [element("li", _slow(item, capture_path)) for item in slow]
     label = expandable(name, element("ul", inside, class_="worst")) if inside else name
     return [
@@ -89,17 +89,15 @@ def both_times(summary: Summary) -> Markup | None:
     """What the application took beside what a user would have felt."""
     rows = [
         [
-            Cell(str(kind)),
-            Cell(what),
+            Cell(f"{kind}, {what}"),
             count(times.n),
             *map(took, (times.p50_ns, times.p95_ns, times.p99_ns, times.max_ns)),
         ]
         for kind, service, response in summary.both_times
         if response.n
-        for what, times in (("service time", service), ("response time", response))
+        for what, times in (("service", service), ("response", response))
     ]
-    columns = (Column("of", number=False), Column("", number=False),
-               *map(Column, ("n", "p50", "p95", "p99", "max")))  # fmt: skip
+    columns = (Column("time", number=False), *map(Column, ("n", "p50", "p95", "p99", "max")))
     return table("both-times", columns, rows, sort=False) if rows else None
 
 
@@ -112,9 +110,7 @@ def load(routes: tuple[RouteLoad, ...]) -> Markup | None:
                Column("median, busy"), Column("each further one adds"))  # fmt: skip
     rows = [
         [
-            Cell(
-                joined((element("b", shown(route.method, 10)), " ", shown(route.route, 120))), shown(route.route, 120)
-            ),
+            Cell(joined((element("b", shown(route.method, 10)), " ", path(route.route, 120))), shown(route.route, 120)),
             count(route.n),
             count(route.levels[-1].most),
             took(route.levels[0].p50_ns),
@@ -294,7 +290,7 @@ def _changed(route: RouteChange) -> list[Cell]:
     return [
         Cell(badge, str(route.change)),
         Cell(
-            joined((element("b", shown(route.key.method, 10)), " ", shown(route.key.route, 120))), route.key.route[:200]
+            joined((element("b", shown(route.key.method, 10)), " ", path(route.key.route, 120))), route.key.route[:200]
         ),
         Cell(f"{old.n:,} → {new.n:,}", new.n),
         Cell(f"{duration(old.p50_ns)} → {duration(new.p50_ns)}", new.p50_ns),

@@ -32,7 +32,8 @@
     const narrow = isNarrow();
     const labels = layout.meta && layout.meta.narrow;
     if (narrow) {
-      layout.margin = { ...layout.margin, l: labels ? 96 : 44, r: 6 };
+      layout.margin = { ...layout.margin, l: labels ? 104 : 44, r: 6 };
+      layout.legend = { ...layout.legend, xref: "container" };
       if (labels) layout.yaxis = { ...layout.yaxis, ticktext: labels };
       // A legend of many lines takes its room from the page, not from the picture.
       const entries = figure.data.filter((trace) => trace.showlegend !== false).length;

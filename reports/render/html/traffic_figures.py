@@ -105,8 +105,8 @@ def connections(traffic: Traffic) -> Figure | None:
             "marker": {"symbol": "x", "size": 9, "color": "@red"},
         })  # fmt: skip
     names = [drawn(row.who, 28) for row in rows]
-    reconnects, many = sum(row.reconnects for row in rows), sum(len(row.lives) for row in rows)
-    notes = [f"{plural(many, 'socket')}, {len(lost):,} lost, {plural(reconnects, 'reconnect')}."]
+    all_ = plural(traffic.sockets, "socket")
+    notes = [f"{all_}, {traffic.lost:,} lost, {plural(traffic.reconnects, 'reconnect')}."]
     if traffic.users_left_out:
         notes.append(f"{plural(traffic.users_left_out, 'more user')} not drawn: those that lost sockets come first.")
     return Figure(

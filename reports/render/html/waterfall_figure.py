@@ -14,7 +14,7 @@ from reports.render.html.markup import drawn
 from reports.waterfall import Bar, Lane, Pair, Visit
 
 _PARTS = {
-    Part.BEFORE: "@grey",
+    Part.BEFORE: "@line",
     Part.CONNECT: "@amber",
     Part.SEND: "@sky",
     Part.WAIT: "@blue",
@@ -82,7 +82,7 @@ def waterfall(number: int, pair: Pair) -> Figure | None:
         height=120 + 21 * count,
         layout=layout(
             barmode="overlay",
-            xaxis=axis("since the visit began; pauses are folded" if rows.fold.pauses else "since the visit began",
+            xaxis=axis("time in the visit, pauses folded" if rows.fold.pauses else "time in the visit",
                        tickmode="array", tickvals=places, ticktext=texts, range=[0, max(rows.fold.end, 1e-6) * 1.02]),
             yaxis=labelled(labels, showgrid=False),
             margin=margin_for(labels),
@@ -122,8 +122,7 @@ def _traces(rows: _Rows) -> Iterator[dict[str, Any]]:
             if s.part is part
         ]
         if found:
-            marker = {"color": colour, "opacity": 0.45 if part is Part.BEFORE else 0.95}
-            yield rows.bars(str(part), found, marker=marker, **place)
+            yield rows.bars(str(part), found, marker={"color": colour}, **place)
     if rows.own:
         # Invisible, the whole of each: to point at, and to count.
         yield rows.bars("requests", list(map(_whole, rows.own)), showlegend=False, **place,
