@@ -260,8 +260,8 @@ def under_load(load: tuple[RouteLoad, ...]) -> Figure | None:
             yaxis=log_ms("service time", _reached(moving[:MOST_SLOPES])),
         ),
         notes=(
-            "Points are medians, the line above each reaches to p95. Under way includes the request itself; it is service "
-            "time, so that our own queue is not in it.",
+            "Points are medians, the line above each reaches to p95. Under way includes the request itself.",
+            "It is service time, so that our own queue is not in it.",
         ),
     )
 
