@@ -103,14 +103,20 @@ class LoadContract:
 
 
 def _failures(exchanges: Sequence[Exchange]) -> Sequence[str]:
-    """How many failed, in which way, and how many a limit refused, which is no failure."""
-    counts = Counter(str(one.outcome) for one in exchanges if one.outcome in FAILED)
+    """How many failed, in which ways and most often where; and how many a limit refused, which is no failure."""
+    failed = [one for one in exchanges if one.outcome in FAILED]
     limited = sum(one.outcome is Outcome.LIMITED for one in exchanges)
-    told = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.most_common())
-    return [
-        *([f"{counts.total():,} of {len(exchanges):,} requests failed: {told}."] if counts else []),
-        *([f"{plural(limited, 'request was', 'requests were')} refused by a rate limit."] if limited else []),
-    ]
+    sentences = []
+    if failed:
+        counts = Counter(str(one.outcome) for one in failed)
+        told = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.most_common())
+        places = Counter(f"{one.method} {one.route}: {one.detail or one.outcome}" for one in failed)
+        place, often = places.most_common(1)[0]
+        sentences.append(f"{len(failed):,} of {len(exchanges):,} requests failed: {told}.")
+        sentences.append(f"Most often ({often:,} times) {place.rstrip('.')}.")
+    if limited:
+        sentences.append(f"{plural(limited, 'request was', 'requests were')} refused by a rate limit.")
+    return sentences
 
 
 def _lateness_ns(promises: Sequence[Threshold]) -> int:
