@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from nestperf.errors import UsageError
 from nestperf.pages.observer import need_playwright
-from proxy_addon.listen import Listener, is_loopback
+from proxy_addon.listen import Listener, free_port, is_loopback
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge",
           "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -110,6 +110,9 @@ class Browser:
         self.url = listeners[0].url
         """The first page."""
         self.watch = watch
+        # A port that the browser chooses itself makes it tell pages that it is driven (navigator.webdriver).
+        self.debugging_port = free_port() if watch is not None else 0
+        """Where its watcher reaches it; 0: it cannot be reached."""
         self._profile = tempfile.TemporaryDirectory(prefix="nestperf-browser-", ignore_cleanup_errors=True)
         trusted = (f"--ignore-certificate-errors-spki-list={spki}",) if spki is not None else ()
         self._process = subprocess.Popen(  # noqa: S603 - the browser the tester has
@@ -121,26 +124,20 @@ class Browser:
                 *QUIET,
                 *sandbox_arguments(),
                 *arguments,
-                *((self.url,) if watch is None else ("--remote-debugging-port=0", "about:blank")),
+                *((self.url,) if watch is None else (f"--remote-debugging-port={self.debugging_port}", "about:blank")),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C is for nestperf, which closes the browser itself
         )
 
-    @property
-    def profile(self) -> Path:
-        """The folder of its profile."""
-        return Path(self._profile.name)
-
     def open(self) -> None:
         """Open the first page in a browser that waits for its watcher in vain."""
+        address = f"http://127.0.0.1:{self.debugging_port}/json/new?{quote(self.url, safe='')}"
         try:
-            port = (self.profile / "DevToolsActivePort").read_text().split()[0]
-            address = f"http://127.0.0.1:{int(port)}/json/new?{quote(self.url, safe='')}"
             with urllib.request.urlopen(urllib.request.Request(address, method="PUT"), timeout=10):
                 pass
-        except (OSError, ValueError, IndexError):
+        except OSError:
             return  # the tester sees an empty page, and can enter the address
 
     @property

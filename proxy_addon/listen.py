@@ -157,6 +157,13 @@ def _listener(request: Request, hosts: Sequence[str], used: set[int]) -> Listene
     raise UsageError(f"No port from {_FIRST_PORT} to {_LAST_PORT} is free: name one, e.g. 9400={request.url}.")
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine."""
     if host == "localhost" or host.endswith(".localhost"):

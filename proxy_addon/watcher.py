@@ -7,10 +7,11 @@ It leaves the browser as it is: no window size, no colour scheme, no focus, no d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
-from pathlib import Path
+import urllib.request
 from typing import Any
 
 from nestperf.pages.observer import Observer
@@ -22,16 +23,15 @@ _PATIENCE_S = 60.0
 _LOOK_EVERY_S = 0.05
 
 
-async def watch(profile: Path, url: str, settings: dict[str, Any]) -> None:
-    """Watch the browser with that profile until it is closed, and open `url` in it.
+async def watch(port: int, url: str, settings: dict[str, Any]) -> None:
+    """Watch the browser that can be reached at a port until it is closed, and open `url` in it.
 
     Raises:
-        TimeoutError: it does not say where it can be reached.
-        playwright.async_api.Error: it cannot be reached.
+        TimeoutError, playwright.async_api.Error: it cannot be reached.
     """
     from playwright.async_api import async_playwright
 
-    endpoint = await _endpoint(profile)
+    endpoint = await _endpoint(port)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.connect_over_cdp(endpoint, no_defaults=True, timeout=_PATIENCE_S * 1e3)
         gone = asyncio.Event()
@@ -40,30 +40,30 @@ async def watch(profile: Path, url: str, settings: dict[str, Any]) -> None:
         # Without a listener Playwright answers dialogs by itself; they are the tester's to answer.
         context.on("dialog", lambda _: None)
         await Observer(_say, rules_of(settings)).watch(context)
-        page = context.pages[0] if context.pages else await context.new_page()
-        opening = asyncio.create_task(page.goto(url, wait_until="commit", timeout=0))
-        opening.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # the page shows what is wrong
+        empty = list(context.pages)
+        # In a tab of its own, as a tester would: with the focus, and nothing to go back to.
+        session = await browser.new_browser_cdp_session()
+        async with context.expect_page():
+            await session.send("Target.createTarget", {"url": url})
+        for page in empty:
+            await page.close()
         _say({READY: True})
         await gone.wait()
-        opening.cancel()
 
 
-async def _endpoint(profile: Path) -> str:
-    """Where the browser can be reached: it writes that into its profile."""
+async def _endpoint(port: int) -> str:
+    """The address of the browser's debugging protocol, once it listens."""
     deadline = time.perf_counter() + _PATIENCE_S
     while time.perf_counter() < deadline:
-        lines = _read(profile / "DevToolsActivePort").split()
-        if len(lines) == 2:
-            return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return await asyncio.to_thread(_ask, port)
         await asyncio.sleep(_LOOK_EVERY_S)
-    raise TimeoutError("the browser does not say where it can be reached")
+    raise TimeoutError("the browser does not answer")
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+def _ask(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/version", timeout=5) as answer:
+        return str(json.load(answer)["webSocketDebuggerUrl"])
 
 
 def _say(told: dict[str, Any]) -> None:
@@ -71,15 +71,15 @@ def _say(told: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def command(profile: Path, url: str, rules: list[dict[str, Any]]) -> list[str]:
+def command(port: int, url: str, rules: list[dict[str, Any]]) -> list[str]:
     """The command line of the process."""
-    return [sys.executable, "-m", "proxy_addon.watcher", str(profile), url, json.dumps({SETTING: rules})]
+    return [sys.executable, "-m", "proxy_addon.watcher", str(port), url, json.dumps({SETTING: rules})]
 
 
 def main() -> None:
-    """Entry point of the process: `python -m proxy_addon.watcher PROFILE URL SETTINGS_JSON`."""
+    """Entry point of the process: `python -m proxy_addon.watcher PORT URL SETTINGS_JSON`."""
     try:
-        asyncio.run(watch(Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])))
+        asyncio.run(watch(int(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])))
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         print(reason, file=sys.stderr)  # noqa: T201 - the parent says it

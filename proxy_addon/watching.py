@@ -44,7 +44,7 @@ class Watching:
         process = None
         try:
             process = await asyncio.create_subprocess_exec(
-                *command(self._browser.profile, self._browser.url, self._browser.watch or []),
+                *command(self._browser.debugging_port, self._browser.url, self._browser.watch or []),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

@@ -98,7 +98,7 @@ def read_snapshot(said: Mapping[str, Any]) -> Snapshot | None:
         number=number,
         kind="navigation" if said.get("kind") == "navigation" else "load",
         origin_ms=_number(origin) or 0.0,
-        url=url[:_LONGEST],
+        url=_text(url, _LONGEST),
         hidden=said.get("hidden") is True,
         start=_number(start) or 0.0,
         first_byte=_number(said.get("firstByte")),
@@ -172,7 +172,8 @@ def _count(value: Any) -> int | None:
 
 
 def _text(value: Any, longest: int) -> str:
-    return value[:longest] if isinstance(value, str) else ""
+    # JavaScript's strings may hold halves of characters, which no file can.
+    return value[:longest].encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else ""
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -28,7 +28,7 @@ _NEAR_NS = 5_000_000_000
 _MOVED_NS = 20_000
 """A clock that is known better by less moves no rows."""
 _FORGOTTEN_NS = 60_000_000_000
-"""A page that has ended, or that has told nothing for so long, changes no more."""
+"""A page that was left so long ago changes no more."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -154,6 +154,7 @@ class PageTracks:
             first.screenshot, first.changed = self._screenshot(report), True
         if report.get("closed"):
             self._leave(document, now_ns)
+            del self._tabs[tab]
 
     def settle(self, now_ns: int) -> None:
         """Store what has become known since the last time."""
@@ -161,10 +162,16 @@ class PageTracks:
             return
         self._news = False
         for key, document in list(self._documents.items()):
-            self._match(document)
-            if document.authority in self._authorities:
-                self._store(document)
-            if now_ns - document.told_ns > _FORGOTTEN_NS:
+            try:
+                self._match(document)
+                if document.authority in self._authorities:
+                    self._store(document)
+            except Exception:
+                # One that nothing can be made of must not keep out the others.
+                del self._documents[key]
+                self._news = True
+                raise
+            if now_ns - document.told_ns > _FORGOTTEN_NS and document is not self._tabs.get(key[0]):
                 del self._documents[key]
 
     def _leave(self, document: _Document, now_ns: int) -> None:
@@ -313,7 +320,7 @@ class PageTracks:
             id=named.row_id,
             page_id=page_id,
             kind=seen.kind,
-            name=self._redactor.text(seen.name),
+            name=self._words(seen.name),
             started_ns=document.alignment.stamp_ns(seen.start),
             duration_ns=_length(seen.duration),
             exchange_id=call,
@@ -324,8 +331,12 @@ class PageTracks:
     def _element(self, element: Element | None) -> str | None:
         if element is None:
             return None
-        said = self._redactor.target(element.url) if element.url else self._redactor.text(element.text)
+        said = self._redactor.target(element.url) if element.url else self._words(element.text)
         return " ".join(filter(None, (self._redactor.text(element.selector), said)))
+
+    def _words(self, text: str) -> str:
+        """What somebody wrote for people, which may hold anything."""
+        return self._redactor.body(text.encode(), "text/plain").decode()
 
     def _screenshot(self, report: Mapping[str, Any]) -> int | None:
         try:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -30,9 +32,11 @@ from tests.conftest import Recorder, start_recorder
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
+    from playwright.async_api import Page as TesterPage
 
 pytestmark = pytest.mark.peer("chromium")
 
+HEADLESS = ("--browser", "--vitals", "--browser-argument", "--headless=new", "--browser-argument", "--disable-gpu")
 SLOWED_MS, ALLOWED_MS = 150, 20
 RULES = (
     "".join(
@@ -51,6 +55,8 @@ PAGES = {
     "/single": """<!doctype html><title>s</title><h1>Home</h1><a href="/single/17">Go</a><div id="view"></div><script>
         document.querySelector("a").onclick = async (event) => {
           event.preventDefault();
+          const until = performance.now() + 120;
+          while (performance.now() < until);
           history.pushState(null, "", "/single/17");
           view.textContent = await (await fetch("/api/slow")).text();
         };</script>""",
@@ -159,15 +165,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     try:
         assert demo.stdout is not None
         own, theirs = f"http://127.0.0.1:{server.server_port}", demo.stdout.readline().split()[-1]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TMPDIR", str(folder))  # where the browser's profile tells how to reach it
-            arguments = ("--headless=new", "--disable-gpu", "--window-size=1280,900")
-            recorder = start_recorder(
-                folder / "qa.db", own, theirs, "--browser", "--vitals", "--thresholds", str(folder / "suite.toml"),
-                *(word for argument in arguments for word in ("--browser-argument", argument)),
-            )  # fmt: skip
+        recorder = start_recorder(
+            folder / "qa.db", own, theirs, *HEADLESS, "--browser-argument", "--window-size=1280,900",
+            "--thresholds", str(folder / "suite.toml"),
+        )  # fmt: skip
         try:
-            asyncio.run(asyncio.wait_for(drive(folder, own, theirs), 240))
+            asyncio.run(asyncio.wait_for(drive(folder, recorder, own, theirs), 240))
         finally:
             code = recorder.stop()
         assert code == 0, recorder.output
@@ -185,15 +188,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         demo.communicate(timeout=20)
 
 
-async def drive(folder: Path, own: str, theirs: str) -> None:
+async def drive(folder: Path, recorder: Recorder, own: str, theirs: str) -> None:
     """What the tester does. Every page is left when the capture holds what it should tell."""
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.connect_over_cdp(await endpoint(folder), no_defaults=True)
+        browser = await playwright.chromium.connect_over_cdp(await endpoint(recorder), no_defaults=True)
         (context,) = browser.contexts
-        page = context.pages[0]
-        await page.wait_for_url(own + "/", timeout=60_000)  # the watcher has opened the first page
+        page = await first_page(context, own)
         for path in ("/streamed", "/strict", "/throws", "/single"):
             await page.goto(own + path)
             await until(folder, f"select 1 from pages where route = '{path}' and load_ns and fcp_ns")
@@ -210,16 +212,34 @@ async def drive(folder: Path, own: str, theirs: str) -> None:
         await until(folder, ROUNDS, settled)
 
 
-async def endpoint(folder: Path) -> str:
+async def endpoint(recorder: Recorder) -> str:
     """Where the browser can be reached."""
     deadline = time.perf_counter() + 60
     while time.perf_counter() < deadline:
-        for file in folder.glob("nestperf-browser-*/DevToolsActivePort"):
-            lines = file.read_text().split()
-            if len(lines) == 2:
-                return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
-        await asyncio.sleep(0.05)
+        for _, parent, arguments in processes():
+            port = re.search(r"--remote-debugging-port=(\d+)", arguments)
+            if parent == recorder.process.pid and port is not None:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(port[1]))):
+                    return f"http://127.0.0.1:{port[1]}"
+        await asyncio.sleep(0.1)
     raise AssertionError("the browser did not start")
+
+
+async def first_page(context: BrowserContext, own: str) -> TesterPage:
+    """The one that the watcher has opened, once it is alone."""
+    deadline = time.perf_counter() + 60
+    while time.perf_counter() < deadline:
+        if [page.url for page in context.pages] == [own + "/"]:
+            return context.pages[0]
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the watcher opened {[page.url for page in context.pages]}")
+
+
+def processes() -> list[tuple[int, int, str]]:
+    """Id, parent and command line of every process."""
+    listed = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    found = (line.split(None, 2) for line in listed.splitlines())
+    return [(int(pid), int(parent), arguments) for pid, parent, arguments in found]
 
 
 async def close_before_load(context: BrowserContext, own: str, folder: Path) -> None:
@@ -333,6 +353,14 @@ def test_single_page_navigation_lasts_until_its_data_are_shown(watched: Watched)
     assert watched.page("/single").ended_ns is not None
 
 
+def test_interaction_lasts_until_what_it_caused_is_painted(watched: Watched) -> None:
+    page = watched.page("/single")  # whose click keeps the main thread for 120 ms
+    assert page.inp_ns is not None
+    assert page.inp_ns >= 112e6  # the browser rounds to 8 ms
+    assert page.inp_element == "a"
+    assert page.interactions == 1
+
+
 def test_streamed_page_shows_its_first_part_before_the_second_is_there(watched: Watched) -> None:
     page = watched.page("/streamed")
     (document,) = (row for row in watched.asked_by(page).values() if row.initiator == "navigation")
@@ -391,9 +419,6 @@ def peculiar() -> Iterator[str]:
     thread.join()
 
 
-HEADLESS = ("--browser", "--vitals", "--browser-argument", "--headless=new", "--browser-argument", "--disable-gpu")
-
-
 def test_watcher_that_cannot_start_costs_the_timings_only(
     peculiar: str, record: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -420,12 +445,9 @@ def test_watcher_that_dies_costs_the_timings_from_then_on(peculiar: str, record:
 
 def watcher_of(recorder: Recorder) -> int:
     """The process id of a recorder's watcher."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    for line in listed.splitlines():
-        pid, parent, arguments = line.split(None, 2)
-        if int(parent) == recorder.process.pid and "proxy_addon.watcher" in arguments:
-            return int(pid)
-    raise AssertionError(f"no watcher among: {listed}")
+    (found,) = (pid for pid, parent, arguments in processes()
+                if parent == recorder.process.pid and "proxy_addon.watcher" in arguments)  # fmt: skip
+    return found
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 60) -> bool:

@@ -173,11 +173,13 @@ def test_secrets_are_taken_out_of_addresses_elements_and_messages(run: Run) -> N
     run.redactor.field("Authorization", f"Bearer {secret}")
     timing = {"kind": "error", "name": f"bad token {secret}", "start": 1, "duration": None,
               "detail": f"http://a/x?t={secret}"}  # fmt: skip
+    other = {"kind": "error", "name": 'refused: {"password":"Blue-kettle-77"}', "start": 1, "duration": None}
     run.tell({"url": f"http://a/x?access_token=abc-{secret}&y=1", "lcp": {"at": 1, "element": "p", "text": secret},
-              "timings": [timing], "resources": [API | {"url": f"http://a/api/{secret}"}]})  # fmt: skip
+              "timings": [timing, other], "resources": [API | {"url": f"http://a/api/{secret}"}]})  # fmt: skip
     run.tracks.settle(0)
     assert run.of(Page)
     assert secret not in repr(run.rows)
+    assert "Blue-kettle-77" not in repr(run.rows)
     assert "y=1" in run.page.url
 
 
@@ -194,9 +196,44 @@ def test_report_that_makes_no_sense_stores_nothing_wrong(run: Run, report: dict[
         assert (page.round, page.cpu_factor, page.profile, page.screenshot) == (None, None, "", None)
 
 
-def test_pages_that_ended_long_ago_are_forgotten(run: Run) -> None:
+def test_page_that_was_quiet_for_long_is_still_the_same(run: Run) -> None:
+    run.tell({"inp": None})
+    run.tracks.settle(0)
+    run.tracks.saw(exchange(1, "/elsewhere", 1, 2))
+    run.tracks.settle(120_000 * MS)
+    run.tell({"inp": {"duration": 48, "element": "a"}})
+    run.tracks.settle(120_000 * MS)
+    assert run.page.inp_ns == 48 * MS
+
+
+def test_pages_that_were_left_long_ago_are_forgotten(run: Run) -> None:
     run.tell({})
+    run.tracks.told({"tab": 1, "closed": True}, 0)
     run.tracks.settle(120_000 * MS)
     run.tracks.saw(EXCHANGES[0])
     run.tracks.settle(120_000 * MS)
     assert run.page.exchange_id is None
+
+
+def test_halves_of_characters_are_written_out(run: Run) -> None:
+    run.tell({"url": "http://a/\ud83d", "lcp": {"at": 1, "element": "p", "text": "half \ud83d"}})
+    run.tracks.settle(0)
+    assert "half \\ud83d" in str(run.page.lcp_element)
+    run.page.url.encode()
+
+
+def test_page_that_nothing_can_be_made_of_keeps_out_no_other(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = run.tracks._store
+
+    def fail_first(document: Any) -> None:
+        if 0 in document.parts and document.parts[0].state.url.endswith("/bad"):
+            raise RuntimeError("a fault")
+        store(document)
+
+    monkeypatch.setattr(run.tracks, "_store", fail_first)
+    run.tell({"url": "http://a/bad"})
+    run.tell({"url": "http://a/good"}, tab=2)
+    with pytest.raises(RuntimeError):
+        run.tracks.settle(0)
+    run.tracks.settle(0)
+    assert run.page.route == "/good"
