@@ -11,8 +11,8 @@ looks at a capture. Keys of a threshold:
     profile, cache
                   what it is judged on: a value or a list; texts as file names are matched (`/api/v1/auth/*`), a
                   status as 404 or "4xx". Preflights only where `kind` names them
-    applies       the runs it makes sense for: any of "record", "replay", "check", "browse"; by default
-                  all, "browse" only for what it measures: pages
+    applies       the runs it makes sense for: any of "record", "replay", "check", "browse" (by default all, "browse"
+                  only for what it measures: pages), "measure"
     required      whether the exit code hangs on it: true (the default), false, or a list of runs as in `applies`
     required_if   any of "pages", "sockets", "broadcasts", "queries", "baseline": only where there are such; "load":
                   only where the run put that much load on
@@ -42,6 +42,9 @@ from reports.toml_table import Table
 T = TypeVar("T")
 
 PURPOSES = ("record", "replay", "check", "browse")
+MEASURE = "measure"
+"""A run that is what a program measured itself (`reports.monitor`): promises about it name it."""
+_RUNS = (*PURPOSES, MEASURE)
 CONDITIONS = ("pages", "sockets", "broadcasts", "queries", "baseline", "load")
 _OF_EXCHANGES = ("kind", "route", "method", "status", "mark", "identity", "upstream")
 _OF_PAGES = ("route", "profile", "cache", "identity", "upstream")
@@ -97,7 +100,7 @@ class Threshold:
     source: str = ""
     note: str = ""
     applies: tuple[str, ...] = PURPOSES
-    required: tuple[str, ...] = PURPOSES
+    required: tuple[str, ...] = _RUNS
     """The runs it is required on; empty where it is optional."""
     required_if: tuple[str, ...] = ()
     """It is required only where all of these are so."""
@@ -304,17 +307,17 @@ def _statuses(table: Table) -> tuple[str, ...]:
 
 def _applies(table: Table, expression: Expression) -> tuple[str, ...]:
     if table.values.get("applies") == []:
-        raise table.refuse("applies", "one or more of " + ", ".join(PURPOSES))
+        raise table.refuse("applies", "one or more of " + ", ".join(_RUNS))
     # A browse's times are those of the network that it was made over: they say nothing of an API's promises.
     fitting = PURPOSES if expression.quantity in OF_PAGES else tuple(p for p in PURPOSES if p != "browse")
-    return table.choices("applies", PURPOSES) or fitting
+    return table.choices("applies", _RUNS) or fitting
 
 
 def _required(table: Table) -> tuple[str, ...]:
     value = table.values.get("required", True)
     if isinstance(value, bool):
-        return PURPOSES if value else ()
-    return table.choices("required", PURPOSES)
+        return _RUNS if value else ()
+    return table.choices("required", _RUNS)
 
 
 def _users(table: Table) -> int | None:

@@ -16,7 +16,7 @@ from reports.compare.model import Comparison
 from reports.expressions import Statistic
 from reports.relative import judge_relative
 from reports.rules import Judged, Verdict, Why, judge_number, judge_share, judge_times
-from reports.thresholds import Threshold, Thresholds, Unchecked
+from reports.thresholds import MEASURE, Threshold, Thresholds, Unchecked
 
 if TYPE_CHECKING:
     from nestperf.capture.reader import Capture
@@ -107,13 +107,17 @@ def judge_samples(
     from reports.measures import Measures
 
     judge = _Judge(Measures(samples, broadcasts), tuple(map(Measures, baselines)))
+    concerned = thresholds.thresholds
+    if samples.run.purpose == MEASURE:
+        # Promises of an application are none of a program's own measurements, which nobody promised anything about.
+        concerned = tuple(threshold for threshold in concerned if MEASURE in threshold.applies)
     return Judgement(
         capture_name=capture_name,
         run=samples.run,
         latency_name=samples.latency_name,
         origin=thresholds.origin,
-        judged=tuple(judge.judge(threshold) for threshold in thresholds.thresholds),
-        unchecked=thresholds.unchecked,
+        judged=tuple(judge.judge(threshold) for threshold in concerned),
+        unchecked=() if samples.run.purpose == MEASURE else thresholds.unchecked,
         invalid=invalid_because(samples),
         doubts=_doubts(samples),
     )

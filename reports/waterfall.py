@@ -228,7 +228,8 @@ def _visit(owners: _Owners, session: model.Session, why: str) -> Visit:
     exchanges.sort(key=lambda e: e.sent_ns if e.intended_ns is None else min(e.intended_ns, e.sent_ns))
     sockets = sorted((s for s in capture.sockets() if getattr(s, key) == session.id), key=lambda s: s.opened_ns)
     begin_ns = min([*map(_begin, exchanges[:1]), *(s.opened_ns for s in sockets[:1])], default=session.started_ns or 0)
-    is_replay, at_client = capture.run.purpose not in ("record", "browse"), capture.run.vantage == "client"
+    is_replay = capture.run.purpose not in ("record", "import", "browse")
+    at_client = capture.run.vantage == "client"
     bars = tuple(_bar(owners, e, begin_ns, is_replay, at_client) for e in exchanges[:MOST_BARS])
     lanes = tuple(_lane(capture, s, begin_ns) for s in sockets)
     span_ns = max([*(b.end_ns for b in bars), *(lane.end_ns for lane in lanes)], default=0)

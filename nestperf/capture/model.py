@@ -83,7 +83,7 @@ class Run(NamedTuple):
 
     uid: str
     purpose: str
-    """`record`, `replay`, `check`, `import`, `browse`."""
+    """`record`, `replay`, `check`, `import`, `browse`, `measure` (a program measured itself)."""
     vantage: str
     """Where the stamps were taken: `proxy`, `client` (a replay, a browser's HAR), `server` (a database's log)."""
     state: str

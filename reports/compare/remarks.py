@@ -22,7 +22,8 @@ _SETTINGS = {
     "speed": "speed",
     "network": "network",
 }
-_PURPOSES = {"record": "a recording", "import": "an import", "replay": "a replay", "check": "a check"}
+_PURPOSES = {"record": "a recording", "import": "an import", "replay": "a replay", "check": "a check",
+             "measure": "a program's own measurement"}  # fmt: skip
 
 
 class _Named(Protocol):

@@ -330,7 +330,9 @@ def _left_out(judgement: Judgement) -> Iterator[str]:
         if judgement.run.purpose == "browse":
             yield f"Not judged over a slow network: {len(others)} promises that are about other things than pages."
             return
-        run = {"record": "recording", "import": "recording"}.get(judgement.run.purpose, judgement.run.purpose)
+        run = {"record": "recording", "import": "recording", "measure": "measurement"}.get(
+            judgement.run.purpose, judgement.run.purpose
+        )
         yield f"Not applicable to a {run}: {_all_names(others)}."
 
 
