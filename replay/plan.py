@@ -125,7 +125,7 @@ class _Builder:
         self.skipped: list[Skipped] = []
         self.notes: set[str] = set()
         self._taken_out = {entry["what"] for entry in capture.run.settings.get(TRIMMED, ())}
-        if self._taken_out - {"time"}:
+        if self._taken_out & {"bodies", "payloads"}:
             self.notes.add(_WITHOUT_BODIES)
         self._heads: dict[int | None, tuple[Pairs, frozenset[str]]] = {}
         self._secrets: set[str] = set()

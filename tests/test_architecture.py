@@ -21,6 +21,7 @@ PURE = (
     "nestperf/capture/sessions.py",
     "nestperf/capture/owners.py",
     "nestperf/capture/marks.py",
+    "nestperf/capture/slimming.py",
     "nestperf/capture/queries.py",
     "nestperf/capture/redaction.py",
     "nestperf/capture/statements.py",

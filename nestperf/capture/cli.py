@@ -40,17 +40,32 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
     help="Leave out the contents of bodies, frames and packets: paths, headers, sizes and times remain.",
 )
 @click.option(
+    "--for-replay",
+    is_flag=True,
+    help="Leave out what a replay does not need: of answers their structure stays, and what was sent again.",
+)
+@click.option(
     "--with-secrets",
     is_flag=True,
     help="Put the secrets beside it, in OUT.secrets; in a HAR: where they stood.",
 )
 @click.option("--force", is_flag=True, help="Overwrite OUT if it exists.")
-def export(file: Path, output: Path, format_: str, without_bodies: bool, with_secrets: bool, force: bool) -> None:
+def export(
+    file: Path,
+    output: Path,
+    format_: str,
+    without_bodies: bool,
+    for_replay: bool,
+    with_secrets: bool,
+    force: bool,
+) -> None:
     """Write a copy of the capture FILE to hand on, or a HAR of it.
 
     Secrets stay behind: placeholders stand in their place. What the application showed people (names, titles,
     addresses) is still in it, unless --without-bodies; paths, headers and times always are.
     """
+    if for_replay and (without_bodies or format_ != "capture"):
+        raise UsageError("--for-replay makes a capture that can be replayed: leave out --without-bodies and --format.")
     _check_output(file, output, force=force)
     with Capture.open(file) as capture:
         vault = Vault.open(file)
@@ -59,7 +74,7 @@ def export(file: Path, output: Path, format_: str, without_bodies: bool, with_se
         if format_ == "har":
             _export_har(capture, output, vault if with_secrets else None, contents=not without_bodies)
             return
-        came = rewrite(capture, output, vault, payloads=without_bodies, with_secrets=with_secrets)
+        came = rewrite(capture, output, vault, payloads=without_bodies, answers=for_replay, with_secrets=with_secrets)
     if not with_secrets:
         secrets_path(output).unlink(missing_ok=True)
     _say_cautions(output)
@@ -70,6 +85,8 @@ def export(file: Path, output: Path, format_: str, without_bodies: bool, with_se
             f"SECRETS: {secrets_path(output)} holds {plural(len(vault), 'secret')} in clear, readable by you alone; "
             "whoever gets both files can act as the people who were recorded."
         )
+    elif for_replay:
+        click.echo("What people were shown is gone from it; what they sent (forms, searches, paths) is still in it.")
     elif not without_bodies:
         click.echo(_STILL_IN_IT)
 

@@ -21,6 +21,7 @@ DOUBTFUL_LAG_NS = 20_000_000
 IN_CLEAR = "SECRETS STAND IN IT AS THEY CAME (--no-redact): keep it in the lab, hand it to nobody."
 _TAKEN_OUT = {
     "bodies": "Trimmed: bodies and the contents of frames were taken out of it",
+    "answers": "Exported for replay: of what was answered only its structure and what was sent again is left",
     "payloads": "Exported without bodies: bodies and the contents of frames and packets were taken out of it",
 }
 

@@ -19,6 +19,7 @@ from sqlite_utils import Database
 from nestperf.capture import model, schema
 from nestperf.capture.reader import Capture, connect
 from nestperf.capture.remarks import NOT_REDACTED, TRIMMED
+from nestperf.capture.slimming import Slimmer
 from nestperf.capture.sweep import join_parts, sweep
 from nestperf.capture.vault import Vault
 from nestperf.errors import CaptureTruncated, UsageError
@@ -129,11 +130,12 @@ def rewrite(
     stretch: Stretch | None = None,
     bodies: bool = False,
     payloads: bool = False,
+    answers: bool = False,
     with_secrets: bool = False,
 ) -> Rewritten:
     """Write `capture` to `target`: swept if there is a vault, without what began in `stretch`, without the contents of
-    bodies and frames (`bodies`), without these and the payloads of packets (`payloads`). `with_secrets` writes what the
-    vault holds beside it.
+    bodies and frames (`bodies`), without these and the payloads of packets (`payloads`), or with no more of what
+    servers answered than a replay needs (`answers`). `with_secrets` writes what the vault holds beside it.
 
     Raises:
         UsageError, CaptureTruncated: see `rewritten`.
@@ -156,6 +158,9 @@ def rewrite(
         if vault is not None and not run.settings.get(NOT_REDACTED):
             swept = sweep(connection, vault).rows
             state = "interrupted" if state == model.RUNNING else state
+        if answers:  # placeholders stay, so secrets have to be those
+            _slim_answers(connection)
+            taken_out.append({"what": "answers"})
         settings = run.settings | ({TRIMMED: taken_out} if taken_out else {})
         connection.execute("update run set settings = ?, state = ?", (json.dumps(settings), state))
         connection.execute("commit")
@@ -203,13 +208,70 @@ def _drop_contents(connection: sqlite3.Connection, *, payloads: bool) -> None:
     connection.execute("update frames set content = null")
     if payloads:
         connection.execute("update packets set payload = null")
-        connection.execute("update queries set parameters = null")
-        connection.execute("delete from literals")
-        connection.execute("delete from wordings")
-        connection.execute("update sockets set close_reason = null")
-        connection.execute("update pages set lcp_element = null, inp_element = null")
-        connection.execute("update timings set detail = null")
-        connection.execute("update timings set name = '' where kind = 'error'")
+        _drop_wordings(connection)
+
+
+def _drop_wordings(connection: sqlite3.Connection) -> None:
+    """What is no traffic of the clients, and may hold what people were shown."""
+    connection.execute("update queries set parameters = null")
+    connection.execute("delete from literals")
+    connection.execute("delete from wordings")
+    connection.execute("update sockets set close_reason = null")
+    connection.execute("update pages set lcp_element = null, inp_element = null")
+    connection.execute("update timings set detail = null")
+    connection.execute("update timings set name = '' where kind = 'error'")
+
+
+_SENT_BODIES = """
+    select request_body from exchanges where request_body is not null
+    union select attachment.value from packets, json_each(attachments) as attachment
+    where attachments is not null and sender = 'client'
+"""
+_MOST_SENT = 2**22
+"""Bytes of a body up to which its words count as sent: an upload is no text."""
+_SENT = (
+    "select target from exchanges",
+    "select target from sockets",
+    """
+    select pairs from header_sets where id in (
+        select request_headers from exchanges union select request_trailers from exchanges)
+    """,
+    f"select content from bodies where length(content) <= {_MOST_SENT} and id in ({_SENT_BODIES})",  # noqa: S608
+    "select payload from packets where sender = 'client' and payload is not null",
+    "select content from frames where sender = 'client' and content is not null",
+)
+"""Everything that clients sent."""
+
+
+def _slim_answers(connection: sqlite3.Connection) -> None:
+    """Leave of what servers sent what a replay needs (`nestperf.capture.slimming`)."""
+    slimmer = Slimmer(_text(row[0]) for select in _SENT for row in connection.execute(select))
+    kept = f"select id, media_type, state, content from bodies where content is not null and id not in ({_SENT_BODIES})"  # noqa: S608
+    for row_id, media_type, state, content in connection.execute(kept).fetchall():
+        slim = slimmer.body(content, media_type) if state == "whole" else None
+        connection.execute(
+            "update bodies set content = ?, state = ? where id = ?",
+            (slim, "omitted" if slim is None else state, row_id),
+        )
+    heard = "select id, payload from packets where sender = 'server' and payload is not null"
+    for row_id, payload in connection.execute(heard).fetchall():
+        connection.execute("update packets set payload = ? where id = ?", (slimmer.json(payload), row_id))
+    # Packets hold what a Socket.IO frame carried, and are what is replayed.
+    connection.execute(
+        "update frames set content = null where socket_id in (select id from sockets where protocol = 'socket.io') "
+        "or (sender = 'server' and (opcode <> 'text' or not fin))"
+    )
+    told = "select id, content from frames where sender = 'server' and content is not null"
+    for row_id, content in connection.execute(told).fetchall():
+        slim_text = slimmer.json(_text(content))
+        connection.execute(
+            "update frames set content = ? where id = ?", (None if slim_text is None else slim_text.encode(), row_id)
+        )
+    _drop_wordings(connection)
+
+
+def _text(value: str | bytes | None) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value or ""
 
 
 def _drop_stretch(connection: sqlite3.Connection, stretch: Stretch) -> None:

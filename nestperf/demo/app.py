@@ -46,8 +46,6 @@ class Settings:
     database: str = ":memory:"
     wishes: int = 0
     """Requests that every new friend has made already."""
-    secret: str = ""
-    """Signs tokens; a random one where it is empty."""
 
 
 class DemoApp:
@@ -75,8 +73,7 @@ class DemoApp:
             UsageError: the address cannot be had.
         """
         store = await Store.open(await open_database(self.settings.database), wishes=self.settings.wishes)
-        secret = self.settings.secret.encode() or os.urandom(32)
-        gate = Gate(secret=secret, counts=self.counts, faults=self.faults, window_s=self.settings.window_s)
+        gate = Gate(secret=os.urandom(32), counts=self.counts, faults=self.faults, window_s=self.settings.window_s)
         sockets = Sockets(
             store=store,
             counts=self.counts,
@@ -164,12 +161,6 @@ async def _serve(app: DemoApp, host: str, port: int) -> None:
 )
 @click.option(
     "--wishes", default=0, type=click.IntRange(0, 120), help="Requests that every new friend has made already."
-)
-@click.option(
-    "--secret",
-    default="",
-    envvar="JWT_SECRET",
-    help="Signs tokens; also from JWT_SECRET; without it a random one. Applications of one secret take each other's.",
 )
 @click.option("--faults", default="", help="Promises to break, e.g. slow_path=/api/v1/media/,slow_ms=300,limit=20.")
 def main(host: str, port: int, faults: str, status_interval: float, **settings: Any) -> None:

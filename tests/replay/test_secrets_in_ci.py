@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault, secrets_path
 from nestperf.cli import run
-from tests.replay.conftest import CountingServer, Recording, Replays
+from tests.replay.conftest import CountingServer, Recording, Replays, Request
 
 TOKEN = "s3cr3t-token-4711-abcdef"
 
@@ -78,3 +80,45 @@ async def test_replay_of_a_capture_without_bodies_says_what_it_needs_and_works_w
     ]
     with Capture.open(result.path) as capture:
         assert list(capture.sockets()) == []
+
+
+async def test_replay_of_a_capture_for_replay_signs_in_anew_and_shows_nothing(
+    server: CountingServer, recordings: Callable[..., Recording], replay: Replays, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    async def sign_in(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
+        number = counting.requests.index(request)
+        body = json.dumps({"token": f"live-{number}-token-abcdef", "film": {"id": 9000 + number}}).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+
+    server.behaviour = sign_in
+    recording = recordings(server.url)
+    answer = {"token": TOKEN, "user": {"name": "Anna Geheim"}, "film": {"id": 8123, "title": "Verborgen"}}
+    form = b'{"name": "anna", "password": "s3cr3t-password-4711"}'
+    recording.exchange("POST", "/sign-in", 0, 5, headers=(("Content-Type", "application/json"),), body=form,
+                       answer=json.dumps(answer).encode())  # fmt: skip
+    recording.exchange("GET", "/films/8123", 10, 15, headers=(("Authorization", f"Bearer {TOKEN}"),))
+    path = recording.finish()
+    slim = tmp_path / "slim.db"
+    assert run(["export", str(path), "-o", str(slim), "--for-replay"]) == 0
+    assert "What people were shown is gone" in capsys.readouterr().out
+    assert not {word for word in (b"Geheim", b"Verborgen", b"s3cr3t") if word in slim.read_bytes()}
+    monkeypatch.setenv("NESTPERF_SECRETS", secrets_path(path).read_text())
+    await replay(slim, "--users", "2")
+    signed_in = [request for request in server.requests if request.method == "POST"]
+    assert [request.body for request in signed_in] == [form] * 2
+    asked = {request.target: dict(request.headers)["Authorization"] for request in server.requests
+             if request.method == "GET"}  # fmt: skip
+    assert asked == {
+        f"/films/{9000 + server.requests.index(request)}": f"Bearer live-{server.requests.index(request)}-token-abcdef"
+        for request in signed_in
+    }
+
+
+@pytest.mark.parametrize("flag", [("--without-bodies",), ("--format", "har")])
+def test_export_for_replay_is_a_capture_with_bodies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: tuple[str, ...]
+) -> None:
+    assert run(["export", str(tmp_path / "qa.db"), "-o", str(tmp_path / "out.db"), "--for-replay", *flag]) == 2
+    assert "--for-replay makes a capture that can be replayed" in capsys.readouterr().err
