@@ -66,7 +66,7 @@ def replay_database(file: Path, wanted: Wanted) -> int:
     output = wanted.output or default_output()
     check_output(file, output, force=wanted.force)
     with Capture.open(file) as capture:
-        recorded, reads = capture.run, read_reads(capture, Vault.open(file))
+        recorded, reads = capture.run, read_reads(capture, Vault.find(file))
     asking = Asking(
         target=target,
         person=person,
