@@ -78,6 +78,11 @@ class Demo:
         """What the replayer writes."""
         return self.folder / "replay.db"
 
+    @property
+    def page(self) -> Path:
+        """The report with pictures."""
+        return self.folder / "report.html"
+
 
 @click.command()
 @click.option("--users", default=20, show_default=True, type=click.IntRange(1, 1000), help="Users in the replay.")
@@ -230,9 +235,9 @@ async def _replay(plan: Demo) -> int:
 
 
 async def _report(plan: Demo) -> int:
-    """Report what the replay measured; the report's exit code."""
+    """Report what the replay measured, also as a page; the report's exit code."""
     _announce(5, "Read the report.")
-    return await _command("report", str(plan.replay), within_s=_BESIDES_REPLAY_S)
+    return await _command("report", str(plan.replay), "--html", str(plan.page), within_s=_BESIDES_REPLAY_S)
 
 
 async def _command(*arguments: str, within_s: float) -> int:
@@ -276,6 +281,7 @@ def _conclude(plan: Demo, code: int) -> None:
     for path in sorted(plan.folder.iterdir()):
         click.echo(f"       {path}  {size(path.stat().st_size)}")
     click.echo("     Next")
+    click.echo(f"       open {plan.page} in a browser    the report with pictures")
     click.echo(f"       nestperf report {plan.replay} --format json    the same facts for a program")
     click.echo(f"       nestperf demo --users {plan.users * 2} --duration 30s    twice the users")
     click.echo("       nestperf record http://localhost:3000 http://localhost:4000    your own application")

@@ -17,6 +17,14 @@ def moment(ns: int, run: Run) -> str:
     return f"{duration(ns)} ({clock:%H:%M:%S} UTC)"
 
 
+def beginning(run: Run) -> str:
+    """`2026-11-29 22:13 UTC`; empty where the wall clock's makes no sense."""
+    try:
+        return f"{datetime.fromtimestamp(run.started_unix_ns // 1_000_000_000, tz=UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, ValueError, OSError):
+        return ""
+
+
 def offset(ns: int) -> str:
     """Before or after something: `−3.79 ms`, `+162 µs`."""
     return f"{'−' if ns < 0 else '+'}{duration(abs(ns))}"

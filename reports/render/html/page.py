@@ -18,11 +18,11 @@ from nestperf import __version__
 from nestperf.console import duration, plural
 from reports.pictures import Pictures
 from reports.render import sentences
-from reports.render.html import latency_figures, marks, places, promises, traffic_figures, waterfall_figure
+from reports.render.html import latency_figures, marks, places, promises, traffic_figures, watched, waterfall_figure
 from reports.render.html.figures import Figure, draw
 from reports.render.html.markup import element, joined, shown
 from reports.render.html.tables import facts
-from reports.render.moments import moment
+from reports.render.moments import beginning
 from reports.render.sections import added_facts, load_facts
 from reports.render.units import format_count
 from reports.summary import Summary
@@ -88,8 +88,14 @@ def _sections(judgement: Judgement, summary: Summary, pictures: Pictures) -> Ite
         [latency_figures.percentiles(pictures.curves)],
         "No promise about durations had a sample to draw.",
     )
-    yield Section("routes-section", "Routes", [places.routes(summary, pictures, path)], "No HTTP request was captured.")
+    yield Section(
+        "routes-section",
+        "Routes",
+        [places.routes(summary, pictures, path), watched.repeats(summary.page_routes, path)],
+        "No HTTP request was captured.",
+    )
     yield Section("marks-section", "Marks and tests", [marks.marks(summary, path)])
+    yield Section("pages-section", "Pages", _pages(summary))
     yield Section("visits", "Visits", _visits(pictures), "No visit could be told apart in this capture.")
     yield Section(
         "sockets",
@@ -140,6 +146,18 @@ def _with_figures(section: Section) -> Section:
 def _section(section: Section) -> Markup:
     content = section.content or [element("p", section.empty, class_="empty")]
     return element("section", element("h2", section.title), *content, id=section.id)
+
+
+def _pages(summary: Summary) -> list[Any]:
+    """As browsers saw them; nothing where no browser was watched."""
+    return [
+        watched.pages(summary.pages),
+        *(
+            element("details", element("summary", title), draw(figure), open=number == 0, class_="visit")
+            for number, (title, figure) in enumerate(watched.waterfalls(summary.pages))
+        ),
+        watched.named(summary.pages),
+    ]
 
 
 def _visits(pictures: Pictures) -> list[Any]:
@@ -209,9 +227,7 @@ def _about(judgement: Judgement, summary: Summary) -> Markup:
                 "p",
                 f"{what} {shown(judgement.capture_name, 120)}{source}{with_users}",
                 f" against {upstreams}" if upstreams else "",
-                f", begun {moment(0, run).partition('(')[2].rstrip(')') or 'some time'}"
-                if "(" in moment(0, run)
-                else "",
+                f", begun {begun}" if (begun := beginning(run)) else "",
                 ".",
                 class_="about",
             ),

@@ -240,8 +240,9 @@ def statements(facts: QueryFacts | None, capture_path: str) -> Markup | None:
         for item in facts.held_open[:FINDINGS]
     ]
     links, more = facts.links, len(facts.statements) - MOST_STATEMENTS
+    sure = format_share(links.linked / max(links.total, 1))
     linked = (
-        f"{format_share(links.linked / links.total)} of {plural(links.total, 'query', 'queries')} could be linked to "
+        f"{sure} of {plural(links.total, 'query', 'queries')} could be linked to "
         f"the one exchange that asked; {links.ambiguous:,} fit several, {links.background:,} fit none."
     )
     return joined(

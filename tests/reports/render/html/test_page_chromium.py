@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from nestperf.capture.model import FAILED, Exchange, Kind, Outcome, Packet, Query, Session, Socket
+from nestperf.capture.reader import Capture as Reader
 from nestperf.console import duration
 from nestperf.percentiles import nearest_rank
+from reports.pages import read_pages, summarize_pages
 from tests.reports.conftest import MS, S
 from tests.reports.render.html.conftest import (
     USERS,
@@ -28,6 +30,8 @@ from tests.reports.render.html.conftest import (
 )
 
 pytestmark = pytest.mark.peer("chromium")
+
+SAMPLES = Path(__file__).parents[3] / "samples"
 
 
 @pytest.fixture(scope="module")
@@ -413,3 +417,27 @@ def test_on_paper_everything_is_open_drawn_and_light(folder: Path, replay: Captu
     opened.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert opened.count("details:not([open])") > 0
     assert opened.page.pdf(format="A4")[:5] == b"%PDF-"
+
+
+def test_a_watched_load_is_drawn_with_what_it_asked_for(folder: Path, open_page: Open) -> None:
+    path = SAMPLES / "capture-format-7.db"
+    with Reader.open(path) as capture:
+        facts = summarize_pages(capture, read_pages(capture))
+    assert facts is not None
+    opened = open_page(render(folder, path))
+    assert opened.count("#pages tbody tr") == len(facts.pages)
+    slowest = next(page for page in facts.slowest if page.bars)
+    bodies = opened.trace("page-0", "to its first byte")
+    assert [(y, base, x) for y, base, x in zip(bodies["y"], bodies["base"], bodies["x"], strict=True)] == [
+        (
+            place,
+            pytest.approx(bar.begin_ns / S, abs=1e-6),
+            pytest.approx(((bar.first_byte_ns or bar.end_ns) - bar.begin_ns) / S, abs=1e-6),
+        )
+        for place, bar in enumerate(slowest.bars)
+    ]
+    assert opened.trace("page-0", "the load waited for it")["y"] == [
+        place for place, bar in enumerate(slowest.bars) if bar.waited_for
+    ]
+    (loaded,) = (trace for trace in opened.traces("page-0") if trace["name"].startswith("loaded"))
+    assert loaded["x"] == [pytest.approx(slowest.load_ns / S, abs=1e-6)] * 2
