@@ -213,7 +213,8 @@ class Recording:
     def summary(self) -> list[str]:
         """What the tester reads at the end."""
         tally, run = self.tally, self.writer.run
-        lines = list(remarks_of(run, self.path.name))
+        # Of a browse the command that drives it says what is to be said of the run.
+        lines = list(remarks_of(run, self.path.name)) if run.purpose != BROWSE else []
         if self.not_stored:
             lines.append(
                 f"NOT STORED: {self.not_stored}. What was stored before is there; reading it takes some free space."

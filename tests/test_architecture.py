@@ -140,7 +140,7 @@ MAY_IMPORT = {
     "reports": {"nestperf", "reports"},
 }
 ALLOWED_BESIDE = {
-    "replay/browse/cli.py": {"reports"},
+    "replay/browse/cli.py": {"reports", "proxy_addon"},
     "replay/browse/summary.py": {"reports"},
     "replay/browse/relayed.py": {"proxy_addon"},
     "proxy_addon/suite_verdict.py": {"reports"},

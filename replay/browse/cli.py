@@ -19,6 +19,7 @@ from nestperf.durations import parse_duration
 from nestperf.errors import CaptureEmpty, ExitCode, RunInvalid, UsageError
 from nestperf.pages.observer import need_playwright
 from nestperf.pages.rules import load_rules
+from proxy_addon.browser import find_browser_to_watch
 from replay.browse.results import read_results
 from replay.browse.sign_in import Person, Storage, parse_storage
 from replay.browse.summary import describe_visit, summarize, tabulate_results, tell_impossible
@@ -33,7 +34,7 @@ from replay.rules_file import read_rules
 from replay.steps import Plan, SessionPlan
 from replay.targets import choose_targets, permissions
 from replay.transport.dial import Target
-from replay.transport.tls import Trust
+from replay.transport.tls import Trust, client_context
 
 if TYPE_CHECKING:
     from reports.thresholds import Thresholds
@@ -128,21 +129,22 @@ def browse(
     limits = load_thresholds(thresholds, Path())
     persons = read_identities(identities) if identities is not None else ()
     path = output or default_output()
+    trust = Trust(ca=options["ca"], insecure=options["insecure"])
+    client_context(trust)  # or a sentence about the file
     with Capture.open(file) as capture:
         _check_output(file, path, force=force)
         recorded = capture.run
-        where = choose_targets(
-            recorded.upstreams, targets, allowed, Trust(ca=options["ca"], insecure=options["insecure"])
-        )
+        where = choose_targets(recorded.upstreams, targets, allowed, trust)
         may = permissions(where, allowed, writes=allow_writes)
         plan = build_plan(capture, Vault.open(file), may, read_rules(rules), columns_of(persons))
     tours = _tours(plan, recorded.upstreams, pages, file)
     _check_storage(plan, storage)
+    program = find_browser_to_watch()
     from replay.browse.relayed import Relayed  # mitmproxy: not before everything else is right
 
-    relayed = Relayed(recorded.upstreams, where, network, ca=options["ca"], insecure=options["insecure"])
+    relayed = Relayed(recorded.upstreams, where, network, trust)
     asked = Asked(
-        program=relayed.program,
+        program=program,
         arguments=(*relayed.browser_arguments, *options["arguments"]),
         headed=options["headed"],
         profile=network,
@@ -171,7 +173,11 @@ def browse(
         ]
         return TourRun(asked, people, said, _hosts(recorded.upstreams), render_rules)
 
-    code = relayed.run(path, file.name, recorded, asked, render_rules, tour)
+    try:
+        code = relayed.run(path, file.name, recorded, asked, render_rules, tour)
+    except UsageError:  # nothing came of it
+        remove_capture(path)
+        raise
     return _conclude(path, file, visits, asked, limits, code)
 
 

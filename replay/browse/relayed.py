@@ -18,21 +18,23 @@ from typing import Any
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Run, Upstream
+from nestperf.errors import RunInvalid
 from nestperf.pages.rules import SETTING, RenderRule, rules_as_settings
 from proxy_addon.authority import Authority, open_authority
-from proxy_addon.browser import QUIET, find_browser_to_watch, resolver_rules, sandbox_arguments
+from proxy_addon.browser import QUIET, resolver_rules, sandbox_arguments
 from proxy_addon.cli import await_recorder, mend
 from proxy_addon.listen import Listener, choose_listeners, parse_upstream
 from proxy_addon.master import run_relay
 from proxy_addon.recording import BROWSE
 from proxy_addon.spool import Spool, recorder_command
 from proxy_addon.tap import What
-from proxy_addon.trust import Trust, check_roots
+from proxy_addon.trust import Trust
 from replay.browse.guest import Guest
 from replay.browse.tour_run import Asked, TourRun
 from replay.network.profiles import NONE, Profile
 from replay.transport.dial import Target
 from replay.transport.shaper import Shaper
+from replay.transport.tls import Trust as ReplayTrust
 
 _LOOPBACK = ("127.0.0.1",)
 
@@ -45,19 +47,14 @@ class Relayed:
         upstreams: tuple[Upstream, ...],
         targets: tuple[Target, ...],
         profile: Profile | None,
-        *,
-        ca: Path | None,
-        insecure: bool,
+        trust: ReplayTrust,
     ) -> None:
         """
         Raises:
-            UsageError: there is no browser, no free port, or a file is not what it should be.
+            UsageError: there is no free port, or no authority can be made.
         """
-        self.program = find_browser_to_watch()
         self._profile = profile if profile is not None and not profile.per_request else None
-        self._trust = Trust(insecure=insecure, roots=ca)
-        if ca is not None:
-            check_roots(ca)
+        self._trust = Trust(insecure=trust.insecure, roots=trust.ca)
         self._targets = [target for target in targets if target.addresses]
         self._requests = [parse_upstream(upstream.url) for upstream in upstreams if not upstream.is_database]
         tls = tuple(request.tls for request in self._requests)
@@ -77,12 +74,13 @@ class Relayed:
         recorded: Run,
         asked: Asked,
         rules: Sequence[RenderRule],
-        tour: Callable[[], TourRun],
+        make_tour: Callable[[], TourRun],
     ) -> int:
         """Go through the tour, recording into `path`; the recorder's exit code.
 
         Raises:
             UsageError: the browser does not start, or a port was taken in the meantime.
+            RunInvalid: the browser ended in the middle.
         """
         settings = {
             "purpose": BROWSE,
@@ -98,6 +96,7 @@ class Relayed:
             },
         }
         guests: list[Guest] = []
+        tours: list[TourRun] = []
         with ExitStack() as opened:
             doors = [opened.enter_context(_door()) for _ in self._listeners] if self._profile is not None else []
             listeners = [
@@ -111,7 +110,8 @@ class Relayed:
                 ]
 
             def ready(spool: Spool) -> Guest:
-                there = tour()
+                there = make_tour()
+                tours.append(there)
                 there.tell = partial(_tell, spool)
                 guest = Guest(self._go(there, doors), partial(setattr, spool, "state", "interrupted"))
                 guests.append(guest)
@@ -125,6 +125,9 @@ class Relayed:
         for guest in guests:
             if guest.error is not None:
                 raise guest.error
+        for tour in tours:
+            if tour.trouble:
+                raise RunInvalid(f"{tour.trouble}: {path} holds those that were; see `nestperf report {path}`.")
         return code
 
     async def _go(self, tour: TourRun, doors: list[socket.socket]) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from nestperf.errors import UsageError
 from replay.browse.tour import Stop, header_uses, sent_before, url_of
 from replay.identities import Identity
 from replay.live import LiveState
+from replay.provenance.expiry import expiry_of
 from replay.provenance.supply import originals_of
 from replay.request import Requests
 from replay.stage import JSON_LIMIT
@@ -95,11 +97,13 @@ class Person:
         self._originals = originals_of(session, [one.name for one in storage])
         self._left = list(sent_before(session, stops, [one.name for one in storage]))
         numbers = itertools.count(1)
+        self._clock = Clock.start()
+        self._reached: set[Stop] = set()
         self._connections = Connections(
             targets,
             source=None,
             limits={},
-            clock=Clock.start(),
+            clock=self._clock,
             timeout_s=timeout_s,
             numbers=lambda: next(numbers),
         )
@@ -108,6 +112,17 @@ class Person:
         """Send what the recording sent before a page, as far as it matters."""
         while self._left and self._left[0] < stop.step:
             await self._send(self.session.steps[self._left.pop(0)])
+        if stop not in self._reached:
+            self._reached.add(stop)
+            self.troubles += self.expired(stop, self._clock.unix_ns / 1e9)
+
+    def expired(self, stop: Stop, now_s: float) -> Iterator[str]:
+        """Sentences about the cookies of a page that are good no more (a JWT's `exp`); `now_s` since 1970."""
+        for cookie in self.cookies(stop):
+            expires_s = expiry_of(cookie.value)
+            if expires_s is not None and expires_s < now_s:
+                moment = datetime.fromtimestamp(expires_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+                yield f"the cookie {cookie.name} of {stop.route} expired at {moment}, and no live answer gave another"
 
     def close(self) -> None:
         """Close the connections."""

@@ -125,6 +125,8 @@ class TourRun:
         self._rules = rules
         self._loaded = False
         """A page has been."""
+        self.trouble = ""
+        """Why it ended before all pages were opened; half a sentence."""
         self.shaper: Shaper | None = None
         self.tell: Callable[[dict[str, Any]], None] = lambda _: None
         """Takes what pages tell of themselves (`nestperf.pages.observer`)."""
@@ -150,17 +152,28 @@ class TourRun:
             except Error as error:
                 raise UsageError(f"The browser does not start: {explain(error)}.") from error
             try:
-                for number in range(1, self._asked.runs + 1):
-                    for person, stops in self._people:
-                        for stop in stops:
-                            await self._open(browser, person, stop, number)
-                    if not self._loaded:  # nor will they the next time
-                        break
+                await self._open_all(browser)
+            except Error as error:
+                if browser.is_connected():
+                    raise
+                self.trouble = f"The browser ended before all pages were opened ({explain(error)})"
             finally:
+                for person, _ in self._people:
+                    person.close()
                 with contextlib.suppress(Error):
                     await browser.close()
 
+    async def _open_all(self, browser: Browser) -> None:
+        for number in range(1, self._asked.runs + 1):
+            for person, stops in self._people:
+                for stop in stops:
+                    await self._open(browser, person, stop, number)
+            if not self._loaded:  # nor will they the next time
+                break
+
     async def _open(self, browser: Browser, person: Person, stop: Stop, number: int) -> None:
+        from playwright.async_api import Error
+
         await person.reach(stop)
         context = await browser.new_context(viewport={"width": self._asked.width, "height": self._asked.height})
         try:
@@ -175,7 +188,8 @@ class TourRun:
                 self._loaded = self._loaded or not visited.trouble
                 self._said(visited)
         finally:
-            await context.close()
+            with contextlib.suppress(Error):
+                await context.close()
 
     async def _sign_in(self, context: BrowserContext, person: Person, stop: Stop) -> None:
         cookies: Any = [
