@@ -29,7 +29,7 @@ from replay.identities import Identity, columns_of, read_identities
 from replay.network.profiles import NONE, PROFILES, Profile, parse_network
 from replay.options import Parsed
 from replay.plan import build_plan
-from replay.provenance.supply import originals_of
+from replay.provenance.supply import originals_of, same_name
 from replay.rules_file import read_rules
 from replay.steps import Plan, SessionPlan
 from replay.targets import choose_targets, permissions
@@ -138,7 +138,7 @@ def browse(
         may = permissions(where, allowed, writes=allow_writes)
         plan = build_plan(capture, Vault.open(file), may, read_rules(rules), columns_of(persons))
     tours = _tours(plan, recorded.upstreams, pages, file)
-    _check_storage(plan, storage)
+    _check_storage(plan, storage, columns_of(persons))
     program = find_browser_to_watch()
     from replay.browse.relayed import Relayed  # mitmproxy: not before everything else is right
 
@@ -207,9 +207,10 @@ def _is_asked(stop: Stop, pages: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, page) for page in pages for name in (urlsplit(stop.url).path, stop.route))
 
 
-def _check_storage(plan: Plan, storage: tuple[Storage, ...]) -> None:
+def _check_storage(plan: Plan, storage: tuple[Storage, ...], columns: tuple[str, ...]) -> None:
     for one in storage:
-        if not any(originals_of(session, [one.name]) for session in plan.sessions):
+        brought = any(same_name(column, one.name) for column in columns)
+        if not brought and not any(originals_of(session, [one.name]) for session in plan.sessions):
             raise UsageError(
                 f"--storage {one.key}={one.name}: the recording sends nothing under the name {one.name!r}; `nestperf "
                 "plan FILE` shows the names of what it sends."

@@ -22,7 +22,7 @@ from replay.browse.tour import Stop, header_uses, sent_before, url_of
 from replay.identities import Identity
 from replay.live import LiveState
 from replay.provenance.expiry import expiry_of
-from replay.provenance.supply import originals_of
+from replay.provenance.supply import originals_of, same_name
 from replay.request import Requests
 from replay.stage import JSON_LIMIT
 from replay.steps import Http, SessionPlan, Step
@@ -91,8 +91,7 @@ class Person:
         self._upstreams = upstreams
         self._requests = Requests(session)
         self._live = LiveState(len(session.values), [(number, session.values[number]) for number in session.fresh])
-        if identity is not None:
-            self._live.supply(session.supplied, identity.values)
+        self._supply()
         self._storage = storage
         self._originals = originals_of(session, [one.name for one in storage])
         self._left = list(sent_before(session, stops, [one.name for one in storage]))
@@ -107,6 +106,10 @@ class Person:
             timeout_s=timeout_s,
             numbers=lambda: next(numbers),
         )
+
+    def _supply(self) -> None:
+        if self.identity is not None:
+            self._live.supply(self.session.supplied, self.identity.values)
 
     async def reach(self, stop: Stop) -> None:
         """Send what the recording sent before a page, as far as it matters."""
@@ -150,6 +153,9 @@ class Person:
         return [(one, value) for one in self._storage if (value := self._value(one.name)) is not None]
 
     def _value(self, name: str) -> str | None:
+        brought = self.identity.values if self.identity is not None else {}
+        if own := [value for column, value in brought.items() if same_name(column, name)]:
+            return own[0]
         original = self._originals.get(name)
         if original is None:
             return None
@@ -187,6 +193,7 @@ class Person:
             return
         body = decoded(answer, JSON_LIMIT) if any(take.reads_body for take in step.takes) else None
         self._live.learn(action.authority, answer.headers, step.takes, body)
+        self._supply()  # whatever an answer says, a person stays who they are
 
 
 def _settle(over: asyncio.Future[Answer], answer: Answer) -> None:

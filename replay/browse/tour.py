@@ -89,13 +89,17 @@ def _same_host(one: str, other: str) -> bool:
 
 def sent_before(session: SessionPlan, stops: Sequence[Stop], names: Sequence[str] = ()) -> tuple[int, ...]:
     """The steps whose answers hand out what pages are asked for with, and the values under `names`, what led to those,
-    and the steps that send a secret which nobody had handed out: a password. In order."""
+    and the steps that send a secret which nobody had handed out: a password. In order. What an identity brings along
+    is not asked for."""
     last = max((stop.step for stop in stops), default=-1)
+    supplied = {session.values[one.value] for one in session.supplied}
+    cookies = {name for one in session.supplied for _, name in one.cookies}
     sources: dict[int, set[int]] = {}
     for link in session.links:
-        if link.source is not None:
+        own = link.value in supplied or (link.by_jar and link.place.partition(" ")[2] in cookies)
+        if link.source is not None and not own:
             sources.setdefault(link.step, set()).add(link.source)
-    originals = set(originals_of(session, names).values())
+    originals = set(originals_of(session, names).values()) - supplied
     wanted = [stop.step for stop in stops]
     wanted += [step.index for step in session.steps if _takes(session, step, originals)]
     wanted += [step.index for step in session.steps if step.index < last and _signs_in(session, step)]

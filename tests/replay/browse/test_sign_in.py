@@ -7,12 +7,17 @@ import asyncio
 import pytest
 
 from nestperf.capture.model import Upstream
+from nestperf.capture.reader import Capture
+from nestperf.capture.vault import Vault
 from nestperf.errors import UsageError
 from replay.browse.sign_in import Person, Storage, parse_storage
 from replay.browse.tour import stops_of
+from replay.identities import Identity
+from replay.plan import build_plan
 from replay.transport.dial import resolve_target
 from tests.replay.browse.test_tour import TOKEN, page
 from tests.replay.conftest import CountingServer, Recording, Request
+from tests.replay.test_identities import jwt
 
 LIVE = "Zk3tYw9QhB5nXe1uRj7a"
 UPSTREAMS = (Upstream("http://127.0.0.1:4000"),)
@@ -91,3 +96,31 @@ def test_a_storage_option_means_local_storage_unless_it_says_otherwise() -> None
     assert parse_storage("a=b") == Storage(area="localStorage", key="a", name="b")
     assert parse_storage("session:a=b") == Storage(area="sessionStorage", key="a", name="b")
     assert parse_storage("local:user:1=b") == Storage(area="localStorage", key="user:1", name="b")
+
+
+async def test_an_identity_opens_pages_with_its_own_values_and_asks_for_none(
+    recording: Recording, server: CountingServer
+) -> None:
+    server.behaviour = hand_out
+    record_sign_in(recording)
+    path = recording.finish()
+    with Capture.open(path) as capture:
+        session = build_plan(capture, Vault.open(path), columns=["token"]).sessions[0]
+    anna = Identity(label="Anna", values={"token": "AnnaM6w2Kx9Fd4Tz8Lp3"})
+    stops = stops_of(session, UPSTREAMS)
+    storage = [parse_storage("session:jwt=token")]
+    person = Person(session, stops, (resolve_target(server.url),), UPSTREAMS, identity=anna, storage=storage)
+    await person.reach(stops[-1])
+    assert server.requests == []
+    assert {cookie.name: cookie.value for cookie in person.cookies(stops[-1])}["session"] == anna.values["token"]
+    assert [value for _, value in person.stored()] == [anna.values["token"]]
+    person.close()
+
+
+async def test_a_cookie_that_has_expired_is_said(recording: Recording, server: CountingServer) -> None:
+    page(recording, "/dashboard", 0, ("Cookie", f"session={jwt(1_700_000_000)}"))
+    kim = person(recording, server)
+    await kim.reach(stops_of(kim.session, UPSTREAMS)[0])
+    (trouble,) = kim.troubles
+    assert trouble.startswith("the cookie session of /dashboard expired at 2023-11-14 22:13 UTC")
+    kim.close()
