@@ -253,7 +253,8 @@ def test_an_application_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_ctrl_c_keeps_the_pages_that_were_opened_and_closes_the_browser(site: Site, tmp_path: Path) -> None:
     recording = record_pages(tmp_path, site.url, "/strict", "/never")
     output = tmp_path / "pages.db"
-    command = [sys.executable, "-u", "-m", "nestperf", "browse", str(recording), "-o", str(output), "--network", "none"]
+    command = [sys.executable, "-u", "-m", "nestperf", "browse", str(recording), "-o", str(output)]
+    command += ["--network", "devtools-slow-4g"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path, start_new_session=True
     )
@@ -270,4 +271,10 @@ def test_ctrl_c_keeps_the_pages_that_were_opened_and_closes_the_browser(site: Si
     assert process.returncode in (0, 1, 4, 130), printed
     with Capture.open(output) as capture:
         assert capture.run.state == "interrupted"
-        assert [page.route for page in capture.pages()][:2] == ["/strict", "/strict"]
+        cold, warm = list(capture.pages())[:2]
+    assert [(page.route, page.cache, page.profile) for page in (cold, warm)] == [
+        ("/strict", "cold", "devtools-slow-4g"),
+        ("/strict", "warm", "devtools-slow-4g"),
+    ]
+    # Shaped by Chromium: its latency stands before every answer.
+    assert min(load_s(cold), load_s(warm)) >= PROFILES["devtools-slow-4g"].rtt_ns / 1e9
