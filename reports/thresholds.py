@@ -35,6 +35,7 @@ from nestperf.capture.model import Kind
 from nestperf.errors import UsageError
 from nestperf.pages.rules import parse_rules
 from nestperf.printable import printable
+from nestperf.text_files import read_toml_text
 from reports.expressions import OF_PAGES, Expression, Statistic
 from reports.grammar import ExpressionRefused, meant, parse_expression
 from reports.toml_table import Table
@@ -133,26 +134,17 @@ def load_thresholds(path: Path | None, working_folder: Path) -> Thresholds:
         UsageError: the file cannot be read, is not TOML, or holds a threshold that makes no sense.
     """
     if path is not None:
-        thresholds = parse_thresholds(_read(path), str(path))
+        thresholds = parse_thresholds(read_toml_text(path, "--thresholds"), str(path))
         if not thresholds.thresholds:
             raise UsageError(f"{path} holds no threshold: begin one with a line [[threshold]].")
         return thresholds
     working_file = working_folder / WORKING_FILE
     if working_file.is_file():
-        thresholds = parse_thresholds(_read(working_file), str(working_file))
+        thresholds = parse_thresholds(read_toml_text(working_file, "--thresholds"), str(working_file))
         if thresholds.thresholds:
             return thresholds
     text = resources.files("reports").joinpath(BUILT_IN).read_text(encoding="utf-8")
     return parse_thresholds(text, f"built-in MediaNest promises (reports/{BUILT_IN})")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text: name a TOML file with --thresholds.") from error
-    except OSError as error:
-        raise UsageError(f"Cannot read {path}: {error.strerror}. Name another file with --thresholds.") from error
 
 
 def parse_thresholds(text: str, origin: str) -> Thresholds:

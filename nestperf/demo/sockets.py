@@ -27,7 +27,7 @@ _STATUS_NAMESPACES = ("/", "/status")
 _USER_NAMESPACES = ("/", "/authenticated")
 _KNOWN = "/authenticated"
 """Where a connection is counted that may be kicked."""
-_KICK_S = 0.3
+_KICK_S = 1.5
 _CLOSING_S = 2.0
 """How long open sockets get to take their close packet when the application stops."""
 

@@ -22,6 +22,8 @@ from replay.runner import Direction, Settings
 from replay.steps import Plan
 from replay.transport.dial import Target
 
+INTERRUPTED = "interrupted"
+"""The state of a run that Ctrl-C ended."""
 _CLEAN = re.compile(r"[^a-z0-9]+")
 
 
@@ -128,7 +130,7 @@ def _perform_asking(entry: Entry, traffic: Traffic, asks: Asks, place: Place, pa
 def _performed(entry: Entry, traffic: Traffic, path: Path, run: Run, *, at_once: bool) -> Performed:
     with Capture.open(path) as capture:
         finding = entry.contract.judge(traffic, rows_of(capture))
-    if run.state == "interrupted":
+    if run.state == INTERRUPTED:
         finding = interrupted(finding)
     return Performed(entry=entry, finding=finding, path=path, invalid=_invalid(run), state=run.state, at_once=at_once)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nestperf.capture.clock import Clock
@@ -12,7 +12,7 @@ from nestperf.console import duration
 from nestperf.verdicts import Verdict
 from replay.before import run_before
 from replay.checks.contract import Finding, NothingSuch, Source, Traffic
-from replay.checks.performance import Performed, Place, path_of, perform
+from replay.checks.performance import INTERRUPTED, Performed, Place, path_of, perform
 from replay.checks.suite import Entry, Suite
 
 Say = Callable[[str], None]
@@ -44,6 +44,11 @@ def not_played(planned: Planned, why: str) -> Performed:
     """The result of a contract that sent nothing."""
     finding = Finding(verdict=Verdict.NOT_MEASURED, measured="nothing", limit="", n=0, sentences=(why,))
     return Performed(entry=planned.entry, finding=finding)
+
+
+def interrupted_before(planned: Planned) -> Performed:
+    """The result of a contract that Ctrl-C left without its turn."""
+    return replace(not_played(planned, "Interrupted before its turn."), state=INTERRUPTED)
 
 
 class Round:
@@ -84,7 +89,7 @@ class Round:
             elif self._place.identities and len(self._place.identities) < planned.traffic.people:
                 self._end(not_played(planned, f"It needs {planned.traffic.people} different identities."))
             elif self.is_over:
-                self.performed.append(not_played(planned, "Interrupted before its turn."))
+                self.performed.append(interrupted_before(planned))
             else:
                 self._perform(planned.entry, planned.traffic, position, spent)
 
@@ -95,14 +100,14 @@ class Round:
             run_before(self._before)
         except KeyboardInterrupt:
             self.is_over = True
-            self.performed.append(not_played(Planned(entry=entry, traffic=traffic), "Interrupted before its turn."))
+            self.performed.append(interrupted_before(Planned(entry=entry, traffic=traffic)))
             return
         self._say(f"{entry.name} …")
         path = path_of(self._output, entry.name, self._number)
         network = 1 + (self._network + position) % ADDRESSES
         done = perform(entry, traffic, self._place, path, network=network, first=spent.identities)
         spent.count(traffic.load.users)
-        self.is_over = done.state == "interrupted"
+        self.is_over = done.state == INTERRUPTED
         self._end(done)
 
     def _end(self, done: Performed) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from nestperf.errors import UsageError
 from nestperf.printable import printable
+from nestperf.text_files import read_toml_text
 from replay.checks.contract import Contract
 from replay.checks.registry import KINDS
 from replay.checks.table import Table
@@ -71,18 +72,9 @@ def load_suite(path: Path | None, working_folder: Path) -> Suite:
     if path is None and (working_folder / WORKING_FILE).is_file():
         path = working_folder / WORKING_FILE
     if path is not None:
-        return parse_suite(_read(path), str(path))
+        return parse_suite(read_toml_text(path, "--suite"), str(path))
     text = resources.files("replay").joinpath("checks", BUILT_IN).read_text(encoding="utf-8")
     return parse_suite(text, f"built-in MediaNest suite (replay/checks/{BUILT_IN})")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text: name a TOML file with --suite.") from error
-    except OSError as error:
-        raise UsageError(f"Cannot read {path}: {error.strerror}. Name another file with --suite.") from error
 
 
 def parse_suite(text: str, origin: str) -> Suite:

@@ -9,7 +9,7 @@ from nestperf.console import NOTHING, duration, limit, plural
 from nestperf.printable import printable
 from nestperf.verdicts import Verdict, disagree
 from replay.checks.contract import Number, Traffic
-from replay.checks.performance import Performed
+from replay.checks.performance import INTERRUPTED, Performed
 from replay.checks.suite import Entry
 from reports.render.table import INDENT, Row, note, render_table
 from reports.render.text import NARROWEST, WIDEST, paint
@@ -104,8 +104,8 @@ def _remarks(one: Performed, width: int) -> Iterator[str]:
     sentences = (*one.invalid, *one.finding.sentences)
     if disagree(one.runs):
         kept = sum(verdict is Verdict.PASS for verdict in one.runs)
-        told = f"held in {kept} of {len(one.runs)} runs: what holds sometimes is no promise kept."
-        sentences = (told, *sentences)
+        why = "Ctrl-C ended the rest" if one.state == INTERRUPTED else "what holds sometimes is no promise kept"
+        sentences = (f"held in {kept} of {len(one.runs)} runs: {why}.", *sentences)
     for sentence in sentences:
         yield from note(printable(f"{one.entry.name}: {sentence}", 4 * _LABEL), width)
     if one.finding.verdict is Verdict.FAIL and one.path is not None:

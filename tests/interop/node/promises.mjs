@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { Server } from "socket.io";
 
 const wish = JSON.parse(process.argv[2] ?? "{}");
-const { requests = 30, windowMs = 4000, pingInterval = 300 } = wish;
+const { requests = 30, windowMs = 5000, pingInterval = 300 } = wish;
 const counts = { health: 0, slow: 0, admitted: {}, refused: {}, dashboards: 0, people: {}, logins: 0, resets: 0, connects: 0, closed: 0, rejected: 0 };
 const windows = new Map();
 const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
