@@ -19,6 +19,7 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.mode_specs import ReverseMode
 
+from proxy_addon.cuts import Cuts, opens_websocket
 from proxy_addon.spool import Spool
 from proxy_addon.tap import What
 from proxy_addon.tls import ClientTls, Relay, UpstreamTls, close
@@ -48,8 +49,18 @@ class Wakeups:
 class RelayLayer(Relay):
     """Opens the upstream connection and forwards chunks, half-closes and closes between both sides."""
 
-    def __init__(self, context: Context, spool: Spool, number: int, upstream: int, wakeups: Wakeups | None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        spool: Spool,
+        number: int,
+        upstream: int,
+        wakeups: Wakeups | None,
+        cuts: Cuts | None = None,
+    ) -> None:
         super().__init__(context)
+        self._cuts = cuts
+        """None once the connection is known to be a WebSocket: its wakeup is on the way."""
         self._spool = spool
         self._number = number
         self._upstream = upstream
@@ -84,6 +95,12 @@ class RelayLayer(Relay):
                 yield commands.SendData(self.context.client, event.data)
                 what = What.SERVER_BYTES
             self._spool.put(what, self._number, arrived_ns, time.perf_counter_ns() - arrived_ns, event.data)
+            if self._cuts is not None and what is What.SERVER_BYTES and opens_websocket(event.data):
+                cuts, self._cuts = self._cuts, None
+                yield commands.RequestWakeup(cuts.until_next_s(time.perf_counter_ns()))
+        elif isinstance(event, events.Wakeup):
+            self._spool.put(What.CUT, self._number, time.perf_counter_ns())
+            yield from self._let_go()
         elif isinstance(event, events.ConnectionClosed):
             yield from self._end(event)
 
@@ -95,11 +112,15 @@ class RelayLayer(Relay):
             # The other side may still have something to say.
             yield close(server if ended is client else client, event, half_close=True)
             return
+        yield from self._let_go(event)
+
+    def _let_go(self, event: events.ConnectionClosed | None = None) -> layer.CommandGenerator[None]:
+        """Close both sides: because one has ended, or without a word to either."""
         self._spool.put(What.CLOSED, self._number, time.perf_counter_ns())
         self._handle_event = self._ignore  # type: ignore[method-assign]
-        for side in (server, client):
+        for side in (self.context.server, self.context.client):
             if side.state is not connection.ConnectionState.CLOSED:
-                yield close(side, event)
+                yield commands.CloseConnection(side) if event is None else close(side, event)
 
     def handshake_failed(self, reason: str) -> None:
         """The connection is over."""
@@ -137,7 +158,13 @@ class FaultCounter(logging.Handler):
 class NestperfAddon:
     """Puts the relay layer in place for every connection and watches the event loop's lag."""
 
-    def __init__(self, recorder: Iterable[str], wakeups: Wakeups | None = None) -> None:
+    def __init__(
+        self, recorder: Iterable[str], wakeups: Wakeups | None = None, *, cut_every_ns: int | None = None
+    ) -> None:
+        """`cut_every_ns`: cut live WebSockets that often."""
+        self._cuts = None
+        if cut_every_ns is not None:
+            self._cuts = Cuts(every_ns=cut_every_ns, begun_ns=time.perf_counter_ns())
         self.spool = Spool()
         self.faults = FaultCounter()
         self._recorder = list(recorder)
@@ -149,7 +176,7 @@ class NestperfAddon:
     def relay(self, context: Context, upstream: int, *, client_tls: bool, upstream_tls: str | None) -> layer.Layer:
         """The layers for a new connection, the outermost: TLS to either side, as asked for, and the relay inside.
         The context knows the upstream's address; `upstream_tls` is the name that its certificate has to have."""
-        relay = RelayLayer(context, self.spool, next(self._numbers), upstream, self._wakeups)
+        relay = RelayLayer(context, self.spool, next(self._numbers), upstream, self._wakeups, self._cuts)
         outermost: layer.Layer = ClientTls(context, relay) if client_tls else relay
         if upstream_tls is not None:
             outermost = UpstreamTls(context, upstream_tls, outermost)

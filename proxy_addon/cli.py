@@ -9,16 +9,17 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Upstream
-from nestperf.capture.remarks import IN_CLEAR, NOT_REDACTED, PARAMETERS, REDACT
+from nestperf.capture.remarks import CUT_EVERY, IN_CLEAR, NOT_REDACTED, PARAMETERS, REDACT
 from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import secrets_path
 from nestperf.capture.writer import check_writable, close_orphan, default_output, remove_capture
+from nestperf.durations import parse_duration
 from nestperf.errors import CaptureError, ExitCode, UsageError
 from nestperf.pages.rules import SETTING as RENDER_RULES
 from nestperf.pages.rules import load_rules, rules_as_settings
@@ -123,6 +124,12 @@ class _BeforeACommand(click.Command):
     metavar="FILE",
     help="What to judge a test suite's recording by; the [[render]] rules of --vitals.",
 )
+@click.option(
+    "--cut-sockets-every",
+    "cut_every",
+    metavar="TIME",
+    help="Cut all live WebSockets without a word every so often, such as 60s: do clients come back, and hear again?",
+)
 @click.pass_context
 def record(
     context: click.Context,
@@ -142,6 +149,7 @@ def record(
     no_redact: bool,
     max_body: str | None,
     thresholds: Path | None,
+    cut_every: str | None,
 ) -> int:
     """Record what happens between browser and application.
 
@@ -171,6 +179,7 @@ def record(
         "max_body": limits._asdict(),
         "keys": suite is None and has_terminal(),
         "suite": suite is not None,
+        CUT_EVERY: None if cut_every is None else parse_duration(cut_every),
     }
     watch = rules_as_settings(load_rules(thresholds, Path.cwd())) if vitals else None
     if watch is not None:
@@ -219,6 +228,9 @@ def record(
 
     if no_redact:
         click.secho(f"{path}: {IN_CLEAR}", fg="red", bold=True)
+    if cut_every is not None:
+        told = f"WEBSOCKETS WILL BE CUT every {cut_every} (--cut-sockets-every): that is nestperf, not the application."
+        click.secho(told, fg="red", bold=True)
     folder = authority.folder if authority is not None else None
     choose_again = partial(choose_listeners, requests, hosts, speaks_tls)
     spool = _relay(path, listeners, settings, choose_again, ready, trust, folder)
@@ -334,6 +346,7 @@ def _relay(
                 trust=trust,
                 authority=authority,
                 keys=bool(settings["keys"]),
+                cut_every_ns=cast("int | None", settings[CUT_EVERY]),
             )
         except CannotListen:
             # Somebody took the port since it was found free; one that was asked for is refused here.

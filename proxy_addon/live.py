@@ -73,6 +73,8 @@ def counts(tally: Tally) -> str:
         parts.append(plural(tally.queries.total(), "SQL query", "SQL queries"))
         parts += [f"{count:,} SQL {outcome}" for outcome, count in tally.queries.items() if outcome != "ok"]
     parts += [f"LOST: {count:,} {kind}" for kind, count in tally.losses.items()]
+    if tally.sockets_cut:
+        parts.append(f"{plural(tally.sockets_cut, 'socket')} cut by nestperf")
     if tally.unreachable:
         parts.append(f"{plural(tally.unreachable, 'connection')} refused by the application")
     return ", ".join(parts)

@@ -200,6 +200,7 @@ def run_relay(
     trust: Trust,
     authority: Path | None,
     keys: bool = False,
+    cut_every_ns: int | None = None,
 ) -> NestperfAddon:
     """Relay until SIGINT or SIGTERM; gives the addon: what it lost, and its recorder process.
 
@@ -209,13 +210,14 @@ def run_relay(
         ready: called once everything listens, with the way to the recorder process.
         trust: which certificates of applications to accept.
         authority: folder of the authority that signs for browsers; None where no listener speaks TLS.
+        cut_every_ns: cut live WebSockets that often.
         keys: take the keys of the terminal on standard input: they name moments.
 
     Raises:
         CannotListen: a port was taken in the meantime; nothing was recorded.
     """
     wakeups = Wakeups()
-    addon = NestperfAddon(recorder, wakeups)
+    addon = NestperfAddon(recorder, wakeups, cut_every_ns=cut_every_ns)
     loop = asyncio.SelectorEventLoop(WatchedSelector(wakeups))
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(_run(lambda: LeanMaster(listeners, addon, ready, trust=trust, authority=authority, keys=keys)))

@@ -181,6 +181,9 @@ class Recorder:
             sentence = client_sentence(reason, self._upstream(connection).listen or "")
             if sentence is not None:
                 self.tally.notice(sentence)
+        elif what is What.CUT:
+            if connection.socket is not None:
+                connection.socket.cut_by_us(record.stamp_ns)
         elif what is What.CLOSED:
             self._closed(connection, record.stamp_ns)
         elif what is What.GAP:

@@ -23,7 +23,7 @@ from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
 from nestperf.capture.model import Mark, Run, Upstream
 from nestperf.capture.redaction import Redactor, Unredacted
-from nestperf.capture.remarks import NOT_REDACTED, PARAMETERS, REDACT, remarks_of
+from nestperf.capture.remarks import CUT_EVERY, NOT_REDACTED, PARAMETERS, REDACT, remarks_of
 from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
@@ -74,7 +74,9 @@ class Recording:
         self.clock = Clock(*settings["clock"])
         vault = Vault.create(path)
         asked = {
-            name: settings[name] for name in (REDACT, NOT_REDACTED, "max_body", RENDER_RULES) if settings.get(name)
+            name: settings[name]
+            for name in (REDACT, NOT_REDACTED, "max_body", RENDER_RULES, CUT_EVERY)
+            if settings.get(name)
         }
         names = SecretNames(asked.get(REDACT, ()))
         redactor = Unredacted(vault) if NOT_REDACTED in asked else Redactor(vault, names=names)

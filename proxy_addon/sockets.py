@@ -12,7 +12,7 @@ from typing import Any
 
 from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import field as head_field
-from nestperf.capture.model import Frame, Outcome, Packet, Row, Socket
+from nestperf.capture.model import NESTPERF, Frame, Outcome, Packet, Row, Socket
 from nestperf.wire import http1
 from nestperf.wire.socketio import PacketSeen, SocketIoDecoder, decode_payload, is_socket_io
 from nestperf.wire.websocket import (
@@ -123,8 +123,20 @@ class SocketTrack:
             outcome = Outcome.ABORTED if sender == "client" else Outcome.RESET
             self._change(closed_by="cut", outcome=outcome, closed_ns=self._stamp(stamp_ns))
 
+    def cut_by_us(self, stamp_ns: int) -> None:
+        """The recorder itself cuts it, as asked."""
+        if self.row.closed_by is None:
+            self._tally.sockets_cut += 1
+            stamp = self._stamp(stamp_ns)
+            self._change(
+                closed_by=NESTPERF, outcome=Outcome.ABORTED, closed_ns=stamp, detail="cut by nestperf, as asked"
+            )
+
     def closed(self, stamp_ns: int) -> None:
         """Both sides are done."""
+        if self.row.closed_by == NESTPERF:
+            self._leave()
+            return
         if self.row.closed_by in (None, "cut"):
             self._change(closed_by="cut", closed_ns=self.row.closed_ns or self._stamp(stamp_ns))
         else:

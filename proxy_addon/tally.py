@@ -36,6 +36,8 @@ class Tally:
         self.kinds: Counter[str] = Counter()
         self.outcomes: Counter[Outcome] = Counter()
         self.sockets_open = 0
+        self.sockets_cut = 0
+        """By the recorder itself, as asked."""
         self.events: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()
         self.warning = ""
@@ -130,6 +132,8 @@ class Tally:
         """What the recorder added per exchange and how late its event loop was, in nanoseconds, and what it noticed:
         `Run.relay`."""
         figures: dict[str, Any] = {"samples": len(self._added_ns), "behind_max_ns": self._behind_max_ns}
+        if self.sockets_cut:
+            figures["sockets_cut"] = self.sockets_cut
         if self.notices:
             figures["notices"] = dict(self.notices)
         for name, values in (("added", self._added_ns), ("loop_lag", self._lag_ns)):

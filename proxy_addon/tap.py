@@ -44,6 +44,9 @@ class What(enum.IntEnum):
     """A watched page of the browser told something (connection 0); the payload is JSON: a report of
     `nestperf.pages.observer`, or `trouble`: a sentence."""
 
+    CUT = 14
+    """nestperf itself cuts the connection, as asked."""
+
 
 class Record(NamedTuple):
     """One record; times in nanoseconds."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from nestperf.capture.kinds import field
-from nestperf.capture.model import Body, Exchange, Kind, Outcome, Packet, Pairs, Session, Socket
+from nestperf.capture.model import NESTPERF, Body, Exchange, Kind, Outcome, Packet, Pairs, Session, Socket
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import TRIMMED
 from nestperf.capture.routes import route_of
@@ -352,7 +352,7 @@ class _Builder:
             socket=socket.id,
             code=socket.close_code,
             reason=socket.close_reason or "",
-            cut=socket.closed_by == "cut",
+            cut=socket.closed_by in ("cut", NESTPERF),
             by_server=closed_by_server(socket),
             cue=cue_of_end(messages, closed_ns) if socket.closed_by == "client" else None,
         )

@@ -45,9 +45,10 @@ class Broadcast(NamedTuple):
         return self.deliveries_ns[-1]
 
 
-class _Membership(NamedTuple):
+class Membership(NamedTuple):
     """One socket's time in one namespace."""
 
+    namespace: str
     socket: int
     joined_ns: float
     left_ns: float
@@ -59,7 +60,9 @@ def find_broadcasts(samples: Samples) -> tuple[Broadcast, ...]:
     events = np.flatnonzero(p.from_server & p.type.among("event"))
     if not len(events):
         return ()
-    members = _memberships(samples)
+    members: dict[str, list[Membership]] = {}
+    for member in memberships(samples):
+        members.setdefault(member.namespace, []).append(member)
     asked = _asked(samples)
     found = []
     for rows in _candidates(samples, events):
@@ -102,7 +105,7 @@ def _clusters(samples: Samples, rows: Codes) -> Iterator[list[int]]:
 def _broadcast(
     samples: Samples,
     cluster: list[int],
-    members: dict[int, list[_Membership]],
+    members: dict[str, list[Membership]],
     asked: dict[tuple[int, int], list[float]],
 ) -> Broadcast | None:
     if len(cluster) < 2:
@@ -114,7 +117,7 @@ def _broadcast(
     first, last = float(p.stamp[cluster[0]]), float(p.stamp[cluster[-1]])
     expected = {
         m.socket
-        for m in members.get(namespace, [])
+        for m in members.get(p.namespace.names[namespace] or "/", [])
         if m.joined_ns + SETTLING_NS <= first and m.left_ns > last + LEAVING_NS
     }
     expected |= {int(p.socket[row]) for row in cluster}
@@ -127,23 +130,24 @@ def _broadcast(
     )
 
 
-def _memberships(samples: Samples) -> dict[int, list[_Membership]]:
-    """Who was in which namespace when, by the namespace's code."""
+def memberships(samples: Samples) -> list[Membership]:
+    """Who was in which namespace when."""
     p = samples.packets
     closed = {s.id: float("inf") if s.closed_ns is None else float(s.closed_ns) for s in samples.sockets}
     changes = np.flatnonzero((p.from_server & p.type.among("connect")) | p.type.among("disconnect"))
     joins = p.type.among("connect")
     open_since: dict[tuple[int, int], float] = {}
-    members: dict[int, list[_Membership]] = {}
+    found: list[Membership] = []
     for row in changes.tolist():
         socket, namespace, stamp = int(p.socket[row]), int(p.namespace.codes[row]), float(p.stamp[row])
         if joins[row]:
             open_since[socket, namespace] = stamp
         elif (since := open_since.pop((socket, namespace), None)) is not None:
-            members.setdefault(namespace, []).append(_Membership(socket, since, stamp))
+            found.append(Membership(p.namespace.names[namespace] or "/", socket, since, stamp))
     for (socket, namespace), since in open_since.items():
-        members.setdefault(namespace, []).append(_Membership(socket, since, closed.get(socket, float("inf"))))
-    return members
+        left = closed.get(socket, float("inf"))
+        found.append(Membership(p.namespace.names[namespace] or "/", socket, since, left))
+    return found
 
 
 def _asked(samples: Samples) -> dict[tuple[int, int], list[float]]:

@@ -5,7 +5,7 @@ Durations are whole nanoseconds; a percentile of nothing is None.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
@@ -19,9 +19,11 @@ from nestperf.percentiles import nearest_rank
 from reports.broadcasts import Broadcast
 from reports.columns import Codes, Mask, Stamps
 from reports.effective import inflation_of
+from reports.effects import Effect, find_effects
 from reports.pages import PageFacts
 from reports.queries import QueryFacts
 from reports.repeats import PageRoute
+from reports.returns import Return, ReturnsAt, find_returns, rows_of
 from reports.samples import TIMED, Samples, ordered_ns
 from reports.sockets import Acks, session_times, users_at_once
 from reports.statistics import percentile_ranks
@@ -149,6 +151,57 @@ class SocketRow(NamedTuple):
     """From the first byte of the opening request to the end of the handshake."""
 
 
+class EffectRow(NamedTuple):
+    """What one did, and the event that came to others because of it."""
+
+    cause: str
+    namespace: str
+    event: str
+    causes: int
+    followed: int
+    """How many of the causes the event followed."""
+    before_answer: int | None
+    """How many of those were answered only after the event had come; None where a cause has no answer."""
+    received: int
+    expected: int
+    delivery: Percentiles
+    """Of every receiver: from the cause's first byte to the event's last, on one clock."""
+    skew: Percentiles
+    slowest_id: int | None
+    """The packet behind the longest delivery."""
+
+
+class ReturnRow(NamedTuple):
+    """All connections of one protocol and path that ended abnormally."""
+
+    protocol: str
+    path: str
+    ends: int
+    by_nestperf: int
+    """Cut on purpose; nobody else's doing."""
+    back: int
+    """Clients that came back, into all namespaces they had been in."""
+    tried: Percentiles
+    """From the end to the next connection's beginning."""
+    back_after: Percentiles
+    subscribed_after: Percentiles
+    """Until all was said again that had been said on arrival."""
+
+
+class Missed(NamedTuple):
+    """A client that did not come back, though it was there or the recording went on for long."""
+
+    socket: int
+    path: str
+    how: str
+    """`cut`, `code 1011`."""
+    by_nestperf: bool
+    closed_ns: int
+    """Since the run began."""
+    tried: bool
+    """It opened another connection, and did not get where it had been."""
+
+
 class BothTimes(NamedTuple):
     """What the application took beside what a user would have felt."""
 
@@ -176,7 +229,11 @@ class Summary:
     """In the order in which they were set, or first used."""
     events: tuple[EventRow, ...]
     broadcasts: tuple[BroadcastRow, ...]
+    effects: tuple[EffectRow, ...]
     sockets: tuple[SocketRow, ...]
+    returns: tuple[ReturnRow, ...]
+    missed: tuple[Missed, ...]
+    """Only of recordings: a replay does what the recording did."""
     both_times: tuple[BothTimes, ...]
     """Empty where there are no intended times."""
     send_lag: Percentiles
@@ -202,6 +259,7 @@ def summarize(
     """The facts of a capture."""
     span = samples.span_ns
     span_ns = span[1] - span[0] if span else 0
+    returns = find_returns(samples)
     return Summary(
         span_ns=span_ns,
         exchanges=len(samples.exchanges),
@@ -214,7 +272,10 @@ def summarize(
         marks=tuple(_marks(samples, span_ns)),
         events=tuple(_events(samples, span_ns)),
         broadcasts=_broadcasts(broadcasts),
+        effects=tuple(map(_effect, find_effects(samples))),
         sockets=_sockets(samples),
+        returns=tuple(map(_return, rows_of(returns))),
+        missed=tuple(_missed(returns)) if samples.run.purpose in ("record", "import") else (),
         both_times=tuple(_both_times(samples)) if samples.has_intended else (),
         send_lag=percentiles_of(ordered_ns(samples.durations("send_lag"))),
         added=percentiles_of(ordered_ns(samples.durations("relay_time"))),
@@ -359,6 +420,41 @@ def _broadcasts(broadcasts: tuple[Broadcast, ...]) -> tuple[BroadcastRow, ...]:
         )
         for (namespace, event), found in sorted(by_event.items())
     )
+
+
+def _effect(found: Effect) -> EffectRow:
+    return EffectRow(
+        cause=found.cause,
+        namespace=found.namespace,
+        event=found.event,
+        causes=found.causes,
+        followed=found.followed,
+        before_answer=found.before_answer,
+        received=found.received,
+        expected=found.expected,
+        delivery=percentiles_of(ordered_ns(found.deliveries)),
+        skew=percentiles_of(ordered_ns(found.skews)),
+        slowest_id=found.slowest,
+    )
+
+
+def _return(found: ReturnsAt) -> ReturnRow:
+    return ReturnRow(
+        protocol=found.protocol,
+        path=found.path,
+        ends=found.ends,
+        by_nestperf=found.by_nestperf,
+        back=found.back,
+        tried=percentiles_of(ordered_ns(found.tried)),
+        back_after=percentiles_of(ordered_ns(found.back_after)),
+        subscribed_after=percentiles_of(ordered_ns(found.subscribed_after)),
+    )
+
+
+def _missed(returns: Iterable[Return]) -> Iterator[Missed]:
+    for one in returns:
+        if one.missed:
+            yield Missed(one.socket, one.path, one.how, one.by_nestperf, one.closed_ns, one.again is not None)
 
 
 def _sockets(samples: Samples) -> tuple[SocketRow, ...]:

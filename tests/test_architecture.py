@@ -47,6 +47,7 @@ PURE = (
     "nestperf/pages/alignment.py",
     "nestperf/pages/snapshots.py",
     "nestperf/pages/tracks.py",
+    "proxy_addon/cuts.py",
     "proxy_addon/exchanges.py",
     "proxy_addon/handshakes.py",
     "proxy_addon/environment.py",

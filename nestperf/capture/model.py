@@ -70,6 +70,8 @@ class Upstream(NamedTuple):
         return self.url.startswith("postgres://")
 
 
+NESTPERF = "nestperf"
+"""Who closed a socket that the recorder cut on purpose: nobody else's doing."""
 RUNNING = "running"
 """The state of a run that goes on or was killed: secrets recognised late may still stand in its rows."""
 
@@ -260,7 +262,7 @@ class Socket(NamedTuple):
     """The handshake was complete: Engine.IO `open`, else the 101."""
     closed_ns: int | None
     closed_by: str | None
-    """`client`, `server`, `cut` (no close handshake)."""
+    """`client`, `server`, `cut` (no close handshake), `nestperf` (which cut it, as asked)."""
     close_code: int | None
     close_reason: str | None
     outcome: Outcome

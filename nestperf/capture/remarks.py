@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nestperf.capture import model
 from nestperf.capture.model import Run
-from nestperf.console import duration
+from nestperf.console import duration, limit, plural
 
 REDACT = "redact"
 """Setting: names that were redacted beside the built-in ones."""
@@ -12,6 +12,8 @@ NOT_REDACTED = "not_redacted"
 """Setting: true where secrets were stored as they came."""
 PARAMETERS = "pg_parameters"
 """Setting: true where the values of queries are stored, redacted."""
+CUT_EVERY = "cut_sockets_every_ns"
+"""Setting: how often nestperf cut all live WebSockets, nanoseconds; None or missing where it did not."""
 TRIMMED = "trimmed"
 """Setting: a list of what was taken out of the capture afterwards, each an object with `what`."""
 
@@ -28,7 +30,12 @@ _TAKEN_OUT = {
 
 def remarks_of(run: Run, name: str) -> tuple[str, ...]:
     """Sentences about the capture called `name`, the gravest first."""
-    return (*cautions_of(run, name), *_doubts(run), *(_taken_out(entry) for entry in run.settings.get(TRIMMED, ())))
+    return (
+        *cautions_of(run, name),
+        *_doubts(run),
+        *_cuts(run),
+        *(_taken_out(entry) for entry in run.settings.get(TRIMMED, ())),
+    )
 
 
 def cautions_of(run: Run, name: str) -> tuple[str, ...]:
@@ -46,6 +53,15 @@ def _doubts(run: Run) -> tuple[str, ...]:
     if not isinstance(lag_ns, int) or lag_ns <= DOUBTFUL_LAG_NS:
         return ()
     return (f"DOUBTFUL: this machine was so busy that nestperf itself was {duration(lag_ns)} late (p99).",)
+
+
+def _cuts(run: Run) -> tuple[str, ...]:
+    every_ns = run.settings.get(CUT_EVERY)
+    if not isinstance(every_ns, int):
+        return ()
+    count = run.relay.get("sockets_cut", 0)
+    told = f"{plural(count, 'WebSocket was', 'WebSockets were')} cut" if run.relay else "WebSockets are cut"
+    return (f"CUT ON PURPOSE: {told} by nestperf, every {limit(every_ns)} (--cut-sockets-every).",)
 
 
 def _taken_out(entry: dict[str, object]) -> str:

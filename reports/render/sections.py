@@ -12,6 +12,7 @@ from nestperf.capture.marks import TEST
 from nestperf.capture.model import Kind, Run
 from nestperf.console import NOTHING, duration, plural
 from nestperf.printable import printable
+from reports.render.followed import render_effects, render_returns
 from reports.render.pages import render_named, render_pages
 from reports.render.queries import render_queries
 from reports.render.table import Row, facts, note, render_table
@@ -41,7 +42,9 @@ def sections(run: Run, summary: Summary, width: int) -> Iterator[tuple[str, list
     yield "Service and response time", _both_times(summary.both_times, width)
     yield "Events", _events(summary, width)
     yield "Broadcasts", _broadcasts(summary, width)
+    yield "From cause to effect", render_effects(summary, width)
     yield "Sockets", _sockets(summary, width)
+    yield "Returns after abnormal ends", render_returns(summary, width)
     yield "Database queries", render_queries(summary.queries, width)
     yield "The load", _load(run, summary, width)
     yield "What nestperf added", _added(run, summary, width)

@@ -18,7 +18,16 @@ from nestperf import __version__
 from nestperf.console import duration, plural
 from reports.pictures import Pictures
 from reports.render import sentences
-from reports.render.html import latency_figures, marks, places, promises, traffic_figures, watched, waterfall_figure
+from reports.render.html import (
+    followed,
+    latency_figures,
+    marks,
+    places,
+    promises,
+    traffic_figures,
+    watched,
+    waterfall_figure,
+)
 from reports.render.html.figures import Figure, draw
 from reports.render.html.markup import element, joined, shown
 from reports.render.html.tables import facts
@@ -105,8 +114,10 @@ def _sections(judgement: Judgement, summary: Summary, pictures: Pictures) -> Ite
             places.events(summary),
             _titled("Fan-out", traffic_figures.fan_out(pictures.traffic)),
             places.broadcasts(summary),
+            _under("From cause to effect", followed.effects(summary)),
             _titled("Connections", traffic_figures.connections(pictures.traffic)),
             places.sockets(summary),
+            _under("Returns after abnormal ends", followed.returns(summary)),
         ],
         "No WebSocket or Socket.IO connection was opened.",
     )
@@ -131,6 +142,10 @@ def _sections(judgement: Judgement, summary: Summary, pictures: Pictures) -> Ite
     )
     yield Section("certificate", "Can the run be trusted?", _trust(judgement, summary))
     yield Section("missing", "Not measured, and how to get it", [promises.not_measured(judgement)])
+
+
+def _under(title: str, content: Markup | None) -> list[Any]:
+    return [] if content is None else [element("h3", title), content]
 
 
 def _titled(title: str, figure: Figure | None) -> list[Any]:

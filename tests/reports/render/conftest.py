@@ -117,6 +117,30 @@ def recording(reported: Reported) -> Report:
 
 
 @pytest.fixture
+def followed(reported: Reported) -> Report:
+    """Three people: what one requests comes to the others; one is cut off and comes back, one does not."""
+    rows: list[Row] = [exchange(1, 10, sent_ns=119 * S, client_id=3)]
+    for number in (1, 2, 3, 4):
+        opened_ms = 30_500 if number == 4 else 0
+        ends = {"closed_by": "cut", "closed_ns": 30 * S, "outcome": Outcome.RESET} if number in (2, 3) else {}
+        client = 2 if number == 4 else number
+        rows.append(
+            socket(number, client_id=client, opened_ns=opened_ms * MS, connected_ns=(opened_ms + 5) * MS, **ends)
+        )
+        rows.append(packet(number, number, opened_ms + 6, type="connect", event=None, namespace="/media"))
+        rows.append(packet(10 + number, number, opened_ms + 8, sender="client", event="subscribe", namespace="/media"))
+    for number, at in enumerate((10_000, 20_000)):
+        rows.append(
+            exchange(10 + number, 40, sent_ns=at * MS, method="POST", route="/api/request", status=201, client_id=1)
+        )
+        rows += [
+            packet(100 + number * 10 + who, who, at + 12 + who, event="created", namespace="/media", payload=str(at))
+            for who in (2, 3)
+        ]
+    return reported(rows, name="followed.db", ended_ns=120 * S)
+
+
+@pytest.fixture
 def replay(reported: Reported) -> Report:
     """Three users, of whom one never gets the status; sign-in is slow, a few requests fail."""
     rows: list[Row] = [session(number, started_ns=number * S, ended_ns=(8 + number) * S) for number in (1, 2, 3)]

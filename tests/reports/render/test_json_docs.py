@@ -49,9 +49,11 @@ def is_documented(key: str, known: set[str]) -> bool:
 
 
 @pytest.fixture
-def keys(recording: Report, replay: Report, broken: Report, compared: Report) -> set[str]:
+def keys(recording: Report, replay: Report, broken: Report, compared: Report, followed: Report) -> set[str]:
     return {
-        key for report in (recording, replay, broken, compared) for key in keys_of(json.loads(render_json(*report)))
+        key
+        for report in (recording, replay, broken, compared, followed)
+        for key in keys_of(json.loads(render_json(*report)))
     }
 
 

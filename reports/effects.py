@@ -1,0 +1,254 @@
+"""From cause to effect: what one client did, and the event that came to others because of it, on one clock.
+
+A request that writes, or an emitted event, is a cause of an event if that came to others within two seconds after most
+of its occurrences, and more often than chance would have it. Of several causes of an event the one that it follows
+most closely is taken. The event may come before the request is answered. Measures, never judges; nanoseconds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from math import comb
+from typing import NamedTuple
+
+import numpy as np
+
+from reports.broadcasts import LEAVING_NS, SETTLING_NS, Membership, memberships
+from reports.columns import Codes, Stamps
+from reports.samples import Samples
+
+WINDOW_NS = 2_000_000_000
+"""An event later than this was caused by something else."""
+MOST = 300
+"""Occurrences of a cause that are looked at: the first ones."""
+_MOST_HEARD = 2_000
+"""Receipts after a cause that are looked at."""
+CHANCE = 0.01
+"""A cause that chance explains this well is none."""
+_LEAST_NS = 100_000_000
+_OFTEN = 0.5
+_SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+
+
+class Effect(NamedTuple):
+    """One cause and its event at others."""
+
+    cause: str
+    """`POST /api/v1/media/request`, `emit request:refresh`."""
+    namespace: str
+    event: str
+    causes: int
+    followed: int
+    """How many of them the event followed."""
+    before_answer: int | None
+    """How many of those were answered only after the event had come; None where nobody answers a cause."""
+    deliveries: Stamps
+    """Every receiver's: from the cause's first byte to the event's last; ascending."""
+    skews: Stamps
+    """Last receiver minus first, of each; ascending."""
+    received: int
+    expected: int
+    """Sockets of others that were in the namespace then, and those that received."""
+    slowest: int | None
+    """The packet behind the longest delivery."""
+
+
+class _Cause(NamedTuple):
+    name: str
+    who: Codes
+    sent: Stamps
+    done: Stamps
+    """NaN where nobody answers."""
+
+
+class _Event(NamedTuple):
+    namespace: str
+    event: str
+    rows: Codes
+    """Of the packets, in order of time."""
+    who: Codes
+    """Whose sockets they came to."""
+
+
+def find_effects(samples: Samples) -> tuple[Effect, ...]:
+    """The causes and effects of a capture; none where fewer than two sockets heard anything."""
+    owners = _Owners(samples)
+    events = list(_events(samples, owners)) if len(samples.sockets) > 1 else []
+    if not events:
+        return ()
+    causes = [*_writes(samples), *_emits(samples, owners)]
+    members = memberships(samples)
+    found = []
+    for event in events:
+        best: tuple[float, float, Effect] | None = None
+        for cause in causes:
+            ranked = _effect(samples, cause, event, owners, members)
+            if ranked is not None and (best is None or ranked[:2] < best[:2]):
+                best = ranked
+        if best is not None:
+            found.append(best[2])
+    return tuple(sorted(found, key=lambda effect: (effect.cause, effect.namespace, effect.event)))
+
+
+class _Owners:
+    """Who is behind sockets, as a number."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.of_socket = {s.id: _who(s.session_id, s.client_id) for s in samples.sockets}
+        self._sockets = np.array(sorted(self.of_socket), dtype=np.int64)
+        self._owners = np.array([self.of_socket[socket] for socket in sorted(self.of_socket)], dtype=np.int64)
+
+    def of_packets(self, samples: Samples, rows: Codes) -> Codes:
+        """Owners of the sockets of packets."""
+        places = np.searchsorted(self._sockets, samples.packets.socket[rows]).clip(max=len(self._sockets) - 1)
+        owners: Codes = self._owners[places]
+        return owners
+
+
+def _who(session: float | None, client: float | None) -> int:
+    """Sessions of a replay are people; in a recording clients are, and have negative numbers here."""
+    if session is not None and np.isfinite(session):
+        return int(session)
+    return 0 if client is None or not np.isfinite(client) else -int(client)
+
+
+def _events(samples: Samples, owners: _Owners) -> Iterator[_Event]:
+    """What came to more than one socket."""
+    p = samples.packets
+    rows = np.flatnonzero(p.from_server & p.type.among("event"))
+    for (namespace, event), group in _grouped(p.namespace.codes, p.event.codes, rows):
+        if len(np.unique(p.socket[group])) > 1:
+            ordered = group[np.argsort(p.done[group], kind="stable")]
+            who = owners.of_packets(samples, ordered)
+            if len(np.unique(who)) > 1:
+                yield _Event(p.namespace.names[namespace] or "/", p.event.names[event], ordered, who)
+
+
+def _writes(samples: Samples) -> Iterator[_Cause]:
+    x = samples.exchanges
+    went_well = np.isfinite(x.status) & (x.status < 400) & ~x.server_call
+    rows = np.flatnonzero(went_well & ~x.method.among(*_SAFE) & ~x.kind.among("poll", "upgrade"))
+    for (method, route), group in _grouped(x.method.codes, x.route.codes, rows):
+        ordered = group[np.argsort(x.sent[group], kind="stable")][:MOST]
+        who = np.array([_who(x.session[row], x.client[row]) for row in ordered.tolist()], dtype=np.int64)
+        yield _Cause(f"{x.method.names[method]} {x.route.names[route]}", who, x.sent[ordered], x.done[ordered])
+
+
+def _emits(samples: Samples, owners: _Owners) -> Iterator[_Cause]:
+    p = samples.packets
+    rows = np.flatnonzero(~p.from_server & p.type.among("event"))
+    for (_, event), group in _grouped(p.namespace.codes, p.event.codes, rows):
+        ordered = group[np.argsort(p.stamp[group], kind="stable")][:MOST]
+        nothing = np.full(len(ordered), np.nan)
+        yield _Cause(f"emit {p.event.names[event]}", owners.of_packets(samples, ordered), p.stamp[ordered], nothing)
+
+
+def _grouped(one: Codes, two: Codes, rows: Codes) -> Iterator[tuple[tuple[int, int], Codes]]:
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for row, first, second in zip(rows.tolist(), one[rows].tolist(), two[rows].tolist(), strict=True):
+        groups[first, second].append(row)
+    for key, found in groups.items():
+        yield key, np.array(found, dtype=np.int64)
+
+
+def _effect(
+    samples: Samples, cause: _Cause, event: _Event, owners: _Owners, members: Sequence[Membership]
+) -> tuple[float, float, Effect] | None:
+    """How likely chance is, the median delay, and the effect; None where the event is none of this cause's."""
+    p = samples.packets
+    stamps = p.done[event.rows]
+    first = np.searchsorted(stamps, cause.sent, side="left")
+    last = np.searchsorted(stamps, cause.sent + WINDOW_NS, side="right")
+    if np.count_nonzero(last > first) < max(1, len(cause.sent) * _OFTEN):
+        return None
+    happened = [
+        _heard(
+            p.socket[event.rows],
+            p.content[event.rows],
+            event.who,
+            int(who_did),
+            range(int(begin), min(int(end), int(begin) + _MOST_HEARD)),
+        )
+        for who_did, begin, end in zip(cause.who, first, last, strict=True)
+    ]
+    followed = [(place, heard) for place, heard in enumerate(happened) if heard]
+    if len(followed) < max(1, len(cause.sent) * _OFTEN):
+        return None
+    delays = sorted(stamps[heard[0]] - cause.sent[place] for place, heard in followed)
+    chance = _chance(stamps, len(cause.sent), len(followed), max(_LEAST_NS, 2 * delays[-1]), samples)
+    if chance > CHANCE:
+        return None
+    effect = _measured(samples, cause, event, followed, owners, members)
+    return chance, float(delays[len(delays) // 2]), effect
+
+
+def _heard(sockets: Codes, contents: Codes, who: Codes, cause: int, window: Sequence[int]) -> list[int]:
+    """The receipts of others: the first at each socket, of the same content where several share one."""
+    found: list[int] = []
+    seen: set[int] = set()
+    content = None
+    for place in window:
+        if who[place] == cause or int(sockets[place]) in seen:
+            continue
+        content = contents[place] if content is None else content
+        if contents[place] != content and len(found) > 1:
+            continue
+        seen.add(int(sockets[place]))
+        found.append(place)
+    return found
+
+
+def _chance(stamps: Stamps, causes: int, followed: int, within_ns: float, samples: Samples) -> float:
+    """How probable it is that so many of the causes are followed so soon by what happens at any time."""
+    span = samples.span_ns
+    begin, end = span or (0, 1)
+    gaps = np.diff(stamps, prepend=float(begin))
+    share = min(1.0, float(np.minimum(gaps, within_ns).sum()) / max(1, end - begin))
+    return sum(comb(causes, k) * share**k * (1 - share) ** (causes - k) for k in range(followed, causes + 1))
+
+
+def _measured(
+    samples: Samples,
+    cause: _Cause,
+    event: _Event,
+    followed: Sequence[tuple[int, list[int]]],
+    owners: _Owners,
+    members: Sequence[Membership],
+) -> Effect:
+    p = samples.packets
+    stamps = p.done[event.rows]
+    here = [one for one in members if one.namespace == event.namespace]
+    deliveries: list[tuple[float, int]] = []
+    skews: list[float] = []
+    received = expected = 0
+    for place, heard in followed:
+        began, ended = stamps[heard[0]], stamps[heard[-1]]
+        deliveries += [(float(stamps[one] - cause.sent[place]), int(p.id[event.rows[one]])) for one in heard]
+        skews.append(float(ended - began))
+        there = {
+            one.socket
+            for one in here
+            if one.joined_ns + SETTLING_NS <= began
+            and one.left_ns > ended + LEAVING_NS
+            and owners.of_socket.get(one.socket, 0) != cause.who[place]
+        }
+        got = {int(p.socket[event.rows[one]]) for one in heard}
+        received += len(got)
+        expected += len(there | got)
+    answered = np.isfinite(cause.done).any()
+    early = sum(stamps[heard[0]] < cause.done[place] for place, heard in followed)
+    deliveries.sort()
+    return Effect(
+        cause=cause.name,
+        namespace=event.namespace,
+        event=event.event,
+        causes=len(cause.sent),
+        followed=len(followed),
+        before_answer=int(early) if answered else None,
+        deliveries=np.array([ns for ns, _ in deliveries]),
+        skews=np.sort(np.array(skews)),
+        received=received,
+        expected=expected,
+        slowest=deliveries[-1][1] if deliveries else None,
+    )
