@@ -45,9 +45,9 @@ async def watch(port: int, url: str, settings: dict[str, Any]) -> None:
         session = await browser.new_browser_cdp_session()
         async with context.expect_page():
             await session.send("Target.createTarget", {"url": url})
+            _say({READY: True})
         for page in empty:
             await page.close()
-        _say({READY: True})
         await gone.wait()
 
 

@@ -6,8 +6,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
+import tempfile
 import time
 from collections.abc import Callable
+from typing import IO
 
 from proxy_addon.browser import Browser
 from proxy_addon.spool import Spool
@@ -37,35 +41,41 @@ class Watching:
 
     async def ended(self) -> None:
         """The browser is closed: wait for what the watcher still says."""
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(self._task, _ENDING_S)
+        if self._ready:
+            await asyncio.wait({self._task}, timeout=_ENDING_S)
+        self._task.cancel()  # one that still waits for the browser would do so for long
+        await asyncio.wait({self._task}, timeout=_ENDING_S)
 
     async def _run(self) -> None:
+        with tempfile.TemporaryFile() as errors:
+            why = await self._listen(errors)
+        if not self._browser.closed:
+            await self._failed(why)
+
+    async def _listen(self, errors: IO[bytes]) -> str:
+        """Hand on what the watcher tells until it ends; why it did."""
         process = None
         try:
             process = await asyncio.create_subprocess_exec(
                 *command(self._browser.debugging_port, self._browser.url, self._browser.watch or []),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stderr=errors,
                 limit=_LONGEST_LINE,
                 process_group=0,  # Ctrl-C is for nestperf
             )
             assert process.stdout is not None
-            assert process.stderr is not None
-            reason = asyncio.create_task(process.stderr.read())
             async for line in process.stdout:
                 self._hand_on(line)
-            said = (await reason).decode(errors="replace").strip().splitlines()
-            why = said[-1] if said else f"its watcher ended with exit code {await process.wait()}"
+            code = await process.wait()
         except (OSError, ValueError) as error:
-            why = str(error)
+            return str(error)
         finally:
-            if process is not None and process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-        if not self._browser.closed:
-            await self._failed(why)
+            if process is not None:
+                await _end(process)
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip().splitlines()
+        return said[-1] if said else f"their watcher ended with exit code {code}"
 
     def _hand_on(self, line: bytes) -> None:
         if not self._ready and json.loads(line).get(READY):
@@ -79,3 +89,12 @@ class Watching:
         self._spool.put(What.PAGE, 0, self._clock(), 0, json.dumps({"trouble": sentence}).encode())
         if not self._ready:
             await asyncio.to_thread(self._browser.open)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a watcher with its driver, which holds its pipe, and wait until both are gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+    assert process.stdout is not None
+    await process.stdout.read()
