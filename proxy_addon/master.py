@@ -87,7 +87,7 @@ class LeanMaster(Master):
         *,
         trust: Trust,
         authority: Path | None,
-        keys: bool,
+        keys: bool = False,
     ) -> None:
         super().__init__(options.Options())
         self.refused: str | None = None

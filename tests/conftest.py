@@ -128,8 +128,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Recorders of tests make their certificate authority away from the tester's."""
+    """Recorders of tests make their certificate authority away from the tester's, and nothing of a tester's or CI's own
+    environment gets into them."""
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("GITHUB_STEP_SUMMARY", "NESTPERF_SECRETS", "DATABASE_URL", "TEST_DATABASE_URL"):
+            patch.delenv(name, raising=False)
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         yield
 

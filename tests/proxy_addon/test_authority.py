@@ -103,7 +103,7 @@ def test_authority_is_not_made_where_no_browser_needs_it(tmp_path: Path) -> None
         "from proxy_addon.trust import Trust\n"
         "from proxy_addon.master import run_relay\n"
         "listener = Listener(url='https://localhost:1', hosts=('127.0.0.1',), port=0)\n"
-        "end = lambda: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "end = lambda spool: os.kill(os.getpid(), signal.SIGTERM)\n"
         "run_relay((listener,), ['true'], end, trust=Trust(), authority=None)\n"
     )
     home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
