@@ -1,4 +1,4 @@
-"""Watched pages: how long they and their parts took, and what a slow one waited for. Measures, never judges.
+"""Watched pages: how long they took, and what of them showed data. Measures, never judges.
 
 Durations are nanoseconds. The ratings are those of https://web.dev/articles/vitals, taken at the 75th percentile.
 """
@@ -16,17 +16,18 @@ from nestperf.capture.reader import Capture
 from nestperf.pages.rules import rules_of
 from nestperf.percentiles import nearest_rank
 from reports.expressions import SCORE
+from reports.page_waterfalls import PageWaterfall, waterfall_of
+
+__all__ = [
+    "VITALS", "NamedRow", "PageFacts", "PageRow", "PageTimes", "PageWaterfall", "Pages", "Rated", "Slow", "named_times",
+    "page_times", "read_pages", "slowest_of", "summarize_pages", "waterfall_of",
+]  # fmt: skip
 
 _P75 = Fraction(3, 4)
 _S, _MS = 1_000_000_000, 1_000_000
 VITALS = {"fcp": (1_800 * _MS, 3 * _S), "lcp": (2_500 * _MS, 4 * _S), "cls": (SCORE // 10, SCORE // 4),
           "inp": (200 * _MS, 500 * _MS)}  # fmt: skip
 """Good up to the first, poor above the second: https://web.dev/articles/fcp, lcp, cls, inp."""
-MOST_PARTS = 8
-"""What the slowest load of a route waited for: so many stretches are told."""
-_SLACK_NS = 1 * _MS
-_WORTH_TELLING = 0.02
-"""Of a load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,54 +103,6 @@ class NamedRow(NamedTuple):
     most: int | None
     restless: int
     """Renders that had no end."""
-
-
-class Part(NamedTuple):
-    """A stretch of a load: something it waited for, or what its own scripts, style and layout took."""
-
-    what: str
-    """Path of a resource; `the browser` for its own work."""
-    initiator: str
-    exchange_id: int | None
-    begin_ns: int
-    """Since the load began."""
-    length_ns: int
-
-
-class Bar(NamedTuple):
-    """One thing that a page asked for; times since the load began."""
-
-    url: str
-    initiator: str
-    exchange_id: int | None
-    begin_ns: int
-    first_byte_ns: int | None
-    end_ns: int
-    blocking: bool
-    waited_for: bool
-    """It is one of the parts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageWaterfall:
-    """The slowest load of a route; times since it began."""
-
-    page_id: int
-    kind: str
-    url: str
-    route: str
-    profile: str
-    first_byte_ns: int | None
-    fcp_ns: int | None
-    lcp_ns: int | None
-    lcp_element: str | None
-    dom_loaded_ns: int | None
-    load_ns: int
-    long_tasks_ns: int
-    parts: tuple[Part, ...]
-    """What it waited for, in order; they fill the time until it was loaded."""
-    bars: tuple[Bar, ...]
-    screenshot: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,76 +310,3 @@ def _named(pages: Pages) -> Iterator[NamedRow]:
 def _slowest(group: list[model.Page], pages: Pages) -> model.Page | None:
     loaded = [page for page in group if page.load_ns is not None and not page.hidden and page.id not in pages.failed]
     return max(loaded, key=lambda page: (page.load_ns or 0) - page.started_ns, default=None)
-
-
-def waterfall_of(capture: Capture, page: model.Page) -> PageWaterfall:
-    """What a page that was loaded asked and waited for."""
-    assert page.load_ns is not None
-    resources = sorted(capture.resources(page.id), key=lambda row: (row.started_ns, row.id))
-    chain = list(_chain(page, page.load_ns, resources))
-
-    def since(stamp_ns: int | None) -> int | None:
-        return stamp_ns - page.started_ns if stamp_ns is not None else None
-
-    waited = {row.id for row in chain}
-    return PageWaterfall(
-        page_id=page.id,
-        kind=page.kind,
-        url=page.url,
-        route=page.route,
-        profile=page.profile,
-        first_byte_ns=since(page.first_byte_ns),
-        fcp_ns=since(page.fcp_ns),
-        lcp_ns=since(page.lcp_ns),
-        lcp_element=page.lcp_element,
-        dom_loaded_ns=since(page.dom_loaded_ns),
-        load_ns=page.load_ns - page.started_ns,
-        long_tasks_ns=page.long_tasks_ns,
-        parts=tuple(_parts(page, page.load_ns, chain)),
-        bars=tuple(
-            Bar(
-                url=row.url,
-                initiator=row.initiator,
-                exchange_id=row.exchange_id,
-                begin_ns=row.started_ns - page.started_ns,
-                first_byte_ns=since(row.first_byte_ns),
-                end_ns=row.done_ns - page.started_ns,
-                blocking=row.blocking,
-                waited_for=row.id in waited,
-            )
-            for row in resources
-        ),
-        screenshot=page.screenshot,
-    )
-
-
-def _chain(page: model.Page, load_ns: int, resources: list[model.Resource]) -> Iterator[model.Resource]:
-    """What a load waited for, the last first: whatever arrived last before it was loaded, what had arrived last before
-    that was asked for, and so on. The browser tells no causes; this is the nearest that times can tell."""
-    left = [row for row in resources if row.done_ns <= load_ns + _SLACK_NS]
-    while left:
-        last = max(left, key=lambda row: (row.done_ns, -row.started_ns))
-        yield last
-        left = [row for row in left if row.done_ns <= last.started_ns and row.started_ns < last.started_ns]
-
-
-def _parts(page: model.Page, load_ns: int, chain: list[model.Resource]) -> Iterator[Part]:
-    """The chain in order, and the browser's own time in its gaps; short stretches are passed over."""
-    least_ns = round((load_ns - page.started_ns) * _WORTH_TELLING)
-    end_ns = page.started_ns
-    told = 0
-    for row in reversed(chain):
-        if row.done_ns - row.started_ns < least_ns or told >= MOST_PARTS:
-            continue
-        if row.started_ns - end_ns >= least_ns:
-            yield Part(BROWSER, "", None, end_ns - page.started_ns, row.started_ns - end_ns)
-        begin_ns = max(end_ns, row.started_ns)
-        end_ns = min(row.done_ns, load_ns)
-        told += 1
-        path = "/" + row.url.partition("://")[2].partition("/")[2]
-        yield Part(path, row.initiator, row.exchange_id, begin_ns - page.started_ns, end_ns - begin_ns)
-    if load_ns - end_ns >= least_ns:
-        yield Part(BROWSER, "", None, end_ns - page.started_ns, load_ns - end_ns)
-
-
-BROWSER = "the browser"

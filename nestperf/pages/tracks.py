@@ -15,16 +15,16 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from nestperf.capture.contents import Contents
-from nestperf.capture.model import Page, Resource, Row, Timing, Upstream
-from nestperf.capture.routes import route_of
+from nestperf.capture.model import Row, Upstream
 from nestperf.pages.alignment import Alignment
-from nestperf.pages.snapshots import Element, SeenResource, SeenTiming, Snapshot, read_snapshot
+from nestperf.pages.rows import PageRows
+from nestperf.pages.snapshots import SeenResource, SeenTiming, Snapshot, read_snapshot
 
 _REMEMBERED = 200
 """Exchanges of one URL that are held for pages which tell of them late."""
 _MOST_URLS = 5_000
 _NEAR_NS = 5_000_000_000
-"""An exchange further from what a browser saw is another one, as long as only the wall clock ties both."""
+"""An exchange further from what a browser saw is another one."""
 _MOVED_NS = 20_000
 """A clock that is known better by less moves no rows."""
 _FORGOTTEN_NS = 60_000_000_000
@@ -113,7 +113,7 @@ class PageTracks:
             upstreams: what is recorded.
         """
         self._contents = contents
-        self._redactor = contents.redactor
+        self._rows = PageRows(contents.redactor)
         self._add = add
         self._unix_ns = unix_ns
         self._next_id = next_id
@@ -220,7 +220,7 @@ class PageTracks:
             return
         near = sorted((alignment.distance_ns(seen, one.sent_ns), one) for one in found if one.id not in part.taken)
         for distance_ns, one in near:
-            if distance_ns > _NEAR_NS and alignment.error_ns is not None:
+            if distance_ns > _NEAR_NS:
                 return
             if alignment.learn(seen, one.sent_ns, one.first_byte_ns, one.done_ns):
                 asked.exchange_id, asked.stored, part.changed = one.id, False, True
@@ -244,106 +244,41 @@ class PageTracks:
         if part.row_id is None:
             part.row_id = self._next_id("pages")
             self.stored += 1
-        self._add(self._page(document, part, part.row_id))
+        exchange = document.exchange
+        self._add(
+            self._rows.page(
+                part.row_id,
+                part.state,
+                document.alignment,
+                part.about,
+                client_id=exchange.client_id if exchange is not None else None,
+                session_id=exchange.session_id if exchange is not None else None,
+                exchange_id=exchange.id if exchange is not None else None,
+                upstream=self._authorities.get(document.authority),
+                closed_ns=part.closed_ns,
+                screenshot=part.screenshot,
+            )
+        )
         for asked in part.asked:
             if everything or not asked.stored:
                 asked.stored = True
-                self._add(self._resource(document, part.row_id, asked))
+                row_id, exchange_id = asked.row_id, asked.exchange_id
+                self._add(self._rows.resource(row_id, part.row_id, asked.seen, document.alignment, exchange_id))
         calls = {(one.seen.url, one.seen.start): one.exchange_id for one in part.asked}
         for named in part.named:
             call = calls.get(named.seen.call) if named.seen.call is not None else None
             if everything or not named.stored:
                 # A render is stored again until its call is known.
                 named.stored = named.seen.call is None or call is not None
-                self._add(self._timing(document, part.row_id, named, call))
-
-    def _page(self, document: _Document, part: _Part, row_id: int) -> Page:
-        state, about, stamp = part.state, part.about, document.alignment.stamp_ns
-        exchange = document.exchange
-        is_load = state.kind == "load"
-
-        def at(page_ms: float | None) -> int | None:
-            return stamp(page_ms) if page_ms is not None else None
-
-        url = self._redactor.target(state.url)
-        return Page(
-            id=row_id,
-            session_id=exchange.session_id if exchange is not None else None,
-            client_id=exchange.client_id if exchange is not None else None,
-            upstream=self._authorities.get(document.authority),
-            exchange_id=exchange.id if exchange is not None and is_load else None,
-            kind=state.kind,
-            url=url,
-            route=route_of(url),
-            profile=_text(about.get("profile")) or "",
-            cpu_factor=_factor(about.get("cpu_factor")),
-            round=about["round"] if isinstance(about.get("round"), int) else None,
-            cache=_text(about.get("cache")),
-            hidden=state.hidden,
-            started_ns=stamp(state.start),
-            first_byte_ns=at(state.first_byte),
-            dom_loaded_ns=at(state.dom_loaded),
-            load_ns=at(state.load),
-            fcp_ns=at(state.fcp),
-            lcp_ns=at(state.lcp),
-            lcp_element=self._element(state.lcp_element),
-            cls=state.cls,
-            inp_ns=_length(state.inp),
-            inp_element=self._element(state.inp_element),
-            interactions=state.interactions,
-            long_tasks=state.long_tasks,
-            long_tasks_ns=_length(state.long_task_time) or 0,
-            errors=state.errors,
-            ended_ns=at(state.ended) if state.ended is not None else part.closed_ns,
-            clock_error_ns=document.alignment.error_ns,
-            screenshot=part.screenshot,
-        )
-
-    def _resource(self, document: _Document, page_id: int, asked: _Asked) -> Resource:
-        seen, stamp = asked.seen, document.alignment.stamp_ns
-        return Resource(
-            id=asked.row_id,
-            page_id=page_id,
-            exchange_id=asked.exchange_id,
-            url=self._redactor.target(seen.url),
-            initiator=seen.initiator,
-            started_ns=stamp(seen.start),
-            first_byte_ns=stamp(seen.first_byte) if seen.first_byte is not None else None,
-            done_ns=stamp(seen.done),
-            bytes=seen.bytes,
-            blocking=seen.blocking,
-        )
-
-    def _timing(self, document: _Document, page_id: int, named: _Named, call: int | None) -> Timing:
-        seen = named.seen
-        return Timing(
-            id=named.row_id,
-            page_id=page_id,
-            kind=seen.kind,
-            name=self._words(seen.name),
-            started_ns=document.alignment.stamp_ns(seen.start),
-            duration_ns=_length(seen.duration),
-            exchange_id=call,
-            items=seen.items,
-            detail=self._redactor.target(seen.detail) if seen.detail is not None else None,
-        )
-
-    def _element(self, element: Element | None) -> str | None:
-        if element is None:
-            return None
-        said = self._redactor.target(element.url) if element.url else self._words(element.text)
-        return " ".join(filter(None, (self._redactor.text(element.selector), said)))
-
-    def _words(self, text: str) -> str:
-        """What somebody wrote for people, which may hold anything."""
-        return self._redactor.body(text.encode(), "text/plain").decode()
+                self._add(self._rows.timing(named.row_id, part.row_id, named.seen, document.alignment, call))
 
     def _screenshot(self, report: Mapping[str, Any]) -> int | None:
         try:
             content = base64.b64decode(report["screenshot"], validate=True)
         except (binascii.Error, ValueError):
             return None
-        media_type = _text(report.get("media_type")) or "image/png"
+        told = report.get("media_type")
+        media_type = told if isinstance(told, str) else "image/png"
         return self._contents.body(content, media_type=media_type, coding="", chunked=False, request=True)
 
 
@@ -363,15 +298,3 @@ def _names_of(url: str) -> tuple[str, ...]:
     host, port = parts.hostname or "", parts.port
     hosts = ("localhost", "127.0.0.1", "[::1]") if host in ("localhost", "127.0.0.1", "::1") else (host,)
     return tuple(one if port == _PORTS.get(parts.scheme) else f"{one}:{port}" for one in hosts)
-
-
-def _text(value: Any) -> str | None:
-    return value[:100] if isinstance(value, str) and value else None
-
-
-def _factor(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _length(page_ms: float | None) -> int | None:
-    return round(page_ms * 1e6) if page_ms is not None else None

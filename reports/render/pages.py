@@ -5,7 +5,8 @@ from __future__ import annotations
 from nestperf.console import duration, plural
 from nestperf.printable import printable
 from reports.expressions import SCORE
-from reports.pages import BROWSER, VITALS, NamedRow, PageFacts, PageRow, PageWaterfall, Part, Rated
+from reports.page_waterfalls import BROWSER, PageWaterfall, Part
+from reports.pages import VITALS, NamedRow, PageFacts, PageRow, Rated
 from reports.render.table import Row, note, render_table
 from reports.render.units import format_count, format_score
 

@@ -10,7 +10,8 @@ from nestperf.capture.model import Kind, Outcome, Page, Resource, Row, Timing
 from nestperf.pages.rules import SETTING, RenderRule, rules_as_settings
 from reports.expressions import SCORE
 from reports.measures import Measures
-from reports.pages import BROWSER, Pages, read_pages, summarize_pages
+from reports.page_waterfalls import BROWSER
+from reports.pages import Pages, read_pages, summarize_pages
 from reports.render.pages import render_named, render_pages, slowest_sentence
 from reports.rules import Absent, Verdict, Why
 from reports.samples import Samples
