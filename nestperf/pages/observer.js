@@ -151,7 +151,8 @@
     part.counted.resources = (part.counted.resources ?? 0) + 1;
     if (part.counted.resources <= MOST.resources) part.resources.push(resource(entry, entry.initiatorType));
     touch(part);
-    if (part.kind === "navigation" && part === current()) busy(part, entry.responseEnd);
+    const underWay = part.load === null || entry.startTime <= part.settled;
+    if (part.kind === "navigation" && part === current() && underWay && !isPoll(entry.name)) busy(part, entry.responseEnd);
     renders.forEach((each) => each.answered(entry));
   });
 
@@ -273,6 +274,7 @@
   const pressed = (event) => { if (event.isTrusted) input = event.timeStamp; };
   for (const type of ["click", "keydown"]) addEventListener(type, pressed, { capture: true, passive: true });
 
+  const isPoll = (url) => /[?&]EIO=\d/.test(url);  // Socket.IO waits for news all the time
   const isRoute = (hash) => /^#[!/]/.test(hash);
   const placeOf = (url) => { const { pathname, search, hash } = new URL(url); return pathname + search + (isRoute(hash) ? hash : ""); };
   globalThis.navigation?.addEventListener("currententrychange", guarded(({ navigationType, from }) => {
@@ -302,6 +304,7 @@
       later(guarded(() => {
         if (part !== current() || part.last !== seen || (part.load !== null && part.load >= shown)) return;
         part.load = Math.max(shown, part.load ?? 0);
+        part.settled = now();
         touch(part);
       }), 2 * quietMs);
     });
