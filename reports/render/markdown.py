@@ -82,7 +82,7 @@ def _escaped(shown: str) -> str:
 
 def _about(judgement: Judgement) -> str:
     run = judgement.run
-    what = {"record": "recording", "measure": "measurement"}.get(run.purpose, run.purpose)
+    what = sentences.words_for(run)
     users = run.settings.get("users")
     parts = [
         f"{code(judgement.capture_name)}, {text(what)}" + (f" of {code(run.source_path)}" if run.source_path else ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from nestperf.capture.model import Run
 from nestperf.errors import ExitCode
 from nestperf.printable import printable
 from reports.expressions import OF_PAGES, Expression, Statistic
@@ -77,6 +78,15 @@ def _of(some: list[Judged], required: list[Judged]) -> str:
 def _names(judged: list[Judged]) -> str:
     shown = "; ".join(name_of(item) for item in judged[:5])
     return shown + (f"; and {len(judged) - 5} more" if len(judged) > 5 else "")
+
+
+def words_for(run: Run) -> str:
+    """What kind of run it was; of a contract, which."""
+    what = {"record": "recording", "measure": "measurement"}.get(run.purpose, run.purpose)
+    contract = run.settings.get("contract")
+    if isinstance(contract, dict) and isinstance(contract.get("name"), str):
+        return f"{what} “{printable(contract['name'], 80)}”"
+    return what
 
 
 def state_sentence(state: str) -> str:

@@ -100,7 +100,7 @@ def _capture_line(judgement: Judgement) -> str:
     source = f" of {printable(run.source_path, _LABEL)}" if run.source_path else ""
     users = run.settings.get("users")
     with_users = f", {users:,} {'user' if users == 1 else 'users'}" if isinstance(users, int) else ""
-    what = {"record": "recording", "measure": "measurement"}.get(run.purpose, run.purpose)
+    what = sentences.words_for(run)
     upstreams = ", ".join(printable(upstream.url, 80) for upstream in run.upstreams[:4])
     against = f" of {upstreams}" if upstreams and not source else ""
     return (
