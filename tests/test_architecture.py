@@ -28,6 +28,7 @@ PURE = (
     "nestperf/capture/wordings.py",
     "nestperf/capture/server_timing.py",
     "nestperf/capture/foreign.py",
+    "nestperf/capture/har/bodies.py",
     "nestperf/capture/har/building.py",
     "nestperf/capture/har/entries.py",
     "nestperf/capture/har/polling.py",

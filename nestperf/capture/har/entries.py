@@ -5,9 +5,10 @@ Pure. What was never sent over the network (the browser's cache, `data:` URLs) i
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
-from nestperf.capture.foreign import Content, Ending, ForeignExchange, Message
+from nestperf.capture.foreign import Ending, ForeignExchange, Message
+from nestperf.capture.har.bodies import request_body_of, response_body_of
 from nestperf.capture.har.fields import (
     Object,
     Unreadable,
@@ -60,7 +61,8 @@ def exchange_of(entry: Object, client: str) -> ForeignExchange:
     upstream, authority, target = _address(text_of(request, "url"))
     if entry.get("_fromCache") or response.get("_fetchedViaServiceWorker") or response.get("_fromDiskCache"):
         raise LeftOut(CACHED)
-    headers = pairs_of(request)
+    body, told_again = request_body_of(request)
+    headers = _once(pairs_of(request), told_again)
     if not any(name.lower() == "host" for name, _ in headers):
         headers = (("Host", authority), *headers)
     status = count_of(response, "status") or None
@@ -82,12 +84,12 @@ def exchange_of(entry: Object, client: str) -> ForeignExchange:
         version=_version(text_of(request, "httpVersion")),
         request_headers=headers,
         request_head_size=count_of(request, "headersSize") or None,
-        request_body=_request_body(request),
+        request_body=body,
         status=status,
         reason=text_of(response, "statusText").replace("\r", " ").replace("\n", " "),
         response_headers=pairs_of(response),
         response_head_size=count_of(response, "headersSize") or None,
-        response_body=None if switched else _response_body(response),
+        response_body=None if switched else response_body_of(response),
         sent_unix_ns=sent,
         request_done_unix_ns=max(request_done, sent),
         first_byte_unix_ns=max(first_byte, sent),
@@ -99,6 +101,20 @@ def exchange_of(entry: Object, client: str) -> ForeignExchange:
         closed_unix_ns=closed,
         closing=_closing(closing) if switched else None,
     )
+
+
+def _once(headers: Pairs, told_again: frozenset[str]) -> Pairs:
+    """Without the second of those fields that the body's text repeated: Firefox appends them to the head."""
+    if not told_again:
+        return headers
+    seen: set[str] = set()
+    kept = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower not in told_again or lower not in seen:
+            kept.append((name, value))
+        seen.add(lower)
+    return tuple(kept)
 
 
 def _address(url: str) -> tuple[str, str, str]:
@@ -142,6 +158,10 @@ def _times(entry: Object) -> tuple[int, int, int, int, int | None]:
     blocked, dns, connect, send, wait, receive = (
         duration_of(timings, name) for name in ("blocked", "dns", "connect", "send", "wait", "receive")
     )
+    ssl, total = duration_of(timings, "ssl"), duration_of(entry, "time")
+    if ssl and total is not None and total >= sum(filter(None, (blocked, dns, connect, ssl, send, wait, receive))):
+        # In the specification `connect` contains `ssl`; Firefox tells the two apart, and adds them up.
+        connect = (connect or 0) + ssl
     sent = start + (blocked or 0) + (dns or 0) + (connect or 0)
     if wait is None and receive is None:
         done = max(sent, start + (duration_of(entry, "time") or 0))
@@ -149,42 +169,6 @@ def _times(entry: Object) -> tuple[int, int, int, int, int | None]:
     request_done = sent + (send or 0)
     first_byte = request_done + (wait or 0)
     return sent, request_done, first_byte, first_byte + (receive or 0), connect or None
-
-
-def _request_body(request: Object) -> Content | None:
-    told = object_of(request, "postData")
-    content = bytes_of(text_of(told, "text"), text_of(told, "_encoding") or text_of(told, "encoding"))
-    if not content and (params := objects(told, "params")):
-        content = _form(params, text_of(told, "mimeType"))
-    wire_size = count_of(request, "bodySize")
-    if not content:
-        return Content(None, wire_size, wire_size) if wire_size else None
-    return Content(content, len(content), wire_size or len(content))
-
-
-def _form(params: list[Object], media_type: str) -> bytes:
-    """A body of which only the fields are told."""
-    fields = [(text_of(one, "name"), text_of(one, "value"), text_of(one, "fileName"), one) for one in params]
-    boundary = media_type.partition("boundary=")[2].partition(";")[0].strip(' "')
-    if not boundary:
-        return urlencode([(name, value) for name, value, _, _ in fields], errors="replace").encode()
-    parts = []
-    for name, value, file_name, one in fields:
-        file = f'; filename="{file_name}"' if file_name else ""
-        media = text_of(one, "contentType")
-        lines = [f'Content-Disposition: form-data; name="{name}"{file}', *([f"Content-Type: {media}"] if media else [])]
-        parts.append(f"--{boundary}\r\n" + "\r\n".join(lines) + f"\r\n\r\n{value}\r\n")
-    return ("".join(parts) + f"--{boundary}--\r\n").encode("utf-8", "surrogatepass")
-
-
-def _response_body(response: Object) -> Content | None:
-    told = object_of(response, "content")
-    size, wire_size = count_of(told, "size") or 0, count_of(response, "bodySize") or 0
-    content = bytes_of(text_of(told, "text"), text_of(told, "encoding"))
-    if not content:
-        return Content(None, size or wire_size, wire_size or size) if size or wire_size else None
-    whole = max(size, len(content)) if told.get("_cut") is True else len(content)
-    return Content(content, whole, wire_size or len(content))
 
 
 def _switched(entry: Object, status: int | None, headers: Pairs, *, is_socket: bool) -> str:

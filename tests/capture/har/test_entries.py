@@ -86,21 +86,42 @@ def test_http2_entry_loses_its_pseudo_fields_and_has_a_host() -> None:
     assert told.request_headers == (("Host", "app.test"), ("accept", "*/*"))
 
 
-def test_firefoxes_entry_with_its_zone_and_its_timings() -> None:
+def test_firefoxes_entry_with_its_zone_and_its_timings_that_tell_tls_apart() -> None:
+    content = base64.b64encode(b"\0hell").decode()
     told = exchange_of(
         entry(
             startedDateTime="2026-11-29T15:32:38.726+01:00",
-            timings={"blocked": -1, "dns": 0, "connect": 0, "ssl": 0, "send": 0, "wait": 40, "receive": 2},
+            time=57,
+            timings={"blocked": 1, "dns": 0, "connect": 4, "ssl": 10, "send": 0, "wait": 40, "receive": 2},
             request__httpVersion="HTTP/2",
-            response__content={"mimeType": "text/html; charset=utf-8", "size": 5, "encoding": "base64",
-                               "text": base64.b64encode(b"\0hell").decode()},
+            response__content={"mimeType": "text/html", "size": 5, "encoding": "base64", "text": content},
             response__bodySize=-1,
+            _securityState="secure",
         ),
         "qa.har",
-    )  # fmt: skip
-    assert (told.sent_unix_ns, told.done_unix_ns - told.sent_unix_ns) == (START, 42 * MS)
-    assert told.connect_ns is None
+    )
+    assert (told.sent_unix_ns, told.done_unix_ns - told.sent_unix_ns) == (START + 15 * MS, 42 * MS)
+    assert told.connect_ns == 14 * MS
     assert told.response_body == Content(b"\0hell", 5, 5)
+
+
+def test_firefoxes_upload_whose_text_begins_with_its_head_fields() -> None:
+    fields = [
+        {"name": "Host", "value": "app.test"},
+        {"name": "Content-Type", "value": "application/x-www-form-urlencoded"},
+        {"name": "Content-Length", "value": "7"},
+        {"name": "content-type", "value": "application/x-www-form-urlencoded"},
+        {"name": "content-length", "value": "7"},
+    ]
+    text = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 7\r\n\r\na=1&b=2"
+    told = exchange_of(
+        entry(request__headers=fields, request__postData={"text": text, "params": []}, request__bodySize=len(text)), ""
+    )
+    assert told.request_body == Content(b"a=1&b=2", 7, 7)
+    assert [name for name, _ in told.request_headers] == ["Host", "Content-Type", "Content-Length"]
+    told = exchange_of(entry(request__postData={"text": "Content-Type: is what this text speaks of"}), "")
+    assert told.request_body is not None
+    assert (told.request_body.content or b"").startswith(b"Content-Type: is")
 
 
 @pytest.mark.parametrize(("unit", "stamp"), [("seconds", 1_795_962_759.0), ("milliseconds", 1_795_962_759_000.0)])
