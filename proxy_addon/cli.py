@@ -30,6 +30,7 @@ from proxy_addon.environment import environment_for
 from proxy_addon.limits import BodyLimits, parse_body_limits
 from proxy_addon.listen import LOOPBACK, Listener, Request, choose_listeners, parse_upstream
 from proxy_addon.mentions import ways_there
+from proxy_addon.redacting import no_redact_option, redact_option
 from proxy_addon.spool import Spool, recorder_command
 from proxy_addon.suite import Suite, check_command
 from proxy_addon.terminal import has_terminal
@@ -103,15 +104,8 @@ class _BeforeACommand(click.Command):
     help="Watch the pages of that browser as well: loads, paints, layout shifts, interactions, render times. Needs "
     "Playwright (pip install 'nestperf[browser]').",
 )
-@click.option(
-    "--redact",
-    "names",
-    metavar="NAME",
-    multiple=True,
-    help="Treat what stands under this name (a header, cookie, key or field; * and ? stand for characters) as a secret "
-    "too; repeatable.",
-)
-@click.option("--no-redact", is_flag=True, help="Store secrets as they come. For a lab; every command will say it.")
+@redact_option
+@no_redact_option
 @click.option(
     "--max-body",
     metavar="SIZE",

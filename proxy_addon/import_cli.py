@@ -19,8 +19,10 @@ from nestperf.printable import printable
 from proxy_addon.adding import Added, add_queries
 from proxy_addon.importing import Contribution, Import, first_query, survey_all
 from proxy_addon.live import counts
+from proxy_addon.redacting import no_redact_option, redact_option
 
 _BEGINNING = 2**16
+_SQLITE = b"SQLite format 3\0"
 IS_FLOWS = re.compile(rb"\d{1,12}:\d{1,6}:")
 """How a flow file of mitmproxy begins: netstrings."""
 
@@ -35,15 +37,8 @@ IS_FLOWS = re.compile(rb"\d{1,12}:\d{1,6}:")
     multiple=True,
     help="Import only exchanges with this application (https://app.test, or app.test, or localhost:4000); repeatable.",
 )
-@click.option(
-    "--redact",
-    "names",
-    metavar="NAME",
-    multiple=True,
-    help="Treat what stands under this name (a header, cookie, key or field; * and ? stand for characters) as a secret "
-    "too; repeatable.",
-)
-@click.option("--no-redact", is_flag=True, help="Store secrets as they come. For a lab; every command will say it.")
+@redact_option
+@no_redact_option
 @click.option(
     "--log-line-prefix",
     "prefix",
@@ -118,6 +113,8 @@ def _open(path: Path, prefix: str | None) -> ForeignFile | PostgresLog:
         return FlowFile(path)
     if prefix is not None or PostgresLog.recognise(beginning):
         return PostgresLog(path, beginning, prefix)
+    if beginning.startswith(_SQLITE):
+        raise CaptureForeign(f"{path} looks like a capture already: `nestperf report {path}` reads it as it is.")
     raise CaptureForeign(f"{path} is neither a HAR, nor a flow file of mitmproxy, nor a log of PostgreSQL.")
 
 

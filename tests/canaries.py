@@ -238,6 +238,16 @@ MALFORMED = f"GET /x?a b={ELSEWHERE} {ELSEWHERE} HTTP/1.1 what\r\nHost: a\r\n\r\
 """A request whose target cannot be understood."""
 
 
+def conversations() -> list[list[tuple[str, bytes]]]:
+    """What is said on one connection each, with every kind of secret; the late ones are used before they are known."""
+    spoken = (
+        *(first for first, _ in LATE.values()), *EXCHANGES.values(), *(second for _, second in LATE.values()),
+        NUMBER, AFTER_NUMBER, POLL,
+    )  # fmt: skip
+    turns: list[list[tuple[str, bytes]]] = [[("client", asked), ("server", told)] for asked, told in spoken]
+    return [*turns, list(visit()), list(deflated_visit()), [("client", MALFORMED)]]
+
+
 def wanted(name: str) -> str:
     """The secret that stands behind a name."""
     return jwt(name) if name.startswith("jwt") else canary(name)
