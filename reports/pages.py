@@ -16,6 +16,7 @@ from nestperf.capture.reader import Capture
 from nestperf.pages.rules import rules_of
 from nestperf.percentiles import nearest_rank
 from reports.expressions import SCORE
+from reports.networks import Opened, read_opened
 from reports.page_waterfalls import PageWaterfall, waterfall_of
 
 __all__ = [
@@ -111,6 +112,8 @@ class PageFacts:
 
     pages: tuple[PageRow, ...]
     named: tuple[NamedRow, ...]
+    impossible: tuple[Opened, ...]
+    """Those that no server could bring within 2 s, over the network that they were opened over."""
     slowest: tuple[PageWaterfall, ...]
     """One of each row that has a load, the slowest first."""
 
@@ -232,6 +235,7 @@ def summarize_pages(capture: Capture, pages: Pages) -> PageFacts | None:
     return PageFacts(
         pages=tuple(sorted((_row(group, pages) for group in groups.values()), key=_order)),
         named=tuple(_named(pages)),
+        impossible=tuple(opened for opened in read_opened(capture) if opened.too_large),
         slowest=tuple(waterfall_of(capture, page) for page in slowest),
     )
 

@@ -17,16 +17,15 @@ from nestperf.capture.writer import check_writable, default_output, remove_captu
 from nestperf.console import plural
 from nestperf.durations import parse_duration
 from nestperf.errors import CaptureEmpty, ExitCode, RunInvalid, UsageError
+from nestperf.network.profiles import NONE, PROFILES, Profile, parse_network
 from nestperf.pages.observer import need_playwright
 from nestperf.pages.rules import load_rules
 from proxy_addon.browser import find_browser_to_watch
-from replay.browse.results import read_results
 from replay.browse.sign_in import Person, Storage, parse_storage
-from replay.browse.summary import describe_visit, summarize, tabulate_results, tell_impossible
+from replay.browse.summary import describe_visit, summarize, tabulate_results
 from replay.browse.tour import LOOPBACK_NAMES, Stop, stops_of
 from replay.browse.tour_run import CACHES, Asked, TourRun, Visited
 from replay.identities import Identity, columns_of, read_identities
-from replay.network.profiles import NONE, PROFILES, Profile, parse_network
 from replay.options import Parsed
 from replay.plan import build_plan
 from replay.provenance.supply import originals_of, same_name
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path)
 _PEM = click.Path(path_type=Path, dir_okay=False)
-PROMISE_NS = 2_000_000_000
-"""PRD 3.1: a page within 2 s on 3G."""
 _FACTOR = click.FloatRange(1, 100, min_open=True)
 
 
@@ -268,7 +265,9 @@ def _conclude(path: Path, source: Path, visits: list[Visited], asked: Asked, lim
     """Print what it came to and the thresholds' table; the exit code."""
     import shutil
 
+    from reports.networks import read_opened
     from reports.render.encodable import encodable
+    from reports.render.pages import impossible_sentence
     from reports.render.text import render_judgement
     from reports.verdict import judge_capture
 
@@ -282,10 +281,10 @@ def _conclude(path: Path, source: Path, visits: list[Visited], asked: Asked, lim
         raise RunInvalid(f"No page could be opened ({visits[0].trouble}): is the application running?")
     width = shutil.get_terminal_size().columns
     with Capture.open(path) as capture:
-        results = read_results(capture, asked.profile, PROMISE_NS)
+        results = read_opened(capture)
         judgement = judge_capture(capture, limits)
-    for line in ("", *tabulate_results(results, width), *tell_impossible(results, asked, PROMISE_NS)):
+    sentences = [impossible_sentence(opened) for opened in results if opened.too_large]
+    for line in ("", *tabulate_results(results, width), *sentences, ""):
         click.echo(encodable(line))
-    click.echo("")
     click.echo(encodable(render_judgement(judgement, width)))
     return code or judgement.exit_code

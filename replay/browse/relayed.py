@@ -19,6 +19,7 @@ from typing import Any
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Run, Upstream
 from nestperf.errors import RunInvalid
+from nestperf.network.profiles import NONE, Profile
 from nestperf.pages.rules import SETTING, RenderRule, rules_as_settings
 from proxy_addon.authority import Authority, open_authority
 from proxy_addon.browser import QUIET, resolver_rules, sandbox_arguments
@@ -31,7 +32,6 @@ from proxy_addon.tap import What
 from proxy_addon.trust import Trust
 from replay.browse.guest import Guest
 from replay.browse.tour_run import Asked, TourRun
-from replay.network.profiles import NONE, Profile
 from replay.transport.dial import Target
 from replay.transport.shaper import Shaper
 from replay.transport.tls import Trust as ReplayTrust

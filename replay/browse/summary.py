@@ -11,10 +11,10 @@ from fractions import Fraction
 from statistics import median
 from urllib.parse import urlsplit
 
-from nestperf.console import duration, plural, size
+from nestperf.console import duration, plural
 from nestperf.printable import printable
-from replay.browse.results import Opened
 from replay.browse.tour_run import Asked, Visited
+from reports.networks import Opened
 
 
 def describe_visit(visited: Visited, asked: Asked) -> str:
@@ -101,17 +101,3 @@ def median_interval(ordered: Sequence[int]) -> str:
     if low is None or high is None:
         low, high, confidence = 1, n, 1 - 0.5 ** (n - 1)  # all below it, or all above it, is what speaks against
     return f"{duration(ordered[low - 1])} to {duration(ordered[high - 1])} ({confidence:.0%})".replace("%", " %")
-
-
-def tell_impossible(results: Sequence[Opened], asked: Asked, limit_ns: int) -> Iterator[str]:
-    """Where no application could keep the limit, because one answer alone takes longer."""
-    profile = asked.profile
-    if profile is None:
-        return
-    for opened in results:
-        if opened.too_large:
-            worst = opened.too_large[0]
-            yield (
-                f"On {profile.name} {duration(limit_ns, 1)} is impossible for {printable(opened.route, 60)}: its "
-                f"{printable(worst.name, 80)} alone ({size(worst.size)}) takes {duration(worst.least_ns)}."
-            )

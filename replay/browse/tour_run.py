@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from nestperf.errors import UsageError
+from nestperf.network.profiles import Profile
 from nestperf.pages.observer import Observer
 from nestperf.pages.rules import RenderRule
 from replay.browse.sign_in import Person
 from replay.browse.tour import Stop
-from replay.network.profiles import Profile
 from replay.transport.shaper import Shaper
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from collections import deque
 from itertools import count
 from typing import Self
 
-from replay.network.lane import Lane
-from replay.network.profiles import Profile
+from nestperf.network.lane import Lane
+from nestperf.network.profiles import Profile
 
 _MOST_WAITING = 2**18
 """Bytes of a connection that may wait for the line before its sender has to: about what TCP's own buffers hold."""

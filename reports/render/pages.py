@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from nestperf.console import duration, plural
+from nestperf.console import duration, plural, size
+from nestperf.network.profiles import PROFILES
 from nestperf.printable import printable
 from reports.expressions import SCORE
+from reports.networks import PROMISE_NS, Opened
 from reports.page_waterfalls import BROWSER, PageWaterfall, Part
 from reports.pages import VITALS, NamedRow, PageFacts, PageRow, Rated
 from reports.render.table import Row, note, render_table
@@ -33,9 +35,20 @@ def render_pages(facts: PageFacts | None, width: int) -> list[str]:
     lines += note(f"75th percentiles. Good up to, poor above: {limits_sentence()} (web.dev/articles/vitals).", width)
     if hidden := sum(row.hidden for row in facts.pages):
         lines += note(f"{plural(hidden, 'page')} in the background, which no time tells of, left out.", width)
+    for opened in facts.impossible:
+        lines += note(impossible_sentence(opened), width)
     for page in facts.slowest[:_SLOWEST]:
         lines += note(slowest_sentence(page), width)
     return lines
+
+
+def impossible_sentence(opened: Opened) -> str:
+    """That no server could keep the promise over that network, because one answer alone takes longer."""
+    worst, network = opened.too_large[0], PROFILES[opened.profile].name
+    return (
+        f"Over {network} {duration(PROMISE_NS, 1)} is impossible for {printable(opened.route, _LABEL)}: its "
+        f"{printable(worst.name, _LABEL)} alone ({size(worst.size)}) takes {duration(worst.least_ns)}."
+    )
 
 
 def render_named(facts: PageFacts | None, width: int) -> list[str]:

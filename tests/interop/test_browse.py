@@ -20,8 +20,8 @@ from aiohttp import web
 from nestperf.capture.model import Kind, Page
 from nestperf.capture.reader import Capture
 from nestperf.demo.children import free_port
-from replay.network.lane import transmission_ns
-from replay.network.profiles import PROFILES
+from nestperf.network.lane import transmission_ns
+from nestperf.network.profiles import PROFILES
 from tests.replay.conftest import Recording
 from tests.tls import Certificates
 

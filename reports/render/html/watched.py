@@ -12,7 +12,7 @@ from reports.pages import VITALS, NamedRow, PageFacts, PageRow, PageWaterfall, R
 from reports.render.html.figures import Figure, axis, labelled, layout, margin_for, seconds
 from reports.render.html.markup import drawn, element, joined, path, shown
 from reports.render.html.tables import Cell, Column, command, count, table, took
-from reports.render.pages import group_of, limits_sentence, slowest_sentence, vital_text
+from reports.render.pages import group_of, impossible_sentence, limits_sentence, slowest_sentence, vital_text
 from reports.repeats import PageRoute
 
 MOST_WATERFALLS = 4
@@ -37,6 +37,7 @@ def pages(facts: PageFacts | None) -> Markup | None:
     notes = [f"75th percentiles. Good up to, poor above: {limits_sentence()}."]
     if hidden:
         notes.append(f"{plural(hidden, 'page')} in the background, which no time tells of, left out.")
+    notes += [impossible_sentence(opened) for opened in facts.impossible]
     return joined(
         (
             table("pages", columns, [_page(row) for row in facts.pages]),

@@ -2,26 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from replay.browse.floor import Floor
-from replay.browse.results import Opened
-from replay.browse.summary import median_interval, tabulate_results, tell_impossible
-from replay.browse.tour_run import Asked, explain
-from replay.network.profiles import PROFILES, Profile
+from replay.browse.summary import median_interval, tabulate_results
+from replay.browse.tour_run import explain
+from reports.networks import Opened
 
 S = 1_000_000_000
-
-
-def asked(profile: Profile | None = PROFILES["wpt-3g-fast"]) -> Asked:
-    return Asked(
-        program=None,
-        arguments=(),
-        headed=False,
-        profile=profile,
-        cpu_factor=None,
-        runs=5,
-        caches=("cold", "warm"),
-        timeout_s=60,
-    )
 
 
 @pytest.mark.parametrize(
@@ -41,21 +26,19 @@ def test_a_median_comes_with_what_is_certain_about_it(loads: list[int], interval
 
 def test_the_table_has_a_line_for_each_page_and_cache() -> None:
     results = [
-        Opened(route="/dashboard", cache="cold", loads_ns=[1 * S, 2 * S, 3 * S], least_ns=475_000_000),
-        Opened(route="/dashboard", cache="warm", loads_ns=[]),
+        Opened(
+            route="/dashboard",
+            profile="wpt-3g-fast",
+            cache="cold",
+            loads_ns=[1 * S, 2 * S, 3 * S],
+            least_ns=475_000_000,
+        ),
+        Opened(route="/dashboard", profile="wpt-3g-fast", cache="warm", loads_ns=[]),
     ]
     lines = tabulate_results(results, 100)
     assert lines[2].split()[:5] == ["cold", "/dashboard", "3", "2.00", "s"]
     assert lines[2].endswith("475 ms")
     assert lines[3].split() == ["warm", "/dashboard", "0"]
-
-
-def test_a_limit_that_one_answer_breaks_alone_is_called_impossible_by_the_networks_name() -> None:
-    page = Opened(route="/large", cache="cold", too_large=(Floor("/app.js", 800_000, 4_560_000_000),))
-    assert list(tell_impossible([page], asked(), 2 * S)) == [
-        "On WebPageTest 3G Fast 2 s is impossible for /large: its /app.js alone (800 KB) takes 4.56 s."
-    ]
-    assert list(tell_impossible([page], asked(None), 2 * S)) == []
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import pytest
 from aiohttp import web
 
 from nestperf.demo.children import free_port
-from replay.network.lane import transmission_ns
-from replay.network.profiles import PROFILES, Profile
+from nestperf.network.lane import transmission_ns
+from nestperf.network.profiles import PROFILES, Profile
 from replay.transport.shaper import Shaper
 
 LINE = Profile(key="test", name="Test line", down_bps=4_000_000, up_bps=1_000_000, rtt_ns=100_000_000)

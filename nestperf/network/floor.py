@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from replay.network.lane import transmission_ns
-from replay.network.profiles import Profile
+from nestperf.network.lane import transmission_ns
+from nestperf.network.profiles import Profile
 
 
 class Asked(NamedTuple):

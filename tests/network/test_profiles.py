@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nestperf.errors import UsageError
-from replay.network.profiles import PROFILES, parse_network
+from nestperf.network.profiles import PROFILES, parse_network
 
 
 def test_profiles_have_the_published_numbers() -> None:

@@ -1,8 +1,6 @@
-"""What a tour measured, out of its capture: the loads of each page, and the least that its network allows. Pure but for
-reading.
+"""Pages opened over slow networks: their loads, and the least that the network allows. Measures, never judges.
 
-A page's median has an interval between two order statistics, whatever the distribution; with fewer than six loads
-there is none at 95 %.
+Bounds are of cold loads alone: a cache may hold anything.
 """
 
 from __future__ import annotations
@@ -13,8 +11,8 @@ from dataclasses import dataclass, field
 
 from nestperf.capture.model import Page
 from nestperf.capture.reader import Capture
-from replay.browse.floor import Asked, Floor, impossible, least_of_page_ns
-from replay.network.profiles import Profile
+from nestperf.network.floor import Asked, Floor, impossible, least_of_page_ns
+from nestperf.network.profiles import PROFILES, Profile
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,6 +20,8 @@ class Opened:
     """One page, opened several times over one network with the cache in one state."""
 
     route: str
+    profile: str
+    """Key of the network; empty for the one that was there."""
     cache: str
     loads_ns: list[int] = field(default_factory=list)
     """Sorted."""
@@ -33,15 +33,21 @@ class Opened:
     """Answers that break the limit by themselves."""
 
 
-def read_results(capture: Capture, profile: Profile | None, limit_ns: int) -> list[Opened]:
-    """By page and cache, in the order opened. Bounds are of cold loads: a cache may hold anything."""
+PROMISE_NS = 2_000_000_000
+"""PRD 3.1: a page within 2 s on 3G."""
+
+
+def read_opened(capture: Capture, limit_ns: int = PROMISE_NS) -> list[Opened]:
+    """By page, network and cache, in the order opened; `limit_ns`: what `too_large` answers break."""
     answers = _answers(capture)
-    found: dict[tuple[str, str], Opened] = {}
+    found: dict[tuple[str, str, str], Opened] = {}
     for page in capture.pages():
-        if page.kind != "load":
+        if page.kind != "load" or page.cache is None:
             continue
-        opened = found.setdefault((page.route, page.cache or ""), Opened(route=page.route, cache=page.cache or ""))
+        key = page.route, page.profile, page.cache
+        opened = found.setdefault(key, Opened(route=page.route, profile=page.profile, cache=page.cache))
         _add(opened, page)
+        profile = PROFILES.get(page.profile)
         if profile is not None and page.cache == "cold" and page.load_ns is not None:
             asked = [one for one, done_ns in answers[page.id] if done_ns <= page.load_ns]
             _bound(opened, asked, profile, limit_ns)

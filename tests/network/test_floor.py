@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from replay.browse.floor import Asked, impossible, least_ns, least_of_page_ns
-from replay.network.lane import transmission_ns
-from replay.network.profiles import MS, PROFILES
+from nestperf.network.floor import Asked, impossible, least_ns, least_of_page_ns
+from nestperf.network.lane import transmission_ns
+from nestperf.network.profiles import MS, PROFILES
 
 FAST = PROFILES["wpt-3g-fast"]
 RTT = 150 * MS

@@ -5,7 +5,7 @@ from operator import itemgetter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.network.lane import HEADS, INITIAL_WINDOW, PAYLOAD, Delivery, Lane, transmission_ns
+from nestperf.network.lane import HEADS, INITIAL_WINDOW, PAYLOAD, Delivery, Lane, transmission_ns
 
 MS = 1_000_000
 S = 1_000 * MS
