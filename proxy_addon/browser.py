@@ -6,6 +6,7 @@ and sees that as its origin, while the connection goes to the recorder. The prof
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -86,6 +87,18 @@ def sandbox_arguments() -> tuple[str, ...]:
     return ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
 
 
+def ask_browser(port: int, path: str, *, method: str = "GET") -> bytes:
+    """What a browser's debugging port answers.
+
+    Raises:
+        OSError: nothing.
+    """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads to this machine
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
+    with opener.open(request, timeout=10) as answer:
+        return bytes(answer.read())
+
+
 class Browser:
     """A running browser with a profile of its own."""
 
@@ -133,12 +146,9 @@ class Browser:
 
     def open(self) -> None:
         """Open the first page in a browser that waits for its watcher in vain."""
-        address = f"http://127.0.0.1:{self.debugging_port}/json/new?{quote(self.url, safe='')}"
-        try:
-            with urllib.request.urlopen(urllib.request.Request(address, method="PUT"), timeout=10):
-                pass
-        except OSError:
-            return  # the tester sees an empty page, and can enter the address
+        # Where it fails, the tester sees an empty page and can enter the address.
+        with contextlib.suppress(OSError):
+            ask_browser(self.debugging_port, f"/json/new?{quote(self.url, safe='')}", method="PUT")
 
     @property
     def closed(self) -> bool:

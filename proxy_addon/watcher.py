@@ -11,11 +11,12 @@ import contextlib
 import json
 import sys
 import time
-import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 from nestperf.pages.observer import Observer
 from nestperf.pages.rules import SETTING, rules_of
+from proxy_addon.browser import ask_browser
 
 READY = "ready"
 """The one key of the line that says: the first page has been sent for."""
@@ -55,20 +56,22 @@ async def _endpoint(port: int) -> str:
     """The address of the browser's debugging protocol, once it listens."""
     deadline = time.perf_counter() + _PATIENCE_S
     while time.perf_counter() < deadline:
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        with contextlib.suppress(OSError, HTTPException, ValueError, KeyError):
             return await asyncio.to_thread(_ask, port)
         await asyncio.sleep(_LOOK_EVERY_S)
     raise TimeoutError("the browser does not answer")
 
 
 def _ask(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/version", timeout=5) as answer:
-        return str(json.load(answer)["webSocketDebuggerUrl"])
+    return str(json.loads(ask_browser(port, "/json/version"))["webSocketDebuggerUrl"])
 
 
 def _say(told: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(told) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise SystemExit(1) from None  # nobody records any more
 
 
 def command(port: int, url: str, rules: list[dict[str, Any]]) -> list[str]:
