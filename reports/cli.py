@@ -62,6 +62,8 @@ def report(
     look = _look(to_file=output is not None)
     if format_ == "html" and look.is_terminal:
         raise UsageError("A page is nothing for a terminal: name a file for it with -o report.html.")
+    if source is not None and html is None and format_ != "html":
+        raise UsageError("--source is what a page shows beside a replay: add --html report.html.")
     _check_outputs((output, html), (file, *baselines), force=force)
     with Capture.open(file) as capture:
         thresholds = load_thresholds(thresholds_path, Path.cwd())

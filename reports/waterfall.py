@@ -1,4 +1,4 @@
-"""Single visits as waterfalls: requests, sockets with what they carried, and queries, on one axis of time.
+"""Single visits as waterfalls: page loads, requests, queries, and sockets with what they carried, on one axis of time.
 
 All times are nanoseconds since the visit began. Reads a capture's rows; measures and judges nothing.
 """
@@ -24,6 +24,7 @@ from reports.traffic import end_of
 MOST_BARS = 300
 MOST_TICKS = 400
 """Of one socket."""
+MOST_LOADS = 40
 MOST_VISITS = 4
 _SHOWN_BY_SOCKETS = (Kind.POLL, Kind.UPGRADE)
 
@@ -76,6 +77,20 @@ class Lane(NamedTuple):
     """Ticks that are not here."""
 
 
+class Load(NamedTuple):
+    """One page load, or navigation within a page, as the browser saw it."""
+
+    ref: str
+    """`page N`."""
+    route: str
+    kind: str
+    begin_ns: int
+    end_ns: int
+    """Loaded; of one that never was, left or closed."""
+    paints: tuple[tuple[str, int], ...]
+    """First and largest contentful paint."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """One user's visit, or its beginning."""
@@ -88,6 +103,7 @@ class Visit:
     span_ns: int
     bars: tuple[Bar, ...]
     lanes: tuple[Lane, ...]
+    loads: tuple[Load, ...] = ()
     bars_left_out: int = 0
     ambiguous: int = 0
     """Queries meanwhile that may be this visit's or another's."""
@@ -232,7 +248,10 @@ def _visit(owners: _Owners, session: model.Session, why: str) -> Visit:
     at_client = capture.run.vantage == "client"
     bars = tuple(_bar(owners, e, begin_ns, is_replay, at_client) for e in exchanges[:MOST_BARS])
     lanes = tuple(_lane(capture, s, begin_ns) for s in sockets)
-    span_ns = max([*(b.end_ns for b in bars), *(lane.end_ns for lane in lanes)], default=0)
+    pages = sorted((p for p in capture.pages() if getattr(p, key) == session.id), key=lambda p: p.started_ns)
+    loads = tuple(_load(page, begin_ns) for page in pages[:MOST_LOADS])
+    ends = [*(bar.end_ns for bar in bars), *(lane.end_ns for lane in lanes), *(load.end_ns for load in loads)]
+    span_ns = max(ends, default=0)
     return Visit(
         ref=f"session:{session.id}",
         who=session.label or session.identity or f"session {session.id}",
@@ -241,8 +260,22 @@ def _visit(owners: _Owners, session: model.Session, why: str) -> Visit:
         span_ns=span_ns,
         bars=bars,
         lanes=lanes,
+        loads=loads,
         bars_left_out=max(0, len(exchanges) - MOST_BARS),
         ambiguous=owners.ambiguous(begin_ns, begin_ns + span_ns),
+    )
+
+
+def _load(page: model.Page, begin_ns: int) -> Load:
+    ends = [ns for ns in (page.load_ns, page.ended_ns) if ns is not None]
+    paints = (("first paint", page.fcp_ns), ("largest paint", page.lcp_ns))
+    return Load(
+        ref=f"page {page.id}",
+        route=page.route,
+        kind=page.kind,
+        begin_ns=page.started_ns - begin_ns,
+        end_ns=(ends[0] if ends else page.started_ns) - begin_ns,
+        paints=tuple((name, ns - begin_ns) for name, ns in paints if ns is not None),
     )
 
 

@@ -158,6 +158,7 @@ async def test_demo_goes_the_whole_way_and_leaves_both_captures(tmp_path: Path) 
         assert [exchange.status for exchange in recorded].count(201) == 1
         assert len(recorded) == 45
         assert {exchange.outcome for exchange in replay.exchanges()} == {Outcome.OK}
+    assert 'id="verdict"' in (folder / "report.html").read_text("utf-8")
     assert processes_naming(str(tmp_path)) == []
     with Capture.open(folder / "recording.db") as recording, Capture.open(folder / "replay.db") as replay:
         for capture in (recording, replay):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,65 @@ def test_report_imports_no_scipy_and_no_plotly(written: Write) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, good(written)], capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_page_stands_beside_what_is_printed(written: Write, capsys: Captured) -> None:
+    assert run(["report", good(written), "--format", "json", "--html", "report.html"]) == ExitCode.OK
+    said = capsys.readouterr()
+    assert json.loads(said.out)["verdict"]["word"] == "PASS"  # the note is no part of it
+    assert "Wrote report.html." in said.err
+    page = Path("report.html").read_text("utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "<h1>PASS</h1>" in page
+
+
+def test_a_page_instead_of_text_goes_where_it_is_told(written: Write, capsys: Captured) -> None:
+    assert run(["report", good(written), "--format", "html", "-o", "report.html"]) == ExitCode.OK
+    assert capsys.readouterr().out == "Wrote report.html.\n"
+    assert "<h1>PASS</h1>" in Path("report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--html", "there.html"], "--force"),
+        (["-o", "new", "--html", "new"], "both name new"),
+        (["--html", "nowhere/report.html"], "nowhere"),
+        (["--source", "qa.db"], "add --html"),
+    ],
+)
+def test_a_page_that_cannot_be_written_is_refused_before_anything(
+    arguments: list[str], said: str, written: Write, capsys: Captured
+) -> None:
+    Path("there.html").write_text("mine")
+    assert run(["report", good(written), *arguments]) == ExitCode.USAGE
+    assert said in capsys.readouterr().err
+    assert Path("there.html").read_text() == "mine"
+    assert not Path("new").exists()
+
+
+def test_the_capture_is_never_overwritten_by_its_page(written: Write, capsys: Captured) -> None:
+    path = good(written)
+    before = Path(path).read_bytes()
+    assert run(["report", path, "--html", path, "--force"]) == ExitCode.USAGE
+    assert "is the capture itself" in capsys.readouterr().err
+    assert Path(path).read_bytes() == before
+
+
+def test_a_source_that_is_not_there_writes_no_page(written: Write, capsys: Captured) -> None:
+    rows: list[Row] = list(exchanges([10] * 30))
+    path = str(written(rows, purpose="replay", source_uid="r1", source_path="qa.db").path)
+    assert run(["report", path, "--html", "report.html", "--source", "gone.db"]) == ExitCode.CAPTURE
+    assert "gone.db" in capsys.readouterr().err
+    assert not Path("report.html").exists()
+
+
+def test_a_page_is_nothing_for_a_terminal(written: Write) -> None:
+    path = good(written)
+    here, there = os.openpty()
+    command = [sys.executable, "-m", "nestperf", "report", path, "--format", "html"]
+    ended = subprocess.run(command, stdout=there, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(there)
+    os.close(here)
+    assert ended.returncode == ExitCode.USAGE
+    assert b"-o report.html" in ended.stderr

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from nestperf.capture.remarks import remarks_of
 from nestperf.console import duration
 from reports.explain import Explanation, Worst
-from reports.expressions import Statistic
+from reports.expressions import Comparison, Statistic
 from reports.render import sentences
 from reports.render.explanations import cause_sentences
 from reports.render.html.markup import element, joined, shown
@@ -80,6 +80,8 @@ def promises(judgement: Judgement) -> Markup | None:
     )
 
 
+_SIGNS = {Comparison.LESS: "<", Comparison.AT_MOST: "≤", Comparison.MORE: ">", Comparison.AT_LEAST: "≥",
+          Comparison.EQUAL: "="}  # fmt: skip
 _BROKEN = (Verdict.FAIL, Verdict.REGRESSION)
 _ORDER = {verdict: place for place, verdict in enumerate(
     (Verdict.FAIL, Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED, Verdict.PASS, Verdict.NOT_APPLICABLE)
@@ -110,7 +112,7 @@ def _row(judged: Judged, explanation: Explanation | None, judgement: Judgement, 
     return [
         Cell(joined((badge(judged.verdict, sentences.verdict_of(judged)), optional), " "), _ORDER[judged.verdict]),
         Cell(promise, name),
-        Cell(f"{expression.comparison} {sentences.limit_text(expression)}", float(expression.limit)),
+        Cell(f"{_SIGNS[expression.comparison]} {sentences.limit_text(expression)}", float(expression.limit)),
         Cell(sentences.measured_of(judged), judged.measured, "strong"),
         Cell(sentences.interval_of(judged), judged.low),
         Cell(_gauge(judged)),

@@ -1,4 +1,4 @@
-"""A visit's waterfall: a row a request with its queries, the recorded one below it, and a row a socket."""
+"""A visit's waterfall: a row a page load, a request with its queries (the recorded one below it), a socket."""
 
 from __future__ import annotations
 
@@ -32,12 +32,15 @@ class _Rows:
         rows: list[tuple[Bar | None, Bar | None]] = [(bar, by_step.get(bar.step)) for bar in visit.bars]
         if recorded is not None and not visit.bars_left_out:
             rows += [(None, bar) for bar in recorded.bars if bar.step not in played]
-        self.own = [(place, bar) for place, (bar, _) in enumerate(rows) if bar is not None]
-        self.old = [(place, bar) for place, (_, bar) in enumerate(rows) if bar is not None]
-        self.lanes = list(enumerate(visit.lanes, len(rows)))
+        self.loads = list(enumerate(visit.loads))
+        first = len(self.loads)
+        self.own = [(place, bar) for place, (bar, _) in enumerate(rows, first) if bar is not None]
+        self.old = [(place, bar) for place, (_, bar) in enumerate(rows, first) if bar is not None]
+        self.lanes = list(enumerate(visit.lanes, first + len(rows)))
         self.named = [bar or other for bar, other in rows]
         self.paired = recorded is not None
-        ends = [bar.end_ns for _, bar in (*self.own, *self.old)] + [lane.end_ns for lane in visit.lanes]
+        ends = [bar.end_ns for _, bar in (*self.own, *self.old)]
+        ends += [*(load.end_ns for load in visit.loads), *(lane.end_ns for lane in visit.lanes)]
         busy = [(b.begin_ns, b.end_ns) for _, b in (*self.own, *self.old) if b.kind != Kind.STREAM]
         self.fold = Fold(busy, max(ends, default=0))
 
@@ -68,12 +71,14 @@ def waterfall(number: int, pair: Pair) -> Figure | None:
     """One visit; None of one that did nothing."""
     visit, recorded = pair.visit, pair.recorded
     rows = _Rows(visit, recorded)
-    count = len(rows.named) + len(rows.lanes)
+    count = len(rows.loads) + len(rows.named) + len(rows.lanes)
     if not count:
         return None
     named = [bar for bar in rows.named if bar is not None]
-    labels = [_title(bar, _LABEL) for bar in named] + [drawn(lane.title, _LABEL) for lane in visit.lanes]
-    narrow = [drawn(bar.target, _NARROW) for bar in named] + [drawn(lane.title, _NARROW) for lane in visit.lanes]
+    labels = [f"{load.kind} of {drawn(load.route, _LABEL)}" for load in visit.loads]
+    labels += [_title(bar, _LABEL) for bar in named] + [drawn(lane.title, _LABEL) for lane in visit.lanes]
+    narrow = [drawn(text, _NARROW) for text in (*(load.route for load in visit.loads), *(bar.target for bar in named),
+                                                *(lane.title for lane in visit.lanes))]  # fmt: skip
     places, texts = rows.fold.labels()
     return Figure(
         id=f"waterfall-{number}",
@@ -113,6 +118,7 @@ def _notes(visit: Visit, recorded: Visit | None) -> Iterator[str]:
 
 
 def _traces(rows: _Rows) -> Iterator[dict[str, Any]]:
+    yield from _loads(rows)
     place = {"offset": -0.38, "width": 0.48} if rows.paired else {"offset": -0.36, "width": 0.72}
     for part, colour in _PARTS.items():
         found = [
@@ -166,6 +172,26 @@ def _failed(rows: _Rows) -> Iterator[dict[str, Any]]:
             "text": [_about(bar) for _, bar in failed],
             "customdata": [bar.ref for _, bar in failed], "hovertemplate": "%{text}<extra></extra>",
             "marker": {"symbol": "x", "size": 9, "color": "@red"},
+        }  # fmt: skip
+
+
+def _loads(rows: _Rows) -> Iterator[dict[str, Any]]:
+    """Page loads as the browser saw them, with their paints."""
+    if not rows.loads:
+        return
+    found = [
+        (place, load.ref, load.begin_ns, load.end_ns - load.begin_ns,
+         f"{load.kind} of {drawn(load.route, 70)}<br>{duration(load.end_ns - load.begin_ns)} · {load.ref}")
+        for place, load in rows.loads
+    ]  # fmt: skip
+    yield rows.bars("page loads", found, offset=-0.3, width=0.6, marker={"color": "@sky"})
+    paints = [(place, name, at) for place, load in rows.loads for name, at in load.paints]
+    if paints:
+        yield {
+            "type": "scatter", "mode": "markers", "name": "paints", "x": [rows.fold.at(at) for _, _, at in paints],
+            "y": [place for place, _, _ in paints], "customdata": [at for _, _, at in paints],
+            "text": [f"{name} at {duration(at)}" for _, name, at in paints],
+            "hovertemplate": "%{text}<extra></extra>", "marker": {"symbol": "diamond", "size": 8, "color": "@violet"},
         }  # fmt: skip
 
 

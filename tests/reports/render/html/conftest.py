@@ -172,9 +172,12 @@ def render(folder: Path, capture: Path, *arguments: str, promises: str = PROMISE
     return page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all pages; tests that use it are marked `peer("chromium")`."""
+    """One browser for the pages of a module; tests that use it are marked `peer("chromium")`.
+
+    Not of the session: Playwright's loop runs in this thread as long as it is there, and asyncio's tests need theirs.
+    """
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

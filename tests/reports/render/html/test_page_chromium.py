@@ -441,3 +441,11 @@ def test_a_watched_load_is_drawn_with_what_it_asked_for(folder: Path, open_page:
     ]
     (loaded,) = (trace for trace in opened.traces("page-0") if trace["name"].startswith("loaded"))
     assert loaded["x"] == [pytest.approx(slowest.load_ns / S, abs=1e-6)] * 2
+    with Reader.open(path) as capture:
+        pages = [page for page in capture.pages() if page.client_id == 1]
+        begin = min(e.sent_ns for e in capture.exchanges() if e.client_id == 1)
+    loads = opened.trace("waterfall-0", "page loads")
+    assert pages
+    assert {(ref, b, length) for ref, b, length in loads["customdata"]} == {
+        (f"page {p.id}", p.started_ns - begin, (p.load_ns or p.ended_ns or p.started_ns) - p.started_ns) for p in pages
+    }
