@@ -223,8 +223,8 @@ def power_job(job: tuple[Case, int, int]) -> Power:
     case = case._replace(p90=p90)
     ours, reference, oracle = found(case, trials, chance, noisy=False)
     noisy, *_ = found(case, trials // 2, chance, noisy=True)
-    paired, _, paired_oracle = found(case._replace(runs=1), trials, chance, noisy=False)
-    return Power(ours, reference, oracle, noisy, paired, paired_oracle)
+    paired, paired_reference, _ = found(case._replace(runs=1), trials, chance, noisy=False)
+    return Power(ours, reference, oracle, noisy, paired, paired_reference)
 
 
 def found(case: Case, trials: int, chance: Chance, *, noisy: bool) -> tuple[float, float, float]:
@@ -251,9 +251,8 @@ def found(case: Case, trials: int, chance: Chance, *, noisy: bool) -> tuple[floa
         changed = evidence_of(case, chance, factors())
         places = chance.choice(len(stock), ROUTES - 1, replace=False)
         ours += found_in(changed, [stock[place] for place in places], case.runs)
-        if case.runs > 1:
-            known = with_truth(changed, deviations, of_runs)
-            reference += found_in(known, [knowing[place] for place in places], case.runs)
+        known = with_truth(changed, deviations, of_runs)
+        reference += found_in(known, [knowing[place] for place in places], case.runs)
         oracle += bool((changed.effect > limits * np.where(deviations > 0, deviations, math.inf)).any())
     return ours / trials, reference / trials, oracle / trials
 

@@ -35,6 +35,8 @@ _GRID = 128
 _PROBE = 0.1
 _SHIFTS = np.concatenate(([0.0], np.geomspace(0.004, 4.0, 24)))
 _CONTINUITY = 0.5
+_OF_ROUNDING = 12**-0.5
+"""The standard deviation of what rounding to steps of 1 does (Sheppard's)."""
 _DRIFT = 0.01
 """How rarely two sides without a common drift look as if they had one."""
 _FEWEST_BLOCKS = 10
@@ -203,17 +205,28 @@ def _errors(ordered: Floats, inflation: Floats, slope: float) -> Floats:
     """The standard error of each logarithm that `effects` compares, of one side.
 
     Of percentiles half the interval between the order statistics one standard deviation of a count to either side
-    (Woodruff, JASA 47, 1952); under `rank` the shift that moves the side's average rank by its standard deviation.
+    (Woodruff, JASA 47, 1952), and what coarse steps between latencies add; under `rank` the shift that moves the side's
+    average rank by its standard deviation.
     """
     n = len(ordered)
     spread = np.sqrt(_SHARES * (1 - _SHARES) * inflation[1:] * n)
     low = np.maximum(np.floor(_SHARES * n - spread), 1).astype(int) - 1
     high = np.minimum(np.ceil(_SHARES * n + spread), n).astype(int) - 1
     width = np.log(np.maximum(ordered[high], 1)) - np.log(np.maximum(ordered[low], 1))
-    of_percentiles = width * spread / np.maximum(high - low, 1)
+    of_percentiles = np.hypot(width * spread / np.maximum(high - low, 1), _steps(ordered) * _OF_ROUNDING)
     of_ranks = math.sqrt(inflation[0] / (12 * n)) / slope
     error: Floats = np.concatenate(([of_ranks], of_percentiles))
     return error
+
+
+def _steps(ordered: Floats) -> Floats:
+    """How far apart the logarithms of neighbouring latencies are at each percentile: nothing to speak of where they are
+    continuous, a millisecond's worth where they are whole milliseconds."""
+    picked = _quantiles(ordered, _SHARES)
+    below = ordered[np.maximum(np.searchsorted(ordered, picked, "left") - 1, 0)]
+    above = ordered[np.minimum(np.searchsorted(ordered, picked, "right"), len(ordered) - 1)]
+    steps: Floats = (np.log(np.maximum(above, 1)) - np.log(np.maximum(below, 1))) / 2
+    return steps
 
 
 def _sensitivity(ordered: Floats) -> float:
