@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from nestperf.capture.reader import Capture
 from nestperf.cli import run as nestperf
 from nestperf.demo.children import free_port
 from tests.conftest import missing_peer, start_recorder
@@ -99,12 +100,18 @@ class Checked(NamedTuple):
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One visit, recorded."""
+    return record_visit(tmp_path_factory.mktemp("recorded"))
+
+
+def record_visit(folder: Path, *transports: str) -> Path:
+    """Record one visit, its socket over these transports."""
     if not (NODE / "node_modules" / "socket.io").is_dir():
         missing_peer("Node's socket.io is missing: run `npm install --prefix tests/interop/node --no-package-lock`.")
     server = Server()
-    recorder = start_recorder(tmp_path_factory.mktemp("recorded") / "visit.db", server.url)
+    recorder = start_recorder(folder / "visit.db", server.url)
     try:
-        subprocess.run(["node", str(NODE / "visitor.mjs"), recorder.urls[0]], check=True, timeout=60)
+        command = ["node", str(NODE / "visitor.mjs"), recorder.urls[0], json.dumps(transports or ["websocket"])]
+        subprocess.run(command, check=True, timeout=60)
     finally:
         code = recorder.stop()
         server.stop()
@@ -227,6 +234,23 @@ def test_connections_that_are_rejected_are_counted(check: Checks) -> None:
     assert rejected == 3
     assert checked.code == 1, checked.printed
     assert f"{rejected} of 20 clients did not connect: /live refused to be joined" in checked.printed
+
+
+def test_connections_begin_with_polling_where_the_recorded_one_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capture = record_visit(tmp_path, "polling", "websocket")
+    suite = tmp_path / "suite.toml"
+    suite.write_text(SUITE)
+    server = Server()
+    try:
+        arguments = ["--suite", str(suite), "--only", "connections", "--target", server.url]
+        code = nestperf(["check", str(capture), *arguments, "-o", str(tmp_path / "check.db")])
+    finally:
+        server.stop()
+    assert code == 0, capsys.readouterr().out
+    with Capture.open(tmp_path / "check-connections.db") as checked:
+        assert [socket.transports for socket in checked.sockets()] == ["polling,websocket"] * 20
 
 
 def test_sockets_reset_under_load_fail_it(check: Checks) -> None:

@@ -1,4 +1,4 @@
-// Visits promises.mjs once, as a browser would. argv: URL.
+// Visits promises.mjs once, as a browser would. argv: URL, transports (JSON).
 import { Manager } from "socket.io-client";
 
 const url = process.argv[2];
@@ -13,7 +13,7 @@ await get("/health");
 const { accessToken } = await (await fetch(`${url}/login`, { method: "POST", body: "{}", headers: agent })).json();
 await get("/dashboard", accessToken);
 await get("/limited", accessToken);
-const manager = new Manager(url, { reconnection: false, transports: ["websocket"], extraHeaders: agent });
+const manager = new Manager(url, { reconnection: false, transports: JSON.parse(process.argv[3] ?? '["websocket"]'), extraHeaders: agent });
 for (const [namespace, auth] of [["/", undefined], ["/live", { token: accessToken }]]) {
   const socket = manager.socket(namespace, { auth });
   await new Promise((resolve, reject) => socket.once("connect", resolve).once("connect_error", reject));

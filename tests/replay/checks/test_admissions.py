@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from nestperf.capture.model import Exchange, Outcome, Pairs
 from nestperf.verdicts import Verdict
+from replay.checks.admissions import Asked, judge_limit, retry_after_ns
 from replay.checks.contract import Finding
-from replay.checks.limit import judge_limit, retry_after_ns
 from tests.replay.checks.conftest import SECOND, exchange
 
 RETRY: Pairs = (("Retry-After", "9"),)
@@ -29,7 +29,7 @@ def judge(
 ) -> Finding:
     """Held against 20 in 10 s; the bystander sends one request late."""
     others = [exchange(5000)] if bystander is None else bystander
-    return judge_limit(copies, others, before, 20, WINDOW, {1: RETRY} if heads is None else heads)
+    return judge_limit(copies, others, before, Asked(20, WINDOW), {1: RETRY} if heads is None else heads)
 
 
 def test_limit_that_is_kept_passes() -> None:
@@ -102,11 +102,18 @@ def test_limit_that_refuses_again_fails_and_one_nobody_came_back_to_is_open() ->
     assert judge(pressed(20, back=None)).verdict is Verdict.INCONCLUSIVE
 
 
+def test_limit_of_a_long_window_is_judged_without_coming_back() -> None:
+    hour = Asked(20, 3600 * SECOND, comes_back=False)
+    found = judge_limit(pressed(20, back=None), [exchange(30)], 0, hour, {1: (("Retry-After", "3590"),)})
+    assert found.verdict is Verdict.PASS, found.sentences
+    assert {number.name: number.value for number in found.numbers}["back after"] is None
+
+
 def test_limit_that_hits_others_fails_and_without_others_is_open() -> None:
     hit = [exchange(5000, outcome=Outcome.LIMITED), exchange(6000)]
     assert judge(pressed(20), hit).sentences == ("Another identity was refused too: 1 of 2 requests.",)
     assert judge(pressed(20), []).verdict is Verdict.INCONCLUSIVE
-    unnamed = judge_limit(pressed(20), hit, 0, 20, WINDOW, {1: RETRY}, named=False)
+    unnamed = judge_limit(pressed(20), hit, 0, Asked(20, WINDOW, named=False), {1: RETRY})
     assert "if that is one account, name two with --identities" in unnamed.sentences[0]
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from nestperf.capture.model import Outcome, Packet, Socket
 from nestperf.verdicts import Verdict
-from replay.checks.connections import judge_connections, ping_interval_ns
 from replay.checks.contract import Finding
+from replay.checks.liveness import judge_connections, ping_interval_ns
 from tests.replay.checks.conftest import SECOND, packet, socket
 
 OPEN = '{"sid":"x","pingInterval":300,"pingTimeout":20000}'
