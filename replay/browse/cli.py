@@ -271,7 +271,7 @@ def _conclude(path: Path, source: Path, visits: list[Visited], asked: Asked, lim
     from reports.render.text import render_judgement
     from reports.verdict import judge_capture
 
-    for line in summarize(visits, asked, str(source)):
+    for line in summarize(visits, str(source)):
         click.echo(line)
     if not visits:
         click.echo("Interrupted before a page was opened.", err=True)

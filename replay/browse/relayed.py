@@ -82,53 +82,38 @@ class Relayed:
             UsageError: the browser does not start, or a port was taken in the meantime.
             RunInvalid: the browser ended in the middle.
         """
-        settings = {
-            "purpose": BROWSE,
-            "source_uid": recorded.uid,
-            "source_path": source,
-            SETTING: rules_as_settings(rules),
-            "tour": {
-                "network": asked.profile.key if asked.profile is not None else NONE,
-                "runs": asked.runs,
-                "caches": list(asked.caches),
-                "cpu_factor": asked.cpu_factor,
-                "window": f"{asked.width}x{asked.height}",
-            },
-        }
+        settings = {"source_uid": recorded.uid, "source_path": source, SETTING: rules_as_settings(rules)}
         guests: list[Guest] = []
         tours: list[TourRun] = []
         with ExitStack() as opened:
             doors = [opened.enter_context(_door()) for _ in self._listeners] if self._profile is not None else []
-            listeners = [
-                replace(listener, target=target.url)
-                for listener, target in zip(self._listeners, self._targets, strict=True)
-            ]
-            if doors:
-                listeners = [
-                    replace(listener, by_way_of=door.getsockname())
-                    for listener, door in zip(listeners, doors, strict=True)
-                ]
 
             def ready(spool: Spool) -> Guest:
-                there = make_tour()
-                tours.append(there)
-                there.tell = partial(_tell, spool)
-                guest = Guest(self._go(there, doors), partial(setattr, spool, "state", "interrupted"))
-                guests.append(guest)
-                return guest
+                tours.append(make_tour())
+                tours[0].tell = partial(_tell, spool)
+                guests.append(Guest(self._go(tours[0], doors), partial(setattr, spool, "state", "interrupted")))
+                return guests[0]
 
-            spool = self._relay(path, tuple(listeners), settings, ready)
+            spool = self._relay(path, self._led(doors), {**settings, **_settings_of(asked)}, ready)
         assert spool.process is not None
         code = -1 if spool.died else await_recorder(spool.process)
         if code < 0:
             code = mend(path, spool)
-        for guest in guests:
-            if guest.error is not None:
-                raise guest.error
-        for tour in tours:
-            if tour.trouble:
-                raise RunInvalid(f"{tour.trouble}: {path} holds those that were; see `nestperf report {path}`.")
+        if guests and guests[0].error is not None:
+            raise guests[0].error
+        if tours and tours[0].trouble:
+            raise RunInvalid(f"{tours[0].trouble}: {path} holds those that were; see `nestperf report {path}`.")
         return code
+
+    def _led(self, doors: Sequence[socket.socket]) -> tuple[Listener, ...]:
+        """The listeners, each with what is behind it: its target, by way of its door where the line is shaped."""
+        led = [
+            replace(listener, target=target.url)
+            for listener, target in zip(self._listeners, self._targets, strict=True)
+        ]
+        if not doors:
+            return tuple(led)
+        return tuple(replace(listener, by_way_of=door.getsockname()) for listener, door in zip(led, doors, strict=True))
 
     async def _go(self, tour: TourRun, doors: list[socket.socket]) -> None:
         async with AsyncExitStack() as opened:
@@ -149,6 +134,18 @@ class Relayed:
         command = recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **settings})
         folder = self._authority.folder if self._authority is not None else None
         return run_relay(listeners, command, ready, trust=self._trust, authority=folder).spool
+
+
+def _settings_of(asked: Asked) -> dict[str, Any]:
+    """What the recorder is told of a tour."""
+    tour = {
+        "network": asked.profile.key if asked.profile is not None else NONE,
+        "runs": asked.runs,
+        "caches": list(asked.caches),
+        "cpu_factor": asked.cpu_factor,
+        "window": f"{asked.width}x{asked.height}",
+    }
+    return {"purpose": BROWSE, "tour": tour}
 
 
 def _tell(spool: Spool, told: dict[str, Any]) -> None:

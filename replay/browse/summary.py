@@ -28,7 +28,7 @@ def describe_visit(visited: Visited, asked: Asked) -> str:
     return f"  {number:>7}  {visited.cache}  {visited.load_ms / 1e3:7.2f} s  {where}{led}"
 
 
-def summarize(visits: Sequence[Visited], asked: Asked, source: str) -> Iterator[str]:
+def summarize(visits: Sequence[Visited], source: str) -> Iterator[str]:
     """What is to be said beside the report's own tables."""
     yield from _troubles(visits)
     yield from _elsewhere(visits, source)

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from replay.browse.summary import median_interval, tabulate_results
-from replay.browse.tour_run import explain
+from replay.browse.sign_in import Person
+from replay.browse.summary import median_interval, summarize, tabulate_results
+from replay.browse.tour import stops_of
+from replay.browse.tour_run import Visited, explain
 from reports.networks import Opened
+from tests.replay.browse.test_tour import UPSTREAMS, page
+from tests.replay.conftest import Recording
 
 S = 1_000_000_000
 
@@ -52,3 +58,35 @@ def test_what_the_browser_says_comes_in_words_and_without_addresses(said: str, m
     explained = explain(Exception(said))
     assert meaning in explained
     assert "token" not in explained
+
+
+def test_a_page_that_led_elsewhere_than_recorded_is_said_with_what_to_do(recording: Recording) -> None:
+    page(recording, "/dashboard", 0)
+    session = recording.plan().sessions[0]
+    (stop,) = stops_of(session, UPSTREAMS)
+    person = Person(session, (stop,), (), UPSTREAMS)
+    there = Visited(
+        stop=stop,
+        person=person,
+        round=1,
+        cache="cold",
+        url="http://localhost:4000/dashboard#top",
+        load_ms=900,
+        trouble="",
+    )
+    elsewhere = replace(there, url="http://localhost:4000/signin?from=/dashboard")
+    assert list(summarize([there, there], "qa.db")) == []
+    (said,) = summarize([there, elsewhere], "qa.db")
+    assert said.startswith("/dashboard led on to /signin in 1 of 2 visits, in the recording to /dashboard")
+    assert "--storage session:KEY=NAME" in said
+
+
+def test_visits_that_did_not_load_are_counted_with_the_first_reason(recording: Recording) -> None:
+    page(recording, "/dashboard", 0)
+    session = recording.plan().sessions[0]
+    (stop,) = stops_of(session, UPSTREAMS)
+    person = Person(session, (stop,), (), UPSTREAMS)
+    good = Visited(stop=stop, person=person, round=1, cache="cold", url=stop.url, load_ms=900, trouble="")
+    bad = replace(good, load_ms=None, trouble="did not load within 60 s")
+    (said,) = summarize([good, bad, bad], "qa.db")
+    assert said == "2 visits of 3 did not load; the first, /dashboard: did not load within 60 s."
