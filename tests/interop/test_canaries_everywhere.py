@@ -140,6 +140,7 @@ async def test_no_canary_anywhere_after_a_recording(record: Callable[..., Record
         recorder = record(f"http://127.0.0.1:{application.port}")
         await application.hold(recorder.ports[0])
         await everything_stored(recorder.capture)
+        output = await asyncio.to_thread(nestperf, "mark", recorder.capture, f"signing in with {canaries.ELSEWHERE}")
         assert recorder.capture.with_name(recorder.capture.name + "-wal").exists()
         assert set(canaries.leaks(canaries.everything_in(tmp_path))) <= LATE  # while it records
         deadline = time.perf_counter() + 30
@@ -147,7 +148,7 @@ async def test_no_canary_anywhere_after_a_recording(record: Callable[..., Record
             assert time.perf_counter() < deadline
             await asyncio.sleep(0.5)
         assert await asyncio.to_thread(recorder.stop) == 0
-    output = recorder.output
+    output += recorder.output
     assert canaries.leaks(canaries.everything_in(tmp_path)) == []
     with Capture.open(recorder.capture) as capture:
         capture.check()
@@ -155,10 +156,12 @@ async def test_no_canary_anywhere_after_a_recording(record: Callable[..., Record
         assert sum(1 for _ in capture.exchanges()) >= len(canaries.EXCHANGES)
 
     output += nestperf("report", recorder.capture)
-    output += nestperf("report", recorder.capture, "--format", "json")
+    for format_ in ("json", "markdown", "junit"):
+        output += nestperf("report", recorder.capture, "--format", format_)
     output += nestperf("show", recorder.capture, 1, "--lines", 100)
     output += nestperf("export", recorder.capture, "-o", tmp_path / "export.db")
     output += nestperf("export", recorder.capture, "-o", tmp_path / "bare.db", "--without-bodies")
+    output += nestperf("export", recorder.capture, "-o", tmp_path / "slim.db", "--for-replay")
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     target = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     replayed = tmp_path / "replayed.db"
