@@ -129,6 +129,10 @@ def _say(contributions: Sequence[Contribution], importing: Import, path: Path) -
             click.echo(
                 f"{name}: LEFT OUT {account.unreadable:,} that make no sense, such as {account.first_unreadable}."
             )
+        if one.file.format == "har" and account.taken and not account.with_credentials:
+            click.echo(
+                f"{name}: no cookie and no Authorization in it: if people sign in, export it again with sensitive data."
+            )
         if account.without_content:
             click.echo(f"{name}: of {plural(account.without_content, 'body', 'bodies')} it tells only the size.")
     run = importing.writer.run

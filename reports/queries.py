@@ -60,14 +60,17 @@ class Queries:
         return len(self.id)
 
     @cached_property
+    def told_again(self) -> Mask:
+        """What `Server-Timing` tells beside queries that were seen themselves: it counts for nothing."""
+        told = self.source.among("server-timing")
+        return np.zeros_like(told) if told.all() else told
+
+    @cached_property
     def times(self) -> Stamps:
         """Query time; NaN for preparations, for what was skipped or never answered, and for what `Server-Timing` tells
         beside queries that were seen."""
         counted = self.outcome.among(*_MEASURED) & ~self.protocol.among("prepare")
-        told = self.source.among("server-timing")
-        if told.any() and not told.all():
-            # What the application says of its queries was seen itself: counted once.
-            counted &= ~told
+        counted &= ~self.told_again
         return np.where(counted, self.done - self.started, np.nan)
 
     def at_upstreams(self, upstreams: frozenset[int]) -> Mask:
@@ -180,7 +183,8 @@ def summarize_queries(capture: Capture, queries: Queries, sent: Sequence[Sent] =
     """The facts of a capture's queries; None where it has none. `sent`: what browsers sent."""
     if not len(queries):
         return None
-    owners = list(owners_of_queries(capture, queries))
+    again = set(queries.id[queries.told_again].tolist())
+    owners = [owner for owner in owners_of_queries(capture, queries) if owner.query_id not in again]
     return QueryFacts(
         statements=tuple(sorted(_statements(queries), key=lambda row: (-row.total_ns, row.statement))),
         repeated=tuple(sorted(_repeated(capture, queries, owners), key=lambda row: (-row.most, row.route))),

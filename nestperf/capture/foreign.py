@@ -97,6 +97,8 @@ class Account:
     """Entries that make no sense."""
     first_unreadable: str = ""
     """Which one, and what is wrong with it."""
+    with_credentials: int = 0
+    """Exchanges with cookies or Authorization, in either direction."""
     without_content: int = 0
     """Bodies of which only the size is known."""
 

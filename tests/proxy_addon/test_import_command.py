@@ -86,6 +86,7 @@ def test_what_was_left_out_is_counted_and_said(tmp_path: Path, capsys: pytest.Ca
     assert "a.har: left out 1, each of which came from the browser's cache." in said
     assert "a.har: LEFT OUT 1 that make no sense, such as entry 3 of a.har: no URL." in said
     assert "a.har: of 1 body it tells only the size." in said
+    assert "a.har: no cookie and no Authorization in it" in said
 
 
 def test_secrets_are_replaced_unless_it_is_a_lab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,7 +143,7 @@ def test_links_are_counted_and_a_trace_decides_between_two(written: Write) -> No
         query(2, 20),
         query(3, 510),
         query(4, 900),
-        query(5, 950, exchange_id=3, source="server-timing"),
+        query(5, 950, exchange_id=3, source="log"),
     ]
     assert facts_of(written, rows).links == Links(total=5, linked=3, ambiguous=1, background=1)
 
@@ -176,3 +176,5 @@ def test_times_that_answers_tell_count_where_nothing_else_was_seen(written: Writ
     assert np.nanmax(read_queries(written(told, "told.db")).times) == 300 * MS
     both = read_queries(written([*told, query(3, 40, 5)], "both.db"))
     assert both.times[np.isfinite(both.times)].tolist() == [5 * MS]
+    links = facts_of(written, [exchange(1, 100), *(row._replace(exchange_id=1) for row in told), query(3, 40, 5)]).links
+    assert links == Links(total=1, linked=1, ambiguous=0, background=0)

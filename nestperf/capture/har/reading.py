@@ -21,6 +21,13 @@ _OWN_VANTAGE = re.compile(rb'"creator"\s*:\s*\{"name": "nestperf"[^{}]{0,200}?"c
 _BOM = b"\xef\xbb\xbf"
 
 
+_CREDENTIALS = frozenset({"cookie", "set-cookie", "authorization"})
+
+
+def _has_credentials(exchange: ForeignExchange) -> bool:
+    return any(name.lower() in _CREDENTIALS for name, _ in (*exchange.request_headers, *exchange.response_headers))
+
+
 class HarFile:
     """One HAR, which stands for one user."""
 
@@ -62,6 +69,7 @@ class HarFile:
                 account.first_unreadable = account.first_unreadable or f"entry {number} of {self.name}: {reason}"
                 continue
             account.taken += 1
+            account.with_credentials += _has_credentials(exchange)
             account.without_content += sum(
                 body is not None and body.content is None for body in (exchange.request_body, exchange.response_body)
             )
