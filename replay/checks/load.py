@@ -206,7 +206,7 @@ def _read(table: Table) -> LoadContract:
     number, _, unit = rate.partition("/")
     told: tuple[dict[str, Any], ...] = (
         {"name": f"{users} users at once", "expression": f"count(users) >= {users}"},
-        {"name": f"{number.strip()} requests a {_UNITS[unit.strip()]}", "expression": _at_least(number, unit)},
+        {"name": f"{float(number):,g} requests a {_UNITS[unit.strip()]}", "expression": _at_least(number, unit)},
         *_promises(table),
     )
     return LoadContract(
@@ -240,7 +240,7 @@ def _suggest(source: Source) -> Sequence[Sequence[str]]:
         return []
     return [
         [
-            'name = "50 users, 1,000 requests a minute"',
+            'name = "50 users at 1,000 a minute"',
             f'kind = "{NAME}"',
             f"users = 50  # each through what was recorded: {plural(len(steps), 'request')}",
             'rate = "1000/m"',
