@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from nestperf.capture import model
 from nestperf.capture.contents import Contents
@@ -24,6 +25,8 @@ UPGRADE = (
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "x3JJHMbDL1EzLkh9GBhXDw=="),
 )
+
+_TRANSPORTS = {"websocket": "websocket", "polling": "polling", "upgrade": "polling,websocket"}
 
 
 class Written:
@@ -69,13 +72,24 @@ class Written:
         self._writer.add(row._replace(**changes))  # type: ignore[arg-type]
         return self._last
 
-    def socket(self, namespaces: tuple[str, ...], open_ms: float) -> None:
-        """A Socket.IO connection that joins namespaces and stays open."""
-        target = "/socket.io/?EIO=4&transport=websocket"
-        opener = self.exchange(target, 0, (*HEADERS, *UPGRADE), kind=model.Kind.UPGRADE, status=101)
+    def socket(self, namespaces: tuple[str, ...], open_ms: float, how: str = "websocket") -> None:
+        """A Socket.IO connection that joins namespaces and stays open; `how`: `websocket`, `polling`, `upgrade`."""
+        target = f"/socket.io/?EIO=4&transport={'websocket' if how == 'websocket' else 'polling&t=abc'}"
+        upgrade: dict[str, Any] = {"kind": model.Kind.UPGRADE, "status": 101}
+        if how == "websocket":
+            opener = self.exchange(target, 0, (*HEADERS, *UPGRADE), **upgrade)
+        else:
+            opener = self.exchange(target, 0, HEADERS, kind=model.Kind.POLL)
+            self.exchange(f"{target}&sid=recorded", 1, HEADERS, kind=model.Kind.POLL)
+            text = ("Content-Type", "text/plain;charset=UTF-8")
+            fields = (*HEADERS, text, ("Content-Length", "2"))
+            self.exchange(f"{target}&sid=recorded", 1, fields, kind=model.Kind.POLL, method="POST")
+        if how == "upgrade":
+            again = "/socket.io/?EIO=4&transport=websocket&sid=recorded"
+            self.exchange(again, 1, (*HEADERS, *UPGRADE), **upgrade)
         self._writer.add(model.Socket(
             id=1, session_id=None, client_id=1, exchange_id=opener, connection=1, upstream=0, protocol="socket.io",
-            version=4, authority="localhost:4000", target=target, sid="recorded", transports="websocket",
+            version=4, authority="localhost:4000", target=target, sid="recorded", transports=_TRANSPORTS[how],
             intended_ns=None, opened_ns=0, connected_ns=1 * MS, closed_ns=round(open_ms * MS), closed_by="client",
             close_code=1001, close_reason=None, outcome=model.Outcome.OK, detail=None, source_socket=None,
         ))  # fmt: skip
@@ -122,9 +136,9 @@ def live(path: Path, url: str, requests: int, *, renewed: bool = False) -> Path:
     return path
 
 
-def sockets(path: Path, url: str, namespaces: tuple[str, ...], open_s: float) -> Path:
+def sockets(path: Path, url: str, namespaces: tuple[str, ...], open_s: float, how: str = "websocket") -> Path:
     """One Socket.IO connection."""
     capture = Written(path, url)
-    capture.socket(namespaces, open_s * 1000)
+    capture.socket(namespaces, open_s * 1000, how)
     capture.close()
     return path

@@ -18,6 +18,9 @@ from benchmarks.processes import CLIENT, ROOT, pinned, serving
 from nestperf.demo.children import free_port
 
 FOUR = ("/", "/media", "/status", "/downloads")
+WAYS = {"websocket": ("over WebSocket", 1), "polling": ("by polling", 2), "upgrade": ("by polling, then upgrade", 2)}
+"""How connections come about, and how many TCP connections each client keeps at least: a poll that hangs, the one over
+which it posted, the WebSocket."""
 FEW = 100
 """Clients of the run that shows what the process takes anyway."""
 _OPEN_S = 600
@@ -36,30 +39,33 @@ class Plateau(NamedTuple):
 
 
 def measure(clients: int, folder: Path, claims: Claims) -> None:
-    """Many clients less few, for one namespace and for four."""
-    limit = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], clients * 2 + 1000)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    for names in (("/",), FOUR):
+    """Many clients less few: over WebSocket, by polling and with an upgrade, in one namespace and in four."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, clients * 4 + 1000), hard))
+    for how, names in ((how, names) for how in WAYS for names in (("/",), FOUR)):
+        way, connections = WAYS[how]
+        possible = min(clients, (hard - 1000) // (1 if how == "websocket" else 3))
         port = free_port()
         with serving([sys.executable, "-m", "benchmarks.engine", str(port)], port):
-            recording = recordings.sockets(folder / "sockets.db", f"http://127.0.0.1:{port}", names, _OPEN_S)
-            few = open_clients(recording, folder, port, FEW)
-            many = open_clients(recording, folder, port, clients)
+            recording = recordings.sockets(folder / "sockets.db", f"http://127.0.0.1:{port}", names, _OPEN_S, how)
+            few = open_clients(recording, folder, port, FEW, connections)
+            many = open_clients(recording, folder, port, possible, connections)
         more = many.clients - few.clients
         each_kb = (many.resident_kb - few.resident_kb) / more
+        where = f"{len(names)} namespace{'s' if len(names) > 1 else ''}"
         print(
-            f"{many.clients:,} clients, {len(names)} namespace{'s' if len(names) > 1 else ''}: {each_kb:.1f} KB each "
+            f"{many.clients:,} clients {way}, {where}: {each_kb:.1f} KB each "
             f"({few.resident_kb / 1024:.0f} MB with {few.clients}, {many.resident_kb / 1024:.0f} MB with all); kernel "
             f"{(many.kernel_kb - few.kernel_kb) / more:.1f} KB each, both ends; opening took "
             f"{many.cpu_s / many.clients * 1e6:.0f} µs CPU each, {many.seconds:.1f} s in all"
         )
-        if len(names) == 1:
+        if how == "websocket" and len(names) == 1:
             claims.at_most(f"memory of each of {many.clients:,} Socket.IO clients", each_kb, 40, "KB")
-    print("Polling first: connections that began with polling are opened over WebSocket on replay.\n")
+    print()
 
 
-def open_clients(recording: Path, folder: Path, port: int, clients: int) -> Plateau:
-    """Replay with that many users until all connections stand, look, and end it."""
+def open_clients(recording: Path, folder: Path, port: int, clients: int, connections: int = 1) -> Plateau:
+    """Replay with that many users until all of each one's connections stand, look, and end it."""
     command = [
         sys.executable, "-m", "nestperf", "replay", str(recording), "-o", str(folder / "out.db"), "--force",
         "--users", str(clients), "--start", "together", "--duration", "5m",
@@ -70,10 +76,10 @@ def open_clients(recording: Path, folder: Path, port: int, clients: int) -> Plat
         stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
-        while established(port) < clients:
-            if process.poll() is not None or time.perf_counter() - began > 120:
+        while established(port) < clients * connections:
+            if process.poll() is not None or time.perf_counter() - began > 300:
                 process.kill()
-                sys.exit(f"{established(port)} of {clients} opened: {process.communicate()[0].decode()}")
+                sys.exit(f"{established(port)} of {clients * connections} opened: {process.communicate()[0].decode()}")
             time.sleep(0.2)
         seconds = time.perf_counter() - began
         time.sleep(3)

@@ -27,10 +27,19 @@ SUITE = f"""
 [[contract]]
 name = "news"
 kind = "fan-out"
+cause = "refresh"
 event = "news"
 users = {CLIENTS}
 times = {TIMES}
 within = "1s"
+
+[[contract]]
+name = "posted"
+kind = "fan-out"
+cause = "POST /api/news"
+event = "news"
+users = {CLIENTS}
+within = "20s"
 
 [[contract]]
 name = "messages"
@@ -43,6 +52,7 @@ within = "5s"
 [[contract]]
 name = "reconnect"
 kind = "reconnect"
+cause = "refresh"
 event = "news"
 users = {CLIENTS}
 within = "30s"
@@ -124,7 +134,7 @@ def test_server_that_keeps_its_promises_passes_and_the_times_are_its_own(
     code, printed, path = check(recorded("websocket"), server.url)
     counted = server.stop()
     assert code == 0, printed
-    for told in ("20 of 20 within", "250 of 250 in", "20 of 20 back in", "emit refresh: followed by news 2 of 2 times",
+    for told in ("20 of 20 within", "250 of 250 in", "20 of 20 back in", "POST /api/news: followed by news 2 of 2 times",
                  "followed by test-response 3 of 3 times", "told apart by `id`"):  # fmt: skip
         assert told in printed, told
     assert counted["messages"] == counted["answers"] == SENDERS * MESSAGES
@@ -167,17 +177,17 @@ def beyond_the_servers(path: Path, causes: list[tuple[str, list[str]]]) -> Itera
             yield (stamp - sent[number]) - (int(out) - int(arrived))
 
 
-@pytest.mark.parametrize("how", ["polling", "upgrade"])
+@pytest.mark.parametrize(("how", "contract"), [("polling", "messages"), ("upgrade", "reconnect")])
 def test_promises_are_kept_by_polling_and_after_an_upgrade_too(
-    how: str, recorded: Callable[[str], Path], servers: Callable[..., Server]
+    how: str, contract: str, recorded: Callable[[str], Path], servers: Callable[..., Server]
 ) -> None:
     server = servers()
-    code, printed, path = check(recorded(how), server.url, "messages", "reconnect")
+    code, printed, path = check(recorded(how), server.url, contract)
     counted = server.stop()
     assert code == 0, printed
-    assert counted["answers"] == SENDERS * MESSAGES
-    with Capture.open(path("messages")) as held:
-        assert "polling" in {socket.transports.partition(",")[0] for socket in held.sockets()}
+    assert counted["answers"] == SENDERS * MESSAGES * (contract == "messages")
+    with Capture.open(path(contract)) as held:
+        assert {socket.transports for socket in held.sockets()} == {",".join(HOW[how])}
 
 
 BROKEN = {

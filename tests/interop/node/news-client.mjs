@@ -17,6 +17,13 @@ for (let n = 0; n < 2; n += 1) {
   await news;
   await later(300);
 }
+for (const told of ["first", "second"]) {
+  const news = heard("news");
+  const headers = { "Content-Type": "application/json" };
+  await fetch(`${url}/api/news`, { method: "POST", headers, body: JSON.stringify({ told }) });
+  await news;
+  await later(300);
+}
 for (const id of [1, 2, 3]) {
   const answer = heard("test-response");
   socket.emit("test-message", { id, text: "hello" });

@@ -1,6 +1,6 @@
 // A real Socket.IO server that keeps its promises about messages, broadcasts and returns, or breaks exactly one.
-// argv: JSON {fault}. Prints its port; when stdin ends, one JSON line with what it counted and stamped (CLOCK_MONOTONIC,
-// nanoseconds as text).
+// To POST anything is a cause as `refresh` is. argv: JSON {fault}. Prints its port; when stdin ends, one JSON line with
+// what it counted and stamped (CLOCK_MONOTONIC, nanoseconds as text).
 //   drop-7     of all deliveries of a broadcast every 7th is left out
 //   delay      the third watcher gets every broadcast 2 s late
 //   twice-3    three messages are answered twice
@@ -10,7 +10,13 @@ import { createServer } from "node:http";
 import { Server } from "socket.io";
 
 const { fault = "", ...options } = JSON.parse(process.argv[2] ?? "{}");
-const http = createServer();
+const http = createServer((request, response) => {
+  if (request.method !== "POST") return response.end();
+  request.resume().on("end", () => {
+    tell(); // before it is answered
+    response.writeHead(201).end("{}");
+  });
+});
 const io = new Server(http, options);
 const counts = { deliveries: 0, dropped: 0, delayed: 0, messages: 0, answers: 0, twice: 0, lost: 0, again: 0 };
 const causes = []; // [arrived, [sent to each, ...]]
@@ -26,6 +32,19 @@ function deliver(socket, news, stamps) {
   counts.deliveries += 1;
   last.set(socket.handshake.address, news);
   socket.emit("news", { ...news, at: undefined });
+}
+
+function tell() {
+  const stamps = [];
+  causes.push([now(), stamps]);
+  const news = { n: ++broadcasts };
+  for (const [place, watcher] of watchers.entries()) {
+    if (fault === "drop-7" && ++counts.tried % 7 === 0) counts.dropped += 1;
+    else if (fault === "delay" && place === 2) {
+      counts.delayed += 1;
+      setTimeout(() => deliver(watcher, news, stamps), 2000);
+    } else deliver(watcher, news, stamps);
+  }
 }
 
 io.on("connection", (socket) => {
@@ -45,18 +64,7 @@ io.on("connection", (socket) => {
       socket.emit("news", last.get(address));
     }
   });
-  socket.on("refresh", () => {
-    const stamps = [];
-    causes.push([now(), stamps]);
-    const news = { n: ++broadcasts };
-    for (const [place, watcher] of watchers.entries()) {
-      if (fault === "drop-7" && ++counts.tried % 7 === 0) counts.dropped += 1;
-      else if (fault === "delay" && place === 2) {
-        counts.delayed += 1;
-        setTimeout(() => deliver(watcher, news, stamps), 2000);
-      } else deliver(watcher, news, stamps);
-    }
-  });
+  socket.on("refresh", tell);
   socket.on("test-message", (message) => {
     counts.messages += 1;
     const times = fault === "twice-3" && [10, 100, 200].includes(counts.messages) ? 2 : 1;

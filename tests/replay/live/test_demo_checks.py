@@ -54,7 +54,7 @@ def serve() -> Iterator[Callable[..., str]]:
     def start(*arguments: str) -> str:
         port = free_port()
         process = subprocess.Popen(
-            [sys.executable, "-m", "nestperf.demo.app", "--port", str(port), "--secret", "of-the-tests", *arguments],
+            [sys.executable, "-m", "nestperf.demo.app", "--port", str(port), *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         started.append(process)
