@@ -134,8 +134,10 @@ def test_server_that_keeps_its_promises_passes_and_the_times_are_its_own(
     code, printed, path = check(recorded("websocket"), server.url)
     counted = server.stop()
     assert code == 0, printed
-    for told in ("20 of 20 within", "250 of 250 in", "20 of 20 back in", "POST /api/news: followed by news 2 of 2 times",
-                 "followed by test-response 3 of 3 times", "told apart by `id`"):  # fmt: skip
+    for told in (
+        "20 of 20 within", "250 of 250 in", "20 of 20 back in", "POST /api/news: followed by news 2 of 2 times",
+        "followed by test-response 3 of 3 times", "told apart by `id`",
+    ):  # fmt: skip
         assert told in printed, told
     assert counted["messages"] == counted["answers"] == SENDERS * MESSAGES
     with Capture.open(path("reconnect")) as held:
@@ -187,7 +189,7 @@ def test_promises_are_kept_by_polling_and_after_an_upgrade_too(
     assert code == 0, printed
     assert counted["answers"] == SENDERS * MESSAGES * (contract == "messages")
     with Capture.open(path(contract)) as held:
-        assert {socket.transports for socket in held.sockets()} == {",".join(HOW[how])}
+        assert ",".join(HOW[how]) in {socket.transports for socket in held.sockets()}
 
 
 BROKEN = {
