@@ -182,7 +182,13 @@ class Measures:
 
     def unmatched(self, threshold: Threshold) -> Unmatched | None:
         """The first key of a threshold that nothing in the capture matches."""
-        event = threshold.expression.event
+        event, name = threshold.expression.event, threshold.expression.name
+        if name is not None:
+            kind = threshold.expression.quantity
+            known = sorted({timing.name for timing in self.samples.pages.timings if timing.kind == kind})
+            if not any(matches_any(one, (name,)) for one in known):
+                near = difflib.get_close_matches(name, known, 1)
+                return Unmatched(kind, (name,), near[0] if near else None)
         wanted = {key: getattr(threshold.selector, key) for key in SELECTING}
         if event is not None:
             wanted["event"] = (event,)

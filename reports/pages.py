@@ -5,6 +5,7 @@ Durations are nanoseconds. The ratings are those of https://web.dev/articles/vit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 _P75 = Fraction(3, 4)
+_MOST_REASONS = 5
 _S, _MS = 1_000_000_000, 1_000_000
 VITALS = {"fcp": (1_800 * _MS, 3 * _S), "lcp": (2_500 * _MS, 4 * _S), "cls": (SCORE // 10, SCORE // 4),
           "inp": (200 * _MS, 500 * _MS)}  # fmt: skip
@@ -104,6 +106,8 @@ class NamedRow(NamedTuple):
     most: int | None
     restless: int
     """Renders that had no end."""
+    reasons: tuple[tuple[str, int], ...] = ()
+    """Why, and how many; the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +312,7 @@ def _named(pages: Pages) -> Iterator[NamedRow]:
             fewest=min(items, default=None),
             most=max(items, default=None),
             restless=len(timings) - len(times),
+            reasons=tuple(Counter(t.detail or "" for t in timings if t.duration_ns is None).most_common(_MOST_REASONS)),
         )
 
 

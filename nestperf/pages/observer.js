@@ -266,7 +266,16 @@
     for (const node of addedNodes) if (node.contains(element)) return true;
     return false;
   };
-  const renders = rules.flatMap((rule) => { try { return [new Render(rule)]; } catch { return []; } });
+  const renders = rules.flatMap((rule) => {
+    for (const selector of [...rule.selectors, rule.ready, rule.item]) {
+      try { if (selector) document.querySelector(selector); } catch {
+        const detail = `${selector} is no CSS selector`;
+        note(first, { kind: "render", name: rule.name, start: 0, duration: null, items: null, detail });
+        return [];
+      }
+    }
+    return [new Render(rule)];
+  });
 
   // ---- Navigations within the page.
 

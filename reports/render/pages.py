@@ -60,6 +60,9 @@ def render_named(facts: PageFacts | None, width: int) -> list[str]:
     lines = render_table(("n", "p50", "p95", "max", "things", "no end"), rows, width, give_way=("things", "no end"))
     if len(facts.named) > len(shown):
         lines += note(f"{len(facts.named) - len(shown):,} more: see --format json.", width)
+    for row in shown:
+        if reasons := [f"{printable(detail, 80)} ({count:,})" for detail, count in row.reasons if detail]:
+            lines += note(f"{printable(row.name, 60)}, without an end: {', '.join(reasons)}.", width)
     remark = "Renders: from the end of the answer to the frame after which the element that shows it changed no more."
     return lines + (note(remark, width) if any(row.kind == "render" for row in shown) else [])
 

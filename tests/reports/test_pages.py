@@ -144,6 +144,13 @@ def test_promise_about_a_network_that_no_page_was_loaded_over_is_not_required(wr
     assert (judged.unmatched.key, judged.unmatched.nearest) == ("profile", "wpt-3g")
 
 
+def test_promise_about_a_render_that_nobody_measured_names_the_nearest(written: Write) -> None:
+    toml = "[[threshold]]\nexpression = 'p95(render(lists)) < 2s'\n"
+    with written([page(1), render(1, 1, 30)]) as capture:
+        (judged,) = judge_samples(Samples.read(capture), (), parse_thresholds(toml, "t"), "c").judged
+    assert judged.unmatched == ("render", ("lists",), "list")
+
+
 def test_rule_with_a_limit_is_a_promise() -> None:
     toml = "[[render]]\nname = 'my list'\nselector = 'ul'\ncall = '/api'\nlimit = '150ms'\n"
     (found,) = parse_thresholds(toml, "t").thresholds
@@ -205,13 +212,18 @@ def test_chain_of_things_that_took_no_time_ends(written: Write) -> None:
 
 
 def test_renders_are_summed_up_by_name(written: Write) -> None:
-    rows: list[Row] = [page(1), render(1, 1, 30), render(2, 1, 50, items=20), render(3, 1, None)]
+    rows: list[Row] = [
+        page(1), render(1, 1, 30), render(2, 1, 50, items=20), render(3, 1, None, detail="it kept changing"),
+    ]  # fmt: skip
     with written(rows) as capture:
         facts = summarize_pages(capture, read_pages(capture))
     assert facts is not None
     (row,) = facts.named
     assert (row.n, row.p50_ns, row.max_ns, row.fewest, row.most, row.restless) == (2, 30 * MS, 50 * MS, 10, 20, 1)
-    assert "10 … 20" in "\n".join(render_named(facts, 100))
+    assert row.reasons == (("it kept changing", 1),)
+    text = "\n".join(render_named(facts, 100))
+    assert "10 … 20" in text
+    assert "list, without an end: it kept changing (1)." in text
 
 
 def test_capture_without_pages_has_no_facts_of_them(written: Write) -> None:
