@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nestperf.capture.clock import Clock
+from nestperf.capture.marks import for_a_replay
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault
@@ -101,6 +102,7 @@ def check(
     access = None if database is None else find_access(database, allowed, trust)
     with Capture.open(file) as capture:
         recorded = capture.run
+        marks = tuple(for_a_replay(capture.named()))
         where = choose_targets(recorded.upstreams, targets, allowed, trust)
         may = permissions(where, allowed, writes=allow_writes)
         vault = Vault.find(file)
@@ -128,6 +130,7 @@ def check(
         database=access,
         forwarded_for=forwarded_for,
         force=force,
+        marks=marks,
     )
     return _run(planned, suite, place, output or default_output(), repeat=repeat, before=before)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nestperf.capture.model import Pairs, Run
+from nestperf.capture.model import Mark, Pairs, Run
 from nestperf.capture.reader import Capture
 from nestperf.verdicts import Verdict
 from replay.checks.contract import Asks, Finding, Rows, Source, Traffic
@@ -41,6 +41,8 @@ class Place:
     """Where queries are asked."""
     forwarded_for: bool
     force: bool
+    marks: tuple[Mark, ...] = ()
+    """What was named in the recording, for the captures that repeat it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ def perform(entry: Entry, traffic: Traffic, place: Place, path: Path, *, network
         ),
     )
     output = Output(path=path, targets=place.targets, force=place.force)
-    (ended,) = play(traffic.plan, settings, (output,), place.recorded, place.file)
+    (ended,) = play(traffic.plan, settings, (output,), place.recorded, place.file, marks=place.marks)
     return _performed(entry, traffic, path, ended.run, at_once=ended.at_once)
 
 
