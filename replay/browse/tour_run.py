@@ -25,8 +25,8 @@ from replay.transport.shaper import Shaper
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Page
 
-_QUIET_MS = 2_000
-"""How long a page that is loaded may take to come to rest before it is left."""
+_QUIET_MS = 5_000
+"""How long a page that is loaded may take to come to rest before it is left: its calls may still be under way."""
 _LAST_WORDS_S = 0.4
 """Pages tell what is new every 250 ms."""
 CACHES = ("cold", "warm")
@@ -42,8 +42,8 @@ _STORE = """([items, hosts]) => {
 class Asked:
     """How the pages are to be opened."""
 
-    program: str | None
-    """The browser; None for Playwright's own."""
+    program: str
+    """Path of the browser."""
     arguments: tuple[str, ...]
     headed: bool
     profile: Profile | None
@@ -175,7 +175,12 @@ class TourRun:
         from playwright.async_api import Error
 
         await person.reach(stop)
-        context = await browser.new_context(viewport={"width": self._asked.width, "height": self._asked.height})
+        agent = person.session.user_agent
+        context = await browser.new_context(
+            viewport={"width": self._asked.width, "height": self._asked.height},
+            # Applications tie what they hand out to it, and it was handed out to this one.
+            user_agent=agent if agent.startswith("Mozilla/") else None,
+        )
         try:
             await self._sign_in(context, person, stop)
             observer = Observer(self.tell, self._rules)

@@ -338,7 +338,7 @@ def _left_out(judgement: Judgement) -> Iterator[str]:
         yield f"Optional, and without a baseline to compare with: {_all_names(without)}."
     if others := [judged for judged in left_out if judged.verdict is Verdict.NOT_APPLICABLE]:
         if judgement.run.purpose == "browse":
-            yield f"Not judged over a slow network: {len(others)} promises that are about other things than pages."
+            yield f"Not judged by pages that were opened again: {len(others)} promises that are about other things."
             return
         run = {"record": "recording", "import": "recording", "measure": "measurement"}.get(
             judgement.run.purpose, judgement.run.purpose
