@@ -14,7 +14,7 @@ import selectors
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from mitmproxy import ctx, options
@@ -28,6 +28,7 @@ from proxy_addon.addon import NestperfAddon, Wakeups
 from proxy_addon.browser import Browser
 from proxy_addon.companion import Companion
 from proxy_addon.listen import Listener
+from proxy_addon.shortcut import Stream
 from proxy_addon.spool import Spool
 from proxy_addon.terminal import Terminal
 from proxy_addon.tls import RecorderTlsConfig
@@ -97,6 +98,7 @@ class LeanMaster(Master):
         self._companion: Companion | None = None
         self._accompanied: asyncio.Task[None] | None = None
         self._terminal = Terminal(addon.spool) if keys else None
+        addon.streams = self._streams
         self.addons.add(core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), addon)
         for name in ("mitmproxy", "asyncio"):
             # A log line for every connection would cost more than relaying it.
@@ -125,6 +127,21 @@ class LeanMaster(Master):
         context.server.address = listener.by_way_of or (application.hostname, application.port)
         host = application.hostname if listener.application_tls else None
         return self._addon.relay(context, index, client_tls=listener.tls, upstream_tls=host)
+
+    def _streams(self, context: Context) -> tuple[Stream, Stream] | None:
+        """Both sides of a connection that has been opened; None where one of them is no stream of asyncio's."""
+        relayed = self.addons.get("proxyserver").connections.get(context.client.id)
+        if relayed is None:
+            return None
+        sides = [relayed.transports.get(side) for side in (context.client, context.server)]
+        found = [
+            Stream(side.reader, cast(asyncio.Transport, side.writer.transport))
+            for side in sides
+            if side is not None
+            and isinstance(side.reader, asyncio.StreamReader)
+            and isinstance(side.writer, asyncio.StreamWriter)
+        ]
+        return (found[0], found[1]) if len(found) == 2 else None
 
     def _speak_tls(self, trust: Trust, authority: Path | None) -> None:
         self.addons.add(RecorderTlsConfig(certificates=authority is not None))

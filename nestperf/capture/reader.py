@@ -57,6 +57,9 @@ class Capture:
             raise foreign
         try:
             connection = connect(path)
+        except DAMAGE as error:
+            raise _truncated(path, error) from error
+        try:
             application_id = _pragma(connection, "application_id")
             version = _pragma(connection, "user_version")
             if application_id != schema.APPLICATION_ID:
@@ -70,8 +73,11 @@ class Capture:
             if not rows:
                 raise CaptureEmpty(f"{path} ended before anything was stored: record again.")
             return cls(path, connection, _run(rows[0]), version)
-        except DAMAGE as error:
-            raise _truncated(path, error) from error
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, DAMAGE):
+                raise _truncated(path, error) from error
+            raise
 
     def close(self) -> None:
         """Close the file."""

@@ -23,7 +23,7 @@ class Handler(ConnectionHandler):
 
 async def main():
     listener = Listener(url="http://127.0.0.1:1", hosts=("127.0.0.1",), port=2)
-    master = LeanMaster([listener], NestperfAddon([]), lambda: None, trust=Trust(), authority=None)
+    master = LeanMaster([listener], NestperfAddon([]), lambda: None, trust=Trust(), authority=None, keys=False)
     client = Client(peername=("127.0.0.1", 3), sockname=("127.0.0.1", 2), timestamp_start=0.0,
                     proxy_mode=ProxyMode.parse("relay:0@127.0.0.1:2"))
     print(Handler(Context(client, master.options)).timeout_watchdog.timeout)
