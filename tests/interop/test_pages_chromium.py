@@ -43,7 +43,8 @@ RULES = (
         f'[[render]]\nname = "{name}"\nselector = "#{name}"\ncall = "/api/{name}"\n'
         for name in ("plain", "drawn-late", "answered-late")
     )
-    + Path("nestperf/pages/rules.toml").read_text()
+    + '[[render]]\nname = "wrong"\nselector = "a!"\ncall = "/api/*"\n'
+    + (Path(__file__).parents[2] / "nestperf/pages/rules.toml").read_text()
 )
 PAGES = {
     "/streamed": "<!doctype html><title>s</title><h1>First part</h1>" + "<!-- -->" * 300,
@@ -152,7 +153,7 @@ class Watched:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("pages")
     (folder / "suite.toml").write_text(RULES)
-    assert len(load_rules(folder / "suite.toml", folder)) == 5
+    assert len(load_rules(folder / "suite.toml", folder)) == 6
     Peculiar.asked, Peculiar.over = set(), Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Peculiar)
     server.daemon_threads = True
@@ -401,6 +402,11 @@ def test_page_closed_before_it_was_loaded_is_there_and_not_loaded(watched: Watch
     assert page.fcp_ns is not None
     assert page.ended_ns is not None
     assert page.ended_ns > page.started_ns
+
+
+def test_rule_that_is_none_is_told_and_keeps_out_no_other(watched: Watched) -> None:
+    told = {row.detail for row in watched.timings if row.name == "wrong"}
+    assert told == {"a! is no CSS selector"}
 
 
 def test_recording_says_how_many_pages_it_has_and_no_trouble(watched: Watched) -> None:
