@@ -64,6 +64,7 @@ PURE = (
     "replay/checks/choose.py",
     "replay/checks/cut.py",
     "replay/checks/admissions.py",
+    "replay/checks/announced.py",
     "replay/checks/burst.py",
     "replay/checks/queries.py",
     "replay/checks/connections.py",

@@ -14,6 +14,7 @@ from nestperf.capture.model import FAILED, Exchange, Outcome, Pairs
 from nestperf.console import duration, limit
 from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
+from replay.checks.announced import Announced, announced
 from replay.checks.contract import Finding, Number, nothing_came
 
 GRACE_NS = 2 * SECOND_NS
@@ -31,22 +32,6 @@ def retry_after_ns(headers: Pairs) -> int | None:
         return max(0, round((moment - now).total_seconds() * SECOND_NS))
     except (ValueError, TypeError):
         return None
-
-
-class _Told(NamedTuple):
-    """What the server says of its limit in the answer to the first request."""
-
-    limit: int
-    used: int
-    """Before this request."""
-
-
-def _told(headers: Pairs) -> _Told | None:
-    for prefix in ("ratelimit-", "x-ratelimit-"):
-        most, left = field(headers, f"{prefix}limit"), field(headers, f"{prefix}remaining")
-        if most.isdigit() and left.isdigit():
-            return _Told(int(most), max(0, int(most) - int(left) - 1))
-    return None
 
 
 class Asked(NamedTuple):
@@ -78,7 +63,7 @@ def judge_limit(
         return nothing_came(promised, "None of the requests was sent.")
     place = next((n for n, one in enumerate(pressed) if one.outcome is Outcome.LIMITED), None)
     judge = _Judge(pressed, bystander, place, heads)
-    told = _told(heads.get(pressed[0].response_headers or 0, ()))
+    told = announced(heads.get(pressed[0].response_headers or 0, ()))
     judge.number(before, requests, window_ns, told)
     if place is not None:
         judge.refusal(window_ns)
@@ -124,11 +109,11 @@ class _Judge:
         self._place = place
         self._heads = heads
 
-    def number(self, before: int, requests: int, window_ns: int, told: _Told | None) -> None:
+    def number(self, before: int, requests: int, window_ns: int, told: Announced | None) -> None:
         """Refused exactly when the number was used up."""
         admitted = len(self._pressed) if self._place is None else self._place
         used_most = before
-        if told is not None and told.limit == requests:
+        if told is not None and told.used is not None and told.requests == requests:
             if told.used > before and admitted < requests:
                 self.open.append(
                     f"The server says that {told.used} of {requests:,} were used before: let the window end, run again."

@@ -38,6 +38,8 @@ class Source:
     exchanges: tuple[Exchange, ...] = ()
     sockets: tuple[Socket, ...] = ()
     packets: tuple[Packet, ...] = ()
+    heads: Mapping[int, Pairs] = field(default_factory=dict)
+    """By `response_headers` of the exchanges."""
     seed: int = 1
     """For all that is left to chance."""
     reads: Reads | None = None
@@ -66,6 +68,8 @@ class Traffic:
     targets: frozenset[int | None] = frozenset()
     """What is judged, by its id in the recording: exchanges, or packets, or sockets, as the contract likes. None: a
     request that nobody recorded."""
+    asked: object = None
+    """What the contract found out and judges by: its own business."""
     chosen: tuple[str, ...] = ()
     """Sentences: what was chosen from the capture, and from what."""
     takes_ns: int = 0

@@ -13,6 +13,7 @@ from functools import partial
 from nestperf.console import limit
 from nestperf.durations import SECOND_NS
 from replay.checks.admissions import GRACE_NS, Asked, judge_limit, retry_after_ns
+from replay.checks.announced import Announced, announced
 from replay.checks.choose import Chosen, choose_call
 from replay.checks.contract import Finding, Kind, NothingSuch, Rows, Source, Traffic
 from replay.checks.cut import cut, needed_by
@@ -25,6 +26,8 @@ from replay.steps import Http, Plan, SessionPlan, Step
 from replay.transport.answer import Answer
 
 NAME = "limit"
+REQUESTS = 100
+WINDOW_NS = 60 * SECOND_NS
 BYSTANDER = 5
 """Requests of the other person while the first one is refused, at most."""
 BYSTANDER_EVERY_NS = SECOND_NS
@@ -36,8 +39,10 @@ class RateLimit:
 
     call: str
     signed_in: bool
-    requests: int
-    window_ns: int
+    requests: int | None
+    """None: as a recorded answer says, else 100."""
+    window_ns: int | None
+    """None: as a recorded answer says, else a minute."""
     comes_back: bool
     """Whether it waits until it is admitted again: a window of an hour is too long for that."""
 
@@ -47,24 +52,27 @@ class RateLimit:
     def prepare(self, source: Source) -> Traffic:
         """One session that sends twice as much as is admitted, and one of a bystander."""
         chosen = choose_call(source, self.call, signed_in=self.signed_in)
+        asked, why = self._asked(chosen, source)
         sessions = (
-            _repeating(chosen, 2 * self.requests + 1),
+            _repeating(chosen, 2 * asked.requests + 1),
             _repeating(chosen, BYSTANDER),
         )
-        waits_ns = self.window_ns if self.comes_back else 0
+        waits_ns = asked.window_ns if self.comes_back else 0
         waits = f"waits as long as Retry-After says: up to {limit(waits_ns)}" if waits_ns else "does not come back"
         return Traffic(
             plan=Plan(sessions=sessions, skipped=()),
             load=once(self.users, source.seed, 2 * waits_ns + 120 * SECOND_NS),
             direct=partial(_Pressing, chosen.action.source, waits_ns),
             targets=frozenset({chosen.action.source}),
+            asked=asked,
             chosen=(
                 f"{chosen.name}: {chosen.why}",
+                f"{asked.requests:,} requests in {limit(asked.window_ns)}{why}",
                 f"once refused, it {waits}",
             ),
             takes_ns=waits_ns + 5 * SECOND_NS,
             people=self.users,
-            fresh_ns=self.window_ns,
+            fresh_ns=asked.window_ns,
         )
 
     def judge(self, traffic: Traffic, rows: Rows) -> Finding:
@@ -79,8 +87,24 @@ class RateLimit:
             if who.get(exchange.session_id or 0) == 0 and exchange.source_exchange not in traffic.targets
         ]
         named = all(session.identity is not None for session in rows.sessions)
-        asked = Asked(self.requests, self.window_ns, comes_back=self.comes_back, named=named)
-        return judge_limit(pressed, bystander, len(before), asked, rows.heads)
+        assert isinstance(traffic.asked, Asked)
+        return judge_limit(pressed, bystander, len(before), traffic.asked._replace(named=named), rows.heads)
+
+    def _asked(self, chosen: Chosen, source: Source) -> tuple[Asked, str]:
+        """What is promised, and half a sentence about where that stands."""
+        told = _announced_of(chosen, source)
+        requests = self.requests or (told.requests if told else REQUESTS)
+        window_ns = self.window_ns or (told.window_ns if told and told.window_ns else WINDOW_NS)
+        inferred = self.requests is None or self.window_ns is None
+        why = "" if not inferred else ", as the recorded answer says" if told else ", a guess: no recorded answer says"
+        return Asked(requests, window_ns, comes_back=self.comes_back), why
+
+
+def _announced_of(chosen: Chosen, source: Source) -> Announced | None:
+    """What the recorded answer to a request says of a limit."""
+    row = next((one for one in source.exchanges if one.id == chosen.action.source), None)
+    head = None if row is None else row.response_headers
+    return None if head is None else announced(source.heads.get(head, ()))
 
 
 def _repeating(chosen: Chosen, times: int) -> SessionPlan:
@@ -168,8 +192,8 @@ def _read(table: Table) -> RateLimit:
     return RateLimit(
         call=call,
         signed_in=table.flag("signed_in", not call),
-        requests=table.count("requests", 100),
-        window_ns=table.need_duration("per", "60s"),
+        requests=table.count("requests", REQUESTS) if "requests" in table.values else None,
+        window_ns=table.duration("per", None),
         comes_back=table.flag("comes_back", True),
     )
 
@@ -179,14 +203,17 @@ def _suggest(source: Source) -> Sequence[Sequence[str]]:
         chosen = choose_call(source, "", signed_in=True)
     except NothingSuch:
         return []
+    told = _announced_of(chosen, source)
+    window_ns = told.window_ns if told and told.window_ns else WINDOW_NS
+    why = "as the recorded answer says" if told else "a guess: write what is documented"
     return [
         [
             'name = "Rate limit"',
             f'kind = "{NAME}"',
             f'call = "{chosen.name}"  # {chosen.why}',
-            "requests = 100  # a guess: write what is documented",
-            'per = "60s"',
-            "required = false  # until the numbers are yours",
+            f"requests = {told.requests if told else REQUESTS}  # {why}",
+            f'per = "{limit(window_ns).replace(" ", "")}"',
+            *([] if told else ["required = false  # until the numbers are yours"]),
         ]
     ]
 

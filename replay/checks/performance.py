@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nestperf.capture.model import Mark, Pairs, Run
+from nestperf.capture.model import Exchange, Mark, Pairs, Run
 from nestperf.capture.reader import Capture
 from nestperf.verdicts import Verdict
 from replay.checks.contract import Asks, Finding, Rows, Source, Traffic
@@ -65,9 +65,11 @@ class Performed:
 
 def source_of(capture: Capture, plan: Plan, seed: int, reads: Reads | None = None, *, asks: bool = False) -> Source:
     """What contracts choose from; `reads`: its queries, `asks`: there is a database to ask them of."""
+    exchanges = tuple(capture.exchanges())
     return Source(
         plan=plan,
-        exchanges=tuple(capture.exchanges()),
+        exchanges=exchanges,
+        heads=_heads(capture, exchanges),
         sockets=tuple(capture.sockets()),
         packets=tuple(capture.packets()),
         seed=seed,
@@ -137,14 +139,14 @@ def _performed(entry: Entry, traffic: Traffic, path: Path, run: Run, *, at_once:
     return Performed(entry=entry, finding=finding, path=path, invalid=_invalid(run), state=run.state, at_once=at_once)
 
 
+def _heads(capture: Capture, exchanges: Sequence[Exchange]) -> Mapping[int, Pairs]:
+    kept = {exchange.response_headers for exchange in exchanges if exchange.response_headers is not None}
+    return {head: capture.headers(head) for head in kept}
+
+
 def rows_of(capture: Capture) -> Rows:
     """The rows of a contract's capture."""
     exchanges = tuple(capture.exchanges())
-    heads: dict[int, Pairs] = {
-        kept: capture.headers(kept)
-        for kept in {exchange.response_headers for exchange in exchanges}
-        if kept is not None
-    }
     return Rows(
         run=capture.run,
         exchanges=exchanges,
@@ -152,7 +154,7 @@ def rows_of(capture: Capture) -> Rows:
         sockets=tuple(capture.sockets()),
         packets=tuple(capture.packets()),
         queries=tuple(capture.queries()),
-        heads=heads,
+        heads=_heads(capture, exchanges),
         capture=capture,
     )
 
