@@ -295,7 +295,8 @@ def settled(rows: list[tuple[str, int | None]]) -> bool:
 
 def test_a_slow_drawing_is_the_renders_and_a_slow_answer_is_not(watched: Watched) -> None:
     """The rounds take turns within one page, so that the machine's mood hits all three."""
-    rows = [(row.name, row.duration_ns) for row in watched.told_by(watched.page("/rounds"), "render")]
+    told = watched.told_by(watched.page("/rounds"), "render")
+    rows = [(row.name, row.duration_ns) for row in told if row.name != "wrong"]
     assert len(rows) >= 3 * 9
     found = medians(rows)
     assert found["drawn-late"] - found["plain"] == pytest.approx(SLOWED_MS, abs=ALLOWED_MS)
