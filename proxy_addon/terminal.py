@@ -23,7 +23,7 @@ except ImportError:  # Windows
     termios = None  # type: ignore[assignment]
 
 _READ = 1024
-_AGAIN_S = 1.0
+_LOOK_S = 0.5
 
 
 def has_terminal() -> bool:
@@ -39,25 +39,27 @@ class Terminal:
         self._descriptor = sys.stdin.fileno()
         self._found: list[Any] | None = None
         """The terminal's settings as they were."""
-        self._again: asyncio.TimerHandle | None = None
+        self._listens = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Take keys one by one, without showing them."""
         # In the background reading fails instead of stopping the relay.
         signal.signal(signal.SIGTTIN, signal.SIG_IGN)
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGCONT, self._set)
-        self._listen()
+        self._look()
 
-    def _listen(self) -> None:
-        self._set()
-        if self._is_ours:
+    def _look(self) -> None:
+        """Listen while the terminal is ours: a shell takes it away and gives it back without a word."""
+        ours = self._is_ours
+        if ours:
+            self._set()
+        if ours and not self._listens:
             asyncio.get_running_loop().add_reader(self._descriptor, self._read)
-        else:
-            self._listen_later()
-
-    def _listen_later(self) -> None:
-        self._again = asyncio.get_running_loop().call_later(_AGAIN_S, self._listen)
+        elif self._listens and not ours:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+        self._listens = ours
+        self._timer = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
 
     @property
     def _is_ours(self) -> bool:
@@ -68,12 +70,12 @@ class Terminal:
             return False
 
     def _set(self) -> None:
-        if not self._is_ours:
-            return
         with contextlib.suppress(termios.error, OSError):
+            settings = termios.tcgetattr(self._descriptor)
             if self._found is None:
                 self._found = termios.tcgetattr(self._descriptor)
-            settings = termios.tcgetattr(self._descriptor)
+            elif not settings[3] & (termios.ICANON | termios.ECHO):
+                return
             settings[3] &= ~(termios.ICANON | termios.ECHO)
             settings[6][termios.VMIN], settings[6][termios.VTIME] = 1, 0
             termios.tcsetattr(self._descriptor, termios.TCSANOW, settings)
@@ -85,17 +87,15 @@ class Terminal:
             keys = b""
         if keys:
             self._spool.put(What.KEYS, 0, time.perf_counter_ns(), 0, keys)
-        else:  # hung up, or another process has it now
+        else:  # hung up, or another process has it since the last look
             asyncio.get_running_loop().remove_reader(self._descriptor)
-            self._listen_later()
+            self._listens = False
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._descriptor)
-        loop.remove_signal_handler(signal.SIGCONT)
-        if self._again is not None:
-            self._again.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        asyncio.get_running_loop().remove_reader(self._descriptor)
         if self._found is not None and self._is_ours:
             with contextlib.suppress(termios.error, OSError):
                 termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._found)
