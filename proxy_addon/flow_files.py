@@ -14,7 +14,7 @@ from mitmproxy.io import FlowReader
 
 from nestperf.capture.bodies import BodyCollector
 from nestperf.capture.contents import MAX_REQUEST, MAX_RESPONSE
-from nestperf.capture.foreign import Account, Content, Ending, ForeignExchange, Message
+from nestperf.capture.foreign import LATEST_NS, Account, Content, Ending, ForeignExchange, Message, is_one_request
 from nestperf.capture.kinds import field
 from nestperf.capture.model import Outcome, Pairs
 from nestperf.errors import CaptureForeign, CaptureMissing, CaptureTruncated
@@ -22,7 +22,6 @@ from nestperf.errors import CaptureForeign, CaptureMissing, CaptureTruncated
 _OTHER = "is no HTTP"
 _TUNNEL = "only opened a tunnel (CONNECT)"
 _OPCODES = {1: "text", 2: "binary"}
-_STAMPS = "a flow without stamps"
 
 
 class FlowFile:
@@ -48,15 +47,19 @@ class FlowFile:
                 account.left_out[_OTHER] += 1
             elif one.request.method == "CONNECT":
                 account.left_out[_TUNNEL] += 1
-            elif not one.request.timestamp_start or not one.request.host:
-                account.unreadable += 1
-                account.first_unreadable = account.first_unreadable or f"flow {number} of {self.name}: {_STAMPS}"
+            elif not 0 < one.request.timestamp_start < LATEST_NS / 1e9 or not one.request.host:
+                self._unreadable(account, number, "without stamps or a host")
+            elif not is_one_request(exchange := _exchange(one)):
+                self._unreadable(account, number, "with a method or a head that is none")
             else:
-                exchange = _exchange(one)
                 account.taken += 1
                 yield exchange
         if not number:
             raise CaptureForeign(f"{self.path} holds no flows: write it with `mitmdump -w FILE`.")
+
+    def _unreadable(self, account: Account, number: int, why: str) -> None:
+        account.unreadable += 1
+        account.first_unreadable = account.first_unreadable or f"flow {number} of {self.name}: one {why}"
 
     def _flows(self) -> Iterator[flow.Flow]:
         at = 0
@@ -120,7 +123,7 @@ def _exchange(one: http.HTTPFlow) -> ForeignExchange:
 
 def _unix_ns(seconds: float) -> int:
     # A float of seconds has some 200 ns of grain by now: whole microseconds are what it can tell.
-    return round(seconds * 1e6) * 1000
+    return min(max(round(min(seconds, 1e10) * 1e6) * 1000, 0), LATEST_NS)
 
 
 def _pairs(message: http.Message) -> Pairs:

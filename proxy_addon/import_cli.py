@@ -81,10 +81,10 @@ def import_(
         began = min(began, first_query(logs))
     if force:
         remove_capture(path)
+    importing = Import(
+        path, contributions, logs, began_unix_ns=began, upstreams=upstreams, redact=names, redacted=not no_redact
+    )
     try:
-        importing = Import(
-            path, contributions, logs, began_unix_ns=began, upstreams=upstreams, redact=names, redacted=not no_redact
-        )
         importing.run()
     except BaseException:
         remove_capture(path)

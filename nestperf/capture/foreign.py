@@ -5,12 +5,18 @@ Times are nanoseconds since 1970-01-01 UTC here, since other programs have clock
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from nestperf.capture.model import Outcome, Pairs
+
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
+_LINE_END = re.compile(r"[\r\n\0]")
+LATEST_NS = 2**62
+"""A moment beyond this (the year 2116) is none: stamps have 64 bits."""
 
 
 class Content(NamedTuple):
@@ -84,6 +90,15 @@ class ForeignExchange:
     """The WebSocket's end, as far as it is known."""
     closing: tuple[str, int | None, str] | None = None
     """Who closed it, code and reason; None where that is not known."""
+
+
+def is_one_request(exchange: ForeignExchange) -> bool:
+    """Whether written out it would be this one request and this one answer: no line ends where none belong."""
+    texts = [exchange.method, exchange.target, exchange.reason]
+    for pairs in (exchange.request_headers, exchange.request_trailers, exchange.response_headers,
+                  exchange.response_trailers):  # fmt: skip
+        texts += (text for pair in pairs for text in pair)
+    return _METHOD.fullmatch(exchange.method) is not None and not any(map(_LINE_END.search, texts))
 
 
 @dataclass(slots=True)

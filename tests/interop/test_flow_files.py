@@ -119,3 +119,12 @@ def test_file_that_only_begins_like_flows_is_refused(
     assert run(["import", str(tmp_path / "x.flows"), "-o", str(tmp_path / "qa.db")]) == 3
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "qa.db").exists()
+
+
+def test_flow_that_would_be_more_than_one_request_is_left_out(
+    recorded: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = recorded[0].read_bytes().replace(b"/nowhere", b"/\r\nwhere", 1)
+    (tmp_path / "x.flows").write_bytes(content)
+    assert run(["import", str(tmp_path / "x.flows"), "-o", str(tmp_path / "qa.db")]) == 0
+    assert "LEFT OUT 1 that make no sense, such as flow 3 of x.flows: one with a method" in capsys.readouterr().out

@@ -140,6 +140,10 @@ def test_usage_is_refused_before_anything_is_read(tmp_path: Path, capsys: pytest
     assert run(["import", str(file), "-o", str(tmp_path / "there.db")]) == 2
     assert (tmp_path / "there.db").read_text() == "mine"
     assert run(["import", str(tmp_path / "nowhere.har")]) == 3
+    secrets_path(tmp_path / "x.db").write_text("of somebody else")
+    assert run(["import", str(file), "-o", str(tmp_path / "x.db")]) == 2
+    assert secrets_path(tmp_path / "x.db").read_text() == "of somebody else"
+    secrets_path(tmp_path / "x.db").unlink()
     assert run(["import", str(file), "--into", str(tmp_path / "there.db")]) == 2
     assert run(["import", str(file), "-o", str(tmp_path / "x.db"), "--log-line-prefix", "%p"]) == 0
     capsys.readouterr()

@@ -5,6 +5,7 @@ Pure. What was never sent over the network (the browser's cache, `data:` URLs) i
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote, urlsplit
 
 from nestperf.capture.foreign import Ending, ForeignExchange, Message
@@ -27,6 +28,7 @@ from nestperf.wire.websocket import OPCODES
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[\w.:%~-]{1,255}")
 CACHED = "came from the browser's cache"
 NO_HTTP = "is no HTTP (data:, blob:, extensions)"
 BLOCKED = "was blocked before it was sent"
@@ -66,6 +68,8 @@ def exchange_of(entry: Object, client: str) -> ForeignExchange:
     if not any(name.lower() == "host" for name, _ in headers):
         headers = (("Host", authority), *headers)
     status = count_of(response, "status") or None
+    if status is not None and not 100 <= status <= 999:
+        raise Unreadable("a status that is none")
     messages = _messages(entry)
     switched = _switched(entry, status, headers, is_socket=bool(messages) or text_of(request, "url")[:2] == "ws")
     sent, request_done, first_byte, done, connect = _times(entry)
@@ -76,7 +80,7 @@ def exchange_of(entry: Object, client: str) -> ForeignExchange:
         done = min([done, *(message.unix_ns for message in messages[:1])])
         first_byte, request_done = min(first_byte, done), min(request_done, done)
     return ForeignExchange(
-        client=text_of(entry, "_clientAddress") or client,
+        client=text_of(entry, "_user") or text_of(entry, "_clientAddress") or client,
         connection=text_of(entry, "connection") or None,
         upstream=upstream,
         method=text_of(request, "method") or "GET",
@@ -128,7 +132,7 @@ def _address(url: str) -> tuple[str, str, str]:
         if parts.scheme:
             raise LeftOut(NO_HTTP)
         raise Unreadable("no URL")
-    if not host:
+    if not host or not _HOST.fullmatch(host):
         raise Unreadable("a URL without a host")
     bracketed = f"[{host}]" if ":" in host else host
     authority = bracketed if port in (None, _PORTS[scheme]) else f"{bracketed}:{port}"

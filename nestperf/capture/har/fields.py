@@ -9,6 +9,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from nestperf.capture.foreign import LATEST_NS
 from nestperf.capture.model import Pairs
 
 Object = dict[str, Any]
@@ -61,7 +62,8 @@ def moment_of(holder: Object, name: str) -> int | None:
     if found is None or found <= 0:
         return None
     # Such a float has a grain of some 200 ns by now: whole microseconds are what it can tell.
-    return (round(found * 1e3) if found > 1e11 else round(found * 1e6)) * 1000
+    moment_ns = (round(found * 1e3) if found > 1e11 else round(found * 1e6)) * 1000
+    return moment_ns if moment_ns < LATEST_NS else None
 
 
 def _number(value: Any) -> float | None:
@@ -90,6 +92,8 @@ def parse_moment(text: str) -> int:
     if sign:
         shift = int(hours) * 3600 + int(minutes) * 60
         whole += shift if sign == "-" else -shift
+    if not 0 <= whole < LATEST_NS // 10**9:
+        raise Unreadable("a startedDateTime of another century")
     return whole * 10**9 + int((fraction or "")[:9].ljust(9, "0"))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nestperf.capture.foreign import Account, ForeignExchange
+from nestperf.capture.foreign import Account, ForeignExchange, is_one_request
 from nestperf.capture.har.entries import LeftOut, exchange_of
 from nestperf.capture.har.fields import Unreadable
 from nestperf.capture.har.streaming import NOT_JSON, entries_of
@@ -61,6 +61,8 @@ class HarFile:
                 if not isinstance(entry, dict):
                     raise Unreadable("no object")
                 exchange = exchange_of(entry, self.name)
+                if not is_one_request(exchange):
+                    raise Unreadable("a method or a head that is none")
             except LeftOut as reason:
                 account.left_out[str(reason)] += 1
                 continue

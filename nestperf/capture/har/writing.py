@@ -77,6 +77,7 @@ class _Entries:
         self._opened = {socket.exchange_id: socket for socket in sockets if socket.transports == "websocket"}
         self._upgraded = {(socket.upstream, socket.sid): socket for socket in sockets if socket.sid}
         """Those that began with polling: the exchange that upgraded one names its session."""
+        self._labels: dict[int | None, str] = {session.id: session.label for session in capture.sessions()}
         self._clients: dict[int | None, Client] = {client.id: client for client in capture.clients()}
         polled = contents and any(socket.transports.startswith("polling") for socket in capture.sockets())
         self._polls = encode_polls(_polled(capture), self._attachment) if polled else {}
@@ -128,6 +129,8 @@ class _Entries:
         client = self._clients.get(e.client_id)
         if client is not None:
             entry["_clientAddress"] = client.address
+        elif session in self._labels:
+            entry["_user"] = self._labels[session]
         if socket is not None:
             entry |= self._told_of(socket)
         return entry

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from nestperf.capture.foreign import LATEST_NS
+
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))? ?(\S*)")
 _EPOCH = re.compile(r"(\d{9,12})\.(\d{3})")
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?")
@@ -47,4 +49,6 @@ def parse_stamp(text: str) -> tuple[int, str] | None:
         whole -= round(_HOURS[zone] * 3600)
     else:
         unknown = zone[:40]
+    if not 0 <= whole < LATEST_NS // 10**9:
+        return None
     return whole * 10**9 + int((fraction or "").ljust(9, "0")), unknown

@@ -213,6 +213,10 @@ def test_form_of_which_only_the_fields_are_told_is_put_together() -> None:
         {"request": None},
         {"startedDateTime": "yesterday"},
         {"startedDateTime": None},
+        {"startedDateTime": "9999-11-29T14:32:38Z"},
+        {"startedDateTime": "1066-10-14T12:00:00Z"},
+        {"request__url": "https://a b/"},
+        {"response__status": 10**18},
     ],
 )
 def test_entry_without_an_address_or_a_time_is_unreadable(changes: dict[str, Any]) -> None:

@@ -45,6 +45,15 @@ def test_entries_are_counted_as_what_they_are(tmp_path: Path) -> None:
     assert account.without_content == 1
 
 
+def test_entry_that_would_be_more_than_one_request_is_none(tmp_path: Path) -> None:
+    smuggled = "GET / HTTP/1.1\r\nEvil: x\r\n\r\nGET"
+    fields = [{"name": "X-A", "value": "1\r\nEvil: x"}, {"name": "X-B", "value": "2\0"}]
+    entries = [entry(request__method=smuggled), entry(request__headers=fields[1:]), entry(request__headers=fields[:1])]
+    (exchange,), account = read(tmp_path / "qa.har", har_of(*entries))
+    assert account.unreadable == 2
+    assert exchange.request_headers[1] == ("X-A", "1  Evil: x")
+
+
 def test_har_is_known_by_its_beginning_or_its_name(tmp_path: Path) -> None:
     assert HarFile.recognise(tmp_path / "x.json", har_of().encode()) is not None
     assert HarFile.recognise(tmp_path / "x.json", b'\xef\xbb\xbf {\n "log" : {') is not None

@@ -296,6 +296,7 @@ def test_replay_tells_what_a_request_waited_for_and_each_session_apart(tmp_path:
     assert (second["response"]["status"], second["response"]["_error"]) == (0, "refused")
     with Capture.open(imported(tmp_path / "qa.db")) as capture:
         again = [(e.outcome, e.sent_ns, e.connect_ns) for e in capture.exchanges()]
+        assert [client.address for client in capture.clients()] == ["friend 1", "qa.har"]
     assert again == [(Outcome.OK, 0, MS), (Outcome.CONNECT_ERROR, 4 * MS, None)]
 
 

@@ -26,6 +26,6 @@ def test_stamps_are_moments(text: str, unix_ns: int, unknown: str) -> None:
     assert parse_stamp(text) == (unix_ns, unknown)
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-41 99:00:00 UTC", "12:00:00"])
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-41 99:00:00 UTC", "12:00:00", "9999-01-01 00:00:00 UTC"])
 def test_what_is_no_stamp_is_none(text: str) -> None:
     assert parse_stamp(text) is None
