@@ -39,9 +39,11 @@ def object_of(holder: Object, name: str) -> Object:
 
 
 def text_of(holder: Object, name: str) -> str:
-    """A string; empty where there is none."""
+    """A string; empty where there is none. Halves of surrogate pairs are replaced: nobody can write them as UTF-8."""
     found = holder.get(name)
-    return found if isinstance(found, str) else ""
+    if not isinstance(found, str):
+        return ""
+    return found if found.isascii() else found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def count_of(holder: Object, name: str) -> int | None:

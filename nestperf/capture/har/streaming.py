@@ -6,6 +6,7 @@ which a hostile file chooses.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
@@ -27,7 +28,15 @@ def entries_of(file: BinaryIO) -> Iterator[Any]:
     Raises:
         NOT_JSON: the file is no JSON from there on.
     """
-    return _entries(ijson.basic_parse(file, use_float=True))
+    begin, count = file.tell(), 0
+    try:
+        for count, entry in enumerate(_entries(ijson.basic_parse(file, use_float=True)), 1):  # noqa: B007 - used below
+            yield entry
+    except UnicodeDecodeError:
+        # Half a surrogate pair, which JavaScript's strings may hold, is too much for the fast parser.
+        file.seek(begin)
+        slow = ijson.get_backend("python").basic_parse(file, use_float=True)
+        yield from itertools.islice(_entries(slow), count, None)
 
 
 def _entries(events: Iterable[tuple[str, Any]]) -> Iterator[Any]:

@@ -54,6 +54,15 @@ def test_entry_that_would_be_more_than_one_request_is_none(tmp_path: Path) -> No
     assert exchange.request_headers[1] == ("X-A", "1  Evil: x")
 
 
+def test_halves_of_surrogate_pairs_are_replaced(tmp_path: Path) -> None:
+    entries = [entry(), entry(response__content={"text": "a\udc00b", "size": 3}), entry(response__statusText="\ud83d!")]
+    exchanges, account = read(tmp_path / "qa.har", har_of(*entries))
+    assert (account.taken, account.unreadable) == (3, 0)
+    assert exchanges[1].response_body is not None
+    assert exchanges[1].response_body.content == "a\ufffdb".encode()
+    assert exchanges[2].reason == "\ufffd!"
+
+
 def test_har_is_known_by_its_beginning_or_its_name(tmp_path: Path) -> None:
     assert HarFile.recognise(tmp_path / "x.json", har_of().encode()) is not None
     assert HarFile.recognise(tmp_path / "x.json", b'\xef\xbb\xbf {\n "log" : {') is not None
