@@ -44,6 +44,16 @@ class Bar(NamedTuple):
     """It is one of the parts."""
 
 
+class Picture(NamedTuple):
+    """A screenshot."""
+
+    media_type: str
+    content: bytes
+
+
+_PICTURES = ("image/jpeg", "image/png")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageWaterfall:
     """The slowest load of a route; times since it began."""
@@ -63,7 +73,8 @@ class PageWaterfall:
     parts: tuple[Part, ...]
     """What it waited for, in order; they fill the time until it was loaded."""
     bars: tuple[Bar, ...]
-    screenshot: int | None
+    picture: Picture | None
+    """How it looked when it was loaded."""
 
 
 def waterfall_of(capture: Capture, page: model.Page) -> PageWaterfall:
@@ -103,8 +114,15 @@ def waterfall_of(capture: Capture, page: model.Page) -> PageWaterfall:
             )
             for row in resources
         ),
-        screenshot=page.screenshot,
+        picture=_picture(capture, page.screenshot),
     )
+
+
+def _picture(capture: Capture, body_id: int | None) -> Picture | None:
+    body = capture.body(body_id)
+    if body is None or body.state != "whole" or not body.content or body.media_type not in _PICTURES:
+        return None
+    return Picture(body.media_type, body.content)
 
 
 def _chain(page: model.Page, load_ns: int, resources: list[model.Resource]) -> Iterator[model.Resource]:

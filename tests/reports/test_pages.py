@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from nestperf.capture.model import Kind, Outcome, Page, Resource, Row, Timing
+from nestperf.capture.model import Body, Kind, Outcome, Page, Resource, Row, Timing
 from nestperf.pages.rules import SETTING, RenderRule, rules_as_settings
 from reports.expressions import SCORE
 from reports.measures import Measures
 from reports.page_waterfalls import BROWSER
 from reports.pages import Pages, read_pages, summarize_pages
+from reports.render.html.watched import waterfalls
 from reports.render.pages import render_named, render_pages, slowest_sentence
 from reports.rules import Absent, Verdict, Why
 from reports.samples import Samples
@@ -231,3 +232,24 @@ def test_capture_without_pages_has_no_facts_of_them(written: Write) -> None:
         assert read_pages(capture) == Pages()
         assert summarize_pages(capture, read_pages(capture)) is None
     assert render_pages(None, 100) == render_named(None, 100) == []
+
+
+@pytest.mark.parametrize(
+    ("media_type", "state", "is_shown"),
+    [
+        ("image/jpeg", "whole", True),
+        ("image/png", "whole", True),
+        ("image/jpeg", "cut", False),
+        ("text/html", "whole", False),
+    ],
+)
+def test_the_slowest_load_comes_with_how_it_looked_where_that_was_kept(
+    written: Write, media_type: str, state: str, is_shown: bool
+) -> None:
+    look = Body(7, "id", media_type, "", False, 4, 4, state, b"\xff\xd8<x")
+    rows: list[Row] = [look, page(1, screenshot=7), resource(1, 1, 0, 100)]
+    with written(rows) as capture:
+        ((_, _, picture),) = waterfalls(summarize_pages(capture, read_pages(capture)))
+    assert (picture is not None) is is_shown
+    if picture is not None:
+        assert f'src="data:{media_type};base64,/9g8eA=="' in picture

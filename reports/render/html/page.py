@@ -168,8 +168,8 @@ def _pages(summary: Summary) -> list[Any]:
     return [
         watched.pages(summary.pages),
         *(
-            element("details", element("summary", title), draw(figure), open=number == 0, class_="visit")
-            for number, (title, figure) in enumerate(watched.waterfalls(summary.pages))
+            element("details", element("summary", title), draw(figure), look, open=number == 0, class_="visit")
+            for number, (title, figure, look) in enumerate(watched.waterfalls(summary.pages))
         ),
         watched.named(summary.pages),
     ]

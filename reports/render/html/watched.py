@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ _RATINGS = {"good": ("pass", "âœ“"), "fair": ("open", "~"), "poor": ("fail", "âœ
 _MARKS = (("first_byte_ns", "first byte", "@grey"), ("fcp_ns", "first paint", "@teal"),
           ("lcp_ns", "largest paint", "@violet"), ("load_ns", "loaded", "@red"))  # fmt: skip
 _LABEL, _NARROW = 44, 15
+_LOOK = "max-width: min(100%, 40rem); border: 1px solid #8886; border-radius: 8px"
 
 
 def pages(facts: PageFacts | None) -> Markup | None:
@@ -109,12 +111,25 @@ def repeats(found: tuple[PageRoute, ...], capture_path: str) -> Markup | None:
     return element("ul", items, class_="findings")
 
 
-def waterfalls(facts: PageFacts | None) -> Iterator[tuple[str, Figure]]:
-    """The slowest load of each route with what it asked for, the slowest first; a title and a figure each."""
+def waterfalls(facts: PageFacts | None) -> Iterator[tuple[str, Figure, Markup | None]]:
+    """The slowest load of each route with what it asked for, the slowest first; each a title, a figure, and how it
+    looked where that is known."""
     for number, page in enumerate((facts.slowest if facts else ())[:MOST_WATERFALLS]):
         if page.bars:
             what = "load of" if page.kind == "load" else "navigation to"
-            yield f"Slowest {what} {shown(page.route, 80)}: {duration(page.load_ns)}", _waterfall(number, page)
+            yield (
+                f"Slowest {what} {shown(page.route, 80)}: {duration(page.load_ns)}",
+                _waterfall(number, page),
+                _look(page),
+            )
+
+
+def _look(page: PageWaterfall) -> Markup | None:
+    if page.picture is None:
+        return None
+    source = f"data:{page.picture.media_type};base64,{base64.b64encode(page.picture.content).decode()}"
+    label = f"{shown(page.route, 80)} when it was loaded"
+    return element("img", src=source, alt=label, loading="lazy", style=_LOOK)
 
 
 def _waterfall(number: int, page: PageWaterfall) -> Figure:
