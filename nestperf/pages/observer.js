@@ -185,7 +185,8 @@
 
   // ---- From data to picture: the frame after which an element that shows a call's data changes no more.
 
-  const asPattern = (glob) => new RegExp("^" + glob.split("*").map((text) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join(".*") + "$");
+  const asPattern = (glob) => new RegExp(`^${
+    glob.replace(/[.+^${}()|[\]\\]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".")}$`);
 
   class Render {
     constructor(rule) {

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 _LONGEST = 2_000
 _LONGEST_NAME = 300
+_LARGEST = 10**14
 _MOST = 5_000
 """Entries of one report that are looked at."""
 
@@ -161,9 +161,9 @@ def _element(told: Mapping[str, Any]) -> Element | None:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or abs(value) > 1e14:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    return float(value) if abs(value) <= _LARGEST else None  # which NaN is not
 
 
 def _count(value: Any) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nestperf.pages.alignment import Alignment
@@ -59,6 +59,7 @@ def test_alignment_refuses_what_cannot_have_been_the_same_exchange() -> None:
     assert not Alignment(0).learn(resource(10, 10, 12, 12), 111 * MS, 150 * MS, 150 * MS)
 
 
+@settings(deadline=None)
 @given(
     zero=st.integers(-(10**6), 10**9),
     there=st.lists(st.tuples(*[st.integers(0, 40)] * 5), min_size=1, max_size=20),
