@@ -10,10 +10,10 @@ from nestperf.capture.model import RUNNING, Exchange, Query, Socket, Statement
 from nestperf.capture.postgres_log.reading import PostgresLog
 from nestperf.capture.reader import Capture
 from nestperf.capture.redaction import Redactor
+from nestperf.capture.remarks import IMPORTED
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
 from nestperf.errors import CaptureEmpty, UsageError
-from proxy_addon.importing import IMPORTED
 from proxy_addon.logged import LoggedQueries
 from proxy_addon.tally import Tally
 

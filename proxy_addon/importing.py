@@ -22,7 +22,7 @@ from nestperf.capture.foreign import Account, ForeignExchange, ForeignFile
 from nestperf.capture.model import Exchange, Frame, Packet, Query, Run, Upstream
 from nestperf.capture.postgres_log.reading import PostgresLog
 from nestperf.capture.redaction import Redactor, Unredacted
-from nestperf.capture.remarks import NOT_REDACTED, REDACT
+from nestperf.capture.remarks import IMPORTED, NOT_REDACTED, REDACT
 from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
@@ -32,8 +32,6 @@ from proxy_addon.logged import LoggedQueries
 from proxy_addon.recorder import Recorder
 from proxy_addon.retelling import Retelling
 
-IMPORTED = "imported"
-"""Setting: a list of what the capture was made of, each an object with `file` and `format`."""
 _ROWS_A_COMMIT = 5_000
 _BYTES_A_COMMIT = 32 * 2**20
 
@@ -75,8 +73,14 @@ class Contribution:
     def told(self) -> dict[str, Any]:
         """For the run's settings."""
         file = self.file
-        creator = getattr(file, "creator", "")
-        return {"file": file.name, "format": file.format} | ({"creator": creator} if creator else {})
+        creator, unreadable = getattr(file, "creator", ""), self.account.unreadable
+        told = {"file": file.name, "format": file.format} | ({"creator": creator} if creator else {})
+        return told | ({"unreadable": unreadable} if unreadable else {})
+
+
+def _with_file(one: Contribution) -> Iterator[tuple[ForeignExchange, ForeignFile]]:
+    for exchange in one.in_order():
+        yield exchange, one.file
 
 
 def _earliest_after(starts: array[int]) -> array[int]:
@@ -170,12 +174,9 @@ class Import:
 
     def run(self) -> None:
         """Import everything and finish the capture."""
-        streams = [
-            ((exchange.sent_unix_ns, index, exchange) for exchange in one.in_order())
-            for index, one in enumerate(self._contributions)
-        ]
-        for _, index, exchange in heapq.merge(*streams, key=lambda item: item[:2]):
-            self._retelling.tell(exchange, from_browser=self._contributions[index].file.all_from_browser)
+        streams = [_with_file(one) for one in self._contributions]
+        for exchange, file in heapq.merge(*streams, key=lambda told: told[0].sent_unix_ns):
+            self._retelling.tell(exchange, from_browser=file.all_from_browser)
             self._store()
         self._retelling.finish()
         for log in self._logs:

@@ -14,6 +14,9 @@ PARAMETERS = "pg_parameters"
 """Setting: true where the values of queries are stored, redacted."""
 CUT_EVERY = "cut_sockets_every_ns"
 """Setting: how often nestperf cut all live WebSockets, nanoseconds; None or missing where it did not."""
+IMPORTED = "imported"
+"""Setting: a list of what the capture was made of, each an object with `file`, `format` and, where some of it made no
+sense, `unreadable`: how many entries."""
 TRIMMED = "trimmed"
 """Setting: a list of what was taken out of the capture afterwards, each an object with `what`."""
 
@@ -34,6 +37,7 @@ def remarks_of(run: Run, name: str) -> tuple[str, ...]:
         *cautions_of(run, name),
         *_doubts(run),
         *_cuts(run),
+        *_unreadable(run),
         *(_taken_out(entry) for entry in run.settings.get(TRIMMED, ())),
     )
 
@@ -53,6 +57,13 @@ def _doubts(run: Run) -> tuple[str, ...]:
     if not isinstance(lag_ns, int) or lag_ns <= DOUBTFUL_LAG_NS:
         return ()
     return (f"DOUBTFUL: this machine was so busy that nestperf itself was {duration(lag_ns)} late (p99).",)
+
+
+def _unreadable(run: Run) -> tuple[str, ...]:
+    parts = [(one["unreadable"], str(one["file"])) for one in run.settings.get(IMPORTED, ()) if one.get("unreadable")]
+    return tuple(
+        f"Imported without {plural(count, 'entry', 'entries')} of {file} that made no sense." for count, file in parts
+    )
 
 
 def _cuts(run: Run) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from nestperf.capture.model import Outcome
 from nestperf.capture.reader import Capture
 from nestperf.cli import run
 from nestperf.demo.children import free_port
+from tests.capture.har.test_entries import entry
+from tests.capture.har.test_reading import har_of
 from tests.interop.talking_app import talking_app
 from tests.interop.test_mitmdump import listening
 
@@ -119,6 +121,20 @@ def test_file_that_only_begins_like_flows_is_refused(
     assert run(["import", str(tmp_path / "x.flows"), "-o", str(tmp_path / "qa.db")]) == 3
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "qa.db").exists()
+
+
+def test_flows_and_a_har_become_one_capture_and_keep_who_sent_what(recorded: tuple[Path, str], tmp_path: Path) -> None:
+    bare = [{"name": "Host", "value": "api.test"}]
+    with_flows = [entry(request__headers=bare, startedDateTime="2020-01-01T00:00:00Z")]
+    (tmp_path / "a.har").write_text(har_of(*with_flows))
+    for order in (("a.har", "flows"), ("flows", "a.har")):
+        files = [str(recorded[0]) if name == "flows" else str(tmp_path / name) for name in order]
+        db = tmp_path / f"{order[0]}.db"
+        assert run(["import", *files, "-o", str(db)]) == 0
+        with Capture.open(db) as capture:
+            assert [e.target for e in capture.exchanges()][:2] == ["/api/items?x=1", "/"]
+            assert [client.address for client in capture.clients()] == ["a.har", "127.0.0.1"]
+            assert len(capture.run.settings["imported"]) == 2
 
 
 def test_flow_that_would_be_more_than_one_request_is_left_out(
