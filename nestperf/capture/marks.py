@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -55,31 +55,51 @@ def name_exchanges(marks: Sequence[Mark], tests: Mapping[int, str], rows: Iterab
     Args:
         marks: of the capture.
         tests: header set to the test that it names.
-        rows: the capture's exchanges.
+        rows: the capture's exchanges, by id.
     """
-    by_time = sorted(rows, key=lambda row: (row.sent_ns, row.id))
-    found: dict[tuple[str, str], set[int]] = {}
+    found: dict[tuple[str, str], list[int]] = {}
     stamps: dict[tuple[str, str], list[int]] = {}
-    sent = [row.sent_ns for row in by_time]
-    for mark, begin_ns, end_ns in _spans(marks):
-        key = (mark.source, mark.text)
-        stamps.setdefault(key, []).append(begin_ns)
-        last = len(sent) if end_ns is None else bisect_left(sent, end_ns)
-        found.setdefault(key, set()).update(row.id for row in by_time[bisect_left(sent, begin_ns) : last])
-    replayed = [(mark, _ranges(mark)) for mark in marks if mark.source_exchanges is not None]
-    for mark, _ in replayed:
-        found.setdefault((mark.source, mark.text), set())
-    for row in by_time:
+    lasting, spans, replayed = _sorted_out(marks)
+    for mark in (*lasting, *spans):
+        stamps.setdefault(_key(mark), []).append(mark.stamp_ns or 0)
+    begins = [mark.stamp_ns or 0 for mark in lasting]
+    ranges = [(_key(mark), *_ranges(mark)) for mark in replayed]
+    for mark in (*sorted((*lasting, *spans), key=_moment), *replayed):
+        found.setdefault(_key(mark), [])
+    for row in rows:
+        keys = {key for key, firsts, lasts in ranges if _is_within(row.source_exchange, firsts, lasts)}
+        if (at := bisect_right(begins, row.sent_ns) - 1) >= 0:
+            keys.add(_key(lasting[at]))
+        keys |= {_key(mark) for mark in spans if (mark.stamp_ns or 0) <= row.sent_ns < (mark.end_ns or 0)}
         if (test := tests.get(row.request_headers or 0)) is not None:
-            found.setdefault((TEST, test), set()).add(row.id)
-        for mark, (firsts, lasts) in replayed if row.source_exchange is not None else ():
-            at = bisect_right(firsts, row.source_exchange or 0) - 1
-            if at >= 0 and lasts[at] >= (row.source_exchange or 0):
-                found[mark.source, mark.text].add(row.id)
+            keys.add((TEST, test))
+        for key in keys:
+            found.setdefault(key, []).append(row.id)
     return tuple(
-        Named(text, source, tuple(stamps.get((source, text), ())), tuple(sorted(ids)))
-        for (source, text), ids in found.items()
+        Named(text, source, tuple(stamps.get((source, text), ())), tuple(ids)) for (source, text), ids in found.items()
     )
+
+
+def _sorted_out(marks: Iterable[Mark]) -> tuple[list[Mark], list[Mark], list[Mark]]:
+    """Those that last until the next one and those that end by themselves, in order of time; and those of a replay."""
+    timed = sorted((mark for mark in marks if mark.stamp_ns is not None), key=_moment)
+    lasting, spans = ([m for m in timed if (m.end_ns is None) is endless] for endless in (True, False))
+    return lasting, spans, [mark for mark in marks if mark.source_exchanges is not None]
+
+
+def _moment(mark: Mark) -> tuple[int, int]:
+    return mark.stamp_ns or 0, mark.id or 0
+
+
+def _key(mark: Mark) -> tuple[str, str]:
+    return mark.source, mark.text
+
+
+def _is_within(source: int | None, firsts: list[int], lasts: list[int]) -> bool:
+    if source is None:
+        return False
+    at = bisect_right(firsts, source) - 1
+    return at >= 0 and lasts[at] >= source
 
 
 def for_a_replay(named: Iterable[Named]) -> Iterator[Mark]:
@@ -88,19 +108,6 @@ def for_a_replay(named: Iterable[Named]) -> Iterator[Mark]:
         if one.exchanges:
             ranges = json.dumps(list(_runs(one.exchanges)), separators=(",", ":"))
             yield Mark(None, None, None, one.text, one.source, ranges)
-
-
-def _spans(marks: Iterable[Mark]) -> Iterator[tuple[Mark, int, int | None]]:
-    """Marks with their beginning and end; the last one has none."""
-    timed = sorted((mark.stamp_ns, mark.id or 0, mark) for mark in marks if mark.stamp_ns is not None)
-    nexts = [stamp_ns for stamp_ns, _, mark in timed if mark.end_ns is None]
-    at = 0
-    for stamp_ns, _, mark in timed:
-        if mark.end_ns is not None:
-            yield mark, stamp_ns, mark.end_ns
-            continue
-        at += 1
-        yield mark, stamp_ns, nexts[at] if at < len(nexts) else None
 
 
 def _ranges(mark: Mark) -> tuple[list[int], list[int]]:

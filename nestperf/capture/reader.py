@@ -221,7 +221,8 @@ class Capture:
         marks, tests = tuple(self.marks()), self.tests()
         if not marks and not tests:
             return ()
-        rows = map(NameRow._make, self.columns(model.Exchange, *NameRow._fields))
+        batches = self.column_batches(model.Exchange, *NameRow._fields)
+        rows = (NameRow._make(row) for batch in batches for row in batch)
         try:
             return name_exchanges(marks, tests, rows)
         except DAMAGE as error:
