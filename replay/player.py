@@ -12,6 +12,7 @@ from functools import partial
 
 from nestperf.capture.model import FAILED, Outcome, Session
 from replay.live import LiveState
+from replay.live_connection import Visitor
 from replay.outcome import Judged, judge_body, judge_exchange
 from replay.records import ExchangeRecord, SessionRecord
 from replay.shape import difference_of_body
@@ -275,11 +276,13 @@ class Visit:
 
     def _new_socket(self, action: Open) -> LiveSocket | LiveWebSocket:
         listens = self._script.listens.get(action.socket, ())
-        told = (self._stage, self.user, self._id, self._live, listens, self._end, self._socket_closed, self._heard)
+        visitor = Visitor(
+            self._stage, self.user, self._id, self._live, listens, self._end, self._socket_closed, self._heard
+        )
         if action.protocol == "websocket":
-            return LiveWebSocket(*told, self._cause_came)
+            return LiveWebSocket(visitor, self._cause_came)
         heard = None if self._stage.heard is None else partial(self._stage.heard, self)
-        return LiveSocket(*told, self._connections, heard, whole=self._whole)
+        return LiveSocket(visitor, self._connections, heard, whole=self._whole)
 
     def _end(self, step: Step, stamp_ns: int) -> None:
         """A step is over: release those that waited for it."""

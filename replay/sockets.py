@@ -8,25 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from nestperf.capture.model import FAILED, Kind, Outcome, Pairs, Socket
 from nestperf.wire.observations import PacketSeen
-from replay.handshakes import Handshakes
-from replay.live import LiveState
+from replay.live_connection import LiveConnection, Visitor, shown_code
 from replay.records import PacketRecord
 from replay.request import uses_at
-from replay.stage import Stage, User
-from replay.steps import Close, Emit, Join, Leave, Listen, Open, Reply, Step
+from replay.steps import Emit, Join, Leave, Reply, Step
 from replay.transport.answer import Answer
 from replay.transport.polling import Asked, Line
 from replay.transport.socketio import SocketIo, Way
-
-AWAIT_CLOSE_S = 5.0
-"""How long a close is waited for where the recorded server closed."""
-Ended = Callable[[Step, int], None]
-"""Told when a step is over: (step, moment)."""
 
 
 class _Tag(NamedTuple):
@@ -42,19 +35,12 @@ class _Tag(NamedTuple):
     """The step that is over with its sending."""
 
 
-class LiveSocket:
+class LiveSocket(LiveConnection):
     """A Socket.IO connection during one visit."""
 
     def __init__(
         self,
-        stage: Stage,
-        user: User,
-        session_id: int,
-        live: LiveState,
-        listens: Sequence[Listen],
-        ended: Ended,
-        closed: Callable[[], None],
-        heard: Callable[[], None],
+        visitor: Visitor,
         line: Line | None = None,
         told: Callable[[PacketSeen], None] | None = None,
         *,
@@ -62,47 +48,33 @@ class LiveSocket:
     ) -> None:
         """`line`: the user's HTTP connections, for polls; `told`: of every packet of the server; `whole`: heads and
         bodies of polls are kept."""
+        super().__init__(visitor)
         self.wire: SocketIo | None = None
-        self._stage = stage
-        self._user = user
-        self._session_id = session_id
-        self._live = live
-        self._listens = listens
-        self._ended = ended
-        self._closed = closed
-        self._heard = heard
         self._line = line
         self._told = told
         self._whole = whole
-        self._id = 0
-        self._opening: Step | None = None
-        self._handshakes: Handshakes | None = None
         self._joining: dict[str, Step] = {}
         self._waiting: dict[tuple[str, int], tuple[Step, int]] = {}
         """Emits without their ack: (namespace, ack id) to step and packet id."""
         self._unsent: dict[int, Step] = {}
-        """Steps that are over once they are sent, or the connection has ended, and are not: by index."""
+        """Steps that are over once they are sent, and are not: by index."""
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._replies: dict[tuple[str, str], deque[Reply]] = defaultdict(deque)
-        self._trouble: tuple[Outcome, str] | None = None
-        self._leaving = False
-        self._ending: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether packets can be sent."""
         return self.wire is not None and self.wire.is_open
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.wire is None or self.wire.closed_ns is not None
+
     def open(self, step: Step, intended_ns: int) -> None:
         """Connect; the step is over when Engine.IO is open, or when it cannot be."""
-        action = step.action
-        assert isinstance(action, Open)
+        action = self._begin(step, intended_ns, whole=self._whole)
         stage = self._stage
-        self._id = stage.journal.socket_id()
-        self._opening = step
-        self._handshakes = Handshakes(
-            stage, self._user, self._session_id, self._live, step, intended_ns, whole=self._whole
-        )
         for reply in action.replies:
             self._replies[reply.namespace, reply.event].append(reply)
         way = Way(
@@ -163,21 +135,6 @@ class LiveSocket:
         else:
             self.wire.close(code, reason)
 
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will come."""
-        return self.wire is None or self.wire.closed_ns is not None
-
-    def await_end(self, step: Step) -> None:
-        """The recorded server closed it about now: the step is over when this one has, or has not in good time."""
-        patience_s = min(AWAIT_CLOSE_S, self._stage.timeout_s)
-        self._unsent[step.index] = step
-        self._ending = asyncio.get_running_loop().call_later(patience_s, self._awaited_in_vain, step)
-
-    def _awaited_in_vain(self, step: Step) -> None:
-        if self._unsent.pop(step.index, None) is not None:
-            self._ended(step, self._stage.clock.now_ns())
-
     def abort(self) -> None:
         """The run is over: close at once."""
         self._leaving = True
@@ -220,33 +177,22 @@ class LiveSocket:
     # what the connection tells
 
     def ask(self, sid: str | None, body: bytes | None) -> Asked:
-        assert self._handshakes is not None
         return self._handshakes.ask(sid, body)
 
     def handshake(self, sid: str | None) -> tuple[str, Pairs]:
-        assert self._handshakes is not None
         return self._handshakes.upgrade(sid)
 
     def exchanged(self, answer: Answer, exchange: int, kind: Kind, target: str) -> None:
-        assert self._handshakes is not None
         judged = self._handshakes.note(answer, exchange, kind, target)
         if judged.outcome in FAILED:
             self._note_trouble(judged.outcome, judged.detail or "the handshake was refused")
 
-    @property
-    def _action(self) -> Open:
-        assert self._handshakes is not None
-        return self._handshakes.action
-
     def opened(self) -> None:
-        assert self._opening is not None
         assert self.wire is not None
         polls = self._action.polls
         if polls is not None and polls.upgrade_status == 101 and not self.wire.upgrades:
             self._note_trouble(Outcome.MISMATCH, "the server offers no upgrade to WebSocket; in the recording it did")
-        self._stage.tally.sockets += 1
-        self._stage.journal.note(self._row(Outcome.UNFINISHED, None))
-        self._ended(self._opening, self.wire.connected_ns or 0)
+        self._stands(self.wire.connected_ns or 0)
 
     def received(self, seen: PacketSeen, exchange: int | None) -> None:
         self._stage.tally.packets_received += 1
@@ -321,76 +267,47 @@ class LiveSocket:
         number = self._stage.journal.packet_id()
         self.wire.send(packet, _Tag(number, None, seen.done_ns, None, answers=packet_id))
 
-    def _note_trouble(self, outcome: Outcome, sentence: str) -> None:
-        """The first difference to the recording is the socket's outcome."""
-        if self._trouble is None:
-            self._trouble = (outcome, sentence)
-
     def closed(self) -> None:
         assert self.wire is not None
-        assert self._opening is not None
         wire, stamp_ns = self.wire, self.wire.closed_ns or 0
         if not self._leaving and wire.closed_by == "cut":
             self._note_trouble(Outcome.RESET, wire.close_reason or "the connection ended without a close frame")
         elif not self._leaving and wire.closed_by == "server" and not self._action.closed_by_server:
-            self._note_trouble(Outcome.MISMATCH, f"closed by the server{_code(wire.close_code)}, unlike recorded")
-        outcome, detail = self._trouble or (Outcome.OK, None)
-        if outcome is not Outcome.OK:
-            self._stage.tally.sockets_failed += 1
-            self._stage.tally.trouble(f"socket {self._action.route}: {detail}")
-        self._stage.journal.note(self._row(outcome, detail))
-        if wire.connected_ns is None:
-            self._ended(self._opening, stamp_ns)
+            self._note_trouble(Outcome.MISMATCH, f"closed by the server{shown_code(wire.close_code)}, unlike recorded")
+        self._conclude(stamp_ns, stood=wire.connected_ns is not None)
         pending = [*self._joining.values(), *(step for step, _ in self._waiting.values() if step.index in self._timers)]
         for step in pending:
             self._end(step, stamp_ns)
         unsent, self._unsent = self._unsent, {}
-        if self._ending is not None:
-            self._ending.cancel()
         for step in unsent.values():
-            if not isinstance(step.action, Close):
-                self._stage.tally.sent -= 1
-                self._stage.tally.dropped += 1
+            self._stage.tally.sent -= 1
+            self._stage.tally.dropped += 1
             self._ended(step, stamp_ns)
         self._closed()
 
     def _row(self, outcome: Outcome, detail: str | None) -> Socket:
-        assert self.wire is not None
-        assert self._handshakes is not None
-        wire, action, begun = self.wire, self._action, self._handshakes
-        return Socket(
-            id=self._id,
-            session_id=self._session_id,
-            client_id=self._user.client_id,
-            exchange_id=begun.first_id,
-            connection=wire.connection,
-            upstream=action.upstream,
-            protocol="socket.io",
-            version=4,
-            authority=action.authority,
-            target=begun.target,
-            sid=wire.sid,
-            transports=",".join(wire.transports),
-            intended_ns=begun.intended_ns,
-            opened_ns=begun.intended_ns if begun.first_sent_ns is None else begun.first_sent_ns,
-            connected_ns=wire.connected_ns,
-            closed_ns=wire.closed_ns,
-            closed_by=wire.closed_by if wire.closed_ns is not None else None,
-            close_code=wire.close_code,
-            close_reason=wire.close_reason,
-            outcome=outcome,
-            detail=detail,
-            source_socket=abs(action.socket),  # a contract's second connection of the same has the negated number
+        wire = self.wire
+        assert wire is not None
+        return (
+            super()
+            ._row(outcome, detail)
+            ._replace(
+                connection=wire.connection,
+                version=4,
+                sid=wire.sid,
+                transports=",".join(wire.transports),
+                connected_ns=wire.connected_ns,
+                closed_ns=wire.closed_ns,
+                closed_by=wire.closed_by if wire.closed_ns is not None else None,
+                close_code=wire.close_code,
+                close_reason=wire.close_reason,
+            )
         )
 
 
 def _packet(kind: str, namespace: str, payload: str | None) -> PacketSeen:
     """A packet to send; its stamps come with its sending."""
     return PacketSeen("client", 0, 0, "message", kind, namespace, None, None, payload, (), 0)
-
-
-def _code(code: int | None) -> str:
-    return "" if code is None else f" with code {code}"
 
 
 def _namespace(step: Step) -> str:

@@ -6,56 +6,31 @@ close or a code unlike the recorded ones become the socket's outcome.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from nestperf.capture.kinds import field
 from nestperf.capture.model import FAILED, Kind, Outcome, Socket
 from nestperf.wire.observations import FrameSeen, MessageSeen, Sender
 from replay.frames import MESSAGE, kind_of_message
-from replay.handshakes import Handshakes
-from replay.live import LiveState
+from replay.live_connection import LiveConnection, Visitor, shown_code
 from replay.records import FrameRecord
 from replay.request import uses_at
-from replay.sockets import AWAIT_CLOSE_S
-from replay.stage import Stage, User
-from replay.steps import Cue, Listen, Open, Say, Step
+from replay.steps import Cue, Say, Step
 from replay.transport.answer import Answer
 from replay.transport.websocket import WebSocket
 
 _DATA = frozenset({"text", "binary", "continuation"})
 
 
-class LiveWebSocket:
+class LiveWebSocket(LiveConnection):
     """A plain WebSocket during one visit."""
 
-    def __init__(
-        self,
-        stage: Stage,
-        user: User,
-        session_id: int,
-        live: LiveState,
-        listens: Sequence[Listen],
-        ended: Callable[[Step, int], None],
-        closed: Callable[[], None],
-        heard: Callable[[], None],
-        caused: Callable[[int], None],
-    ) -> None:
+    def __init__(self, visitor: Visitor, caused: Callable[[int], None]) -> None:
         """`caused`: told, with the socket of the source capture, when a message came that a step may wait for."""
+        super().__init__(visitor)
         self.wire: WebSocket | None = None
-        self._stage = stage
-        self._user = user
-        self._session_id = session_id
-        self._live = live
-        self._listens = listens
-        self._ended = ended
-        self._closed = closed
-        self._heard = heard
         self._caused = caused
-        self._id = 0
-        self._opening: Step | None = None
-        self._handshakes: Handshakes | None = None
         self._connected_ns: int | None = None
         self._last: FrameSeen | None = None
         """The frame that ended the message that is told next."""
@@ -63,11 +38,6 @@ class LiveWebSocket:
         """Messages of the server since the last one of the client, by kind."""
         self._came: dict[tuple[str, int], int] = {}
         """When the n-th of a kind since then came."""
-        self._trouble: tuple[Outcome, str] | None = None
-        self._leaving = False
-        self._ending: Step | None = None
-        """The step that waits for the server to close."""
-        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
@@ -81,14 +51,8 @@ class LiveWebSocket:
 
     def open(self, step: Step, intended_ns: int) -> None:
         """Connect; the step is over with the 101, or when there will be none."""
-        action = step.action
-        assert isinstance(action, Open)
-        stage = self._stage
-        self._id = stage.journal.socket_id()
-        self._opening = step
-        begun = self._handshakes = Handshakes(
-            stage, self._user, self._session_id, self._live, step, intended_ns, whole=True
-        )
+        action = self._begin(step, intended_ns, whole=True)
+        stage, begun = self._stage, self._handshakes
         self.wire = WebSocket(self, number=stage.connection_number(), upstream=action.upstream, clock=stage.clock)
         target = stage.targets[action.upstream]
         fields = begun.first_fields()
@@ -120,18 +84,10 @@ class LiveWebSocket:
         if self.wire is not None:
             self.wire.cut() if cut else self.wire.close(code, reason)
 
-    def await_end(self, step: Step) -> None:
-        """The recorded server closed it about now: the step is over when this one has, or has not in good time."""
-        self._ending = step
-        patience_s = min(AWAIT_CLOSE_S, self._stage.timeout_s)
-        self._timer = asyncio.get_running_loop().call_later(patience_s, self._awaited_in_vain, patience_s)
-
     def _awaited_in_vain(self, patience_s: float) -> None:
-        assert self._ending is not None
-        if self._handshakes is not None and self._handshakes.action.close_code is not None:
+        if self._action.close_code is not None:
             self._note_trouble(Outcome.MISMATCH, f"not closed by the server within {patience_s:g} s, unlike recorded")
-        step, self._ending = self._ending, None
-        self._ended(step, self._stage.clock.now_ns())
+        super()._awaited_in_vain(patience_s)
 
     def abort(self) -> None:
         """The run is over: close at once."""
@@ -142,8 +98,7 @@ class LiveWebSocket:
     # what the connection tells
 
     def _answered(self, answer: Answer) -> None:
-        assert self._handshakes is not None
-        action = self._handshakes.action
+        action = self._action
         exchange = self._stage.journal.exchange_id()
         judged = self._handshakes.note(answer, exchange, Kind.UPGRADE, self._handshakes.target)
         if judged.outcome in FAILED:
@@ -156,11 +111,8 @@ class LiveWebSocket:
             self._note_trouble(Outcome.MISMATCH, f"the server chose {told}; in the recording it chose {recorded}")
 
     def switched(self, stamp_ns: int) -> None:
-        assert self._opening is not None
         self._connected_ns = stamp_ns
-        self._stage.tally.sockets += 1
-        self._stage.journal.note(self._row(Outcome.UNFINISHED, None))
-        self._ended(self._opening, stamp_ns)
+        self._stands(stamp_ns)
 
     def frame(self, sender: Sender, seen: FrameSeen) -> None:
         if sender == "server" and seen.opcode in _DATA and seen.fin:
@@ -176,37 +128,22 @@ class LiveWebSocket:
         kind = kind_of_message(seen.opcode, seen.payload)
         self._since[kind] += 1
         self._came[kind, self._since[kind]] = seen.done_ns
-        assert self._handshakes is not None
         if self._listens and seen.opcode == "text":
             text = seen.payload.decode("utf-8", "replace")
             if self._live.hear(self._listens, MESSAGE, "", kind, text):
                 self._heard()
-        self._caused(self._handshakes.action.socket)
+        self._caused(self._action.socket)
 
     def over(self) -> None:
         assert self.wire is not None
-        assert self._opening is not None
-        assert self._handshakes is not None
         self._compare_end()
-        outcome, detail = self._trouble or (Outcome.OK, None)
-        if outcome is not Outcome.OK:
-            self._stage.tally.sockets_failed += 1
-            self._stage.tally.trouble(f"socket {self._handshakes.action.route}: {detail}")
-        self._stage.journal.note(self._row(outcome, detail))
-        if self._connected_ns is None:
-            self._ended(self._opening, self.wire.closed_ns or 0)
-        self._caused(self._handshakes.action.socket)
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._ending is not None:
-            step, self._ending = self._ending, None
-            self._ended(step, self.wire.closed_ns or 0)
+        self._conclude(self.wire.closed_ns or 0, stood=self._connected_ns is not None)
+        self._caused(self._action.socket)
         self._closed()
 
     def _compare_end(self) -> None:
         assert self.wire is not None
-        assert self._handshakes is not None
-        action, wire = self._handshakes.action, self.wire
+        action, wire = self._action, self.wire
         if self._leaving:
             return
         if wire.closed_by == "cut":
@@ -214,50 +151,28 @@ class LiveWebSocket:
                 why = wire.close_reason or "the connection ended without a close frame"
                 self._note_trouble(Outcome.RESET, why)
         elif not action.closed_by_server:
-            self._note_trouble(Outcome.MISMATCH, f"closed by the server{_code(wire.close_code)}, unlike recorded")
+            self._note_trouble(Outcome.MISMATCH, f"closed by the server{shown_code(wire.close_code)}, unlike recorded")
         elif wire.close_code != action.close_code:
-            recorded = f"in the recording{_code(action.close_code) or ' without a code'}"
-            told = _code(wire.close_code) or " without a code"
+            recorded = f"in the recording{shown_code(action.close_code) or ' without a code'}"
+            told = shown_code(wire.close_code) or " without a code"
             self._note_trouble(Outcome.MISMATCH, f"closed by the server{told}, {recorded}")
 
     def _note(self, sender: Sender, seen: FrameSeen, content: bytes | None) -> None:
         number = self._stage.journal.frame_id()
         self._stage.journal.note(FrameRecord(number, self._session_id, self._id, sender, seen, content))
 
-    def _note_trouble(self, outcome: Outcome, sentence: str) -> None:
-        """The first difference to the recording is the socket's outcome."""
-        if self._trouble is None:
-            self._trouble = (outcome, sentence)
-
     def _row(self, outcome: Outcome, detail: str | None) -> Socket:
-        assert self.wire is not None
-        assert self._handshakes is not None
-        wire, begun = self.wire, self._handshakes
-        return Socket(
-            id=self._id,
-            session_id=self._session_id,
-            client_id=self._user.client_id,
-            exchange_id=begun.first_id,
-            connection=wire.number,
-            upstream=begun.action.upstream,
-            protocol="websocket",
-            version=None,
-            authority=begun.action.authority,
-            target=begun.target,
-            sid=None,
-            transports="websocket",
-            intended_ns=begun.intended_ns,
-            opened_ns=begun.intended_ns if begun.first_sent_ns is None else begun.first_sent_ns,
-            connected_ns=self._connected_ns,
-            closed_ns=wire.closed_ns,
-            closed_by=wire.closed_by if wire.closed_ns is not None else None,
-            close_code=wire.close_code,
-            close_reason=wire.close_reason,
-            outcome=outcome,
-            detail=detail,
-            source_socket=begun.action.socket,
+        wire = self.wire
+        assert wire is not None
+        return (
+            super()
+            ._row(outcome, detail)
+            ._replace(
+                connection=wire.number,
+                connected_ns=self._connected_ns,
+                closed_ns=wire.closed_ns,
+                closed_by=wire.closed_by if wire.closed_ns is not None else None,
+                close_code=wire.close_code,
+                close_reason=wire.close_reason,
+            )
         )
-
-
-def _code(code: int | None) -> str:
-    return "" if code is None else f" with code {code}"
