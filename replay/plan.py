@@ -1,64 +1,44 @@
 """From a capture to sessions of steps: what is sent, what it waits for, what is not sent and why.
 
-Pure but for reading the capture; the same capture always gives the same plan. What waits for what is found in
-`replay.structure`, what carries which value in `replay.correlate`.
+Pure but for reading the capture; the same capture always gives the same plan. What becomes of a session's moments is
+in `replay.moments`, how connections are read in `replay.packets` and `replay.frames`.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from nestperf.capture.kinds import field
-from nestperf.capture.model import NESTPERF, Body, Exchange, Kind, Outcome, Packet, Pairs, Session, Socket
+from nestperf.capture.model import NESTPERF, Body, Exchange, Kind, Outcome, Packet, Session, Socket
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import TRIMMED
 from nestperf.capture.routes import route_of
-from nestperf.capture.vault import RAW, SECRETS, Vault, secrets_path
+from nestperf.capture.vault import Vault
 from nestperf.errors import CaptureEmpty, UsageError
-from replay.correlate import NO_RULES, Answered, Heard, Rules, correlate
+from replay.correlate import NO_RULES, Answered, Heard, Rules
 from replay.frames import Message, cue_of_end, heard_of, messages_of, says_of
+from replay.moments import Moment, people_in, plan_session
 from replay.openings import Opening, closed_by_server, handshake_fields, opening_target, openings_of, polls_of
-from replay.people import people_of
-from replay.provenance.relations import Expansion
+from replay.originals import Originals
+from replay.packets import heard_in, replies_of, sent_as
 from replay.provenance.supply import originals_of, supply, unneeded
 from replay.shape import learn_shapes
 from replay.steps import (
     Action,
     Close,
-    Emit,
     Http,
-    Join,
-    Leave,
     Open,
     Permission,
     Plan,
-    Reply,
-    Say,
     SessionPlan,
     Skipped,
-    Step,
 )
-from replay.structure import Span, connection_limits, ready_times, release_order
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that ask for no change (RFC 9110, 9.2.1); all others write, and so do events over Socket.IO."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_PLACEHOLDER = re.compile(r"(nps_[0-9a-f]{6}_\d+)[a-z_]")
-
-
-class Moment(NamedTuple):
-    """A step before it knows its predecessors."""
-
-    action: Action
-    sent_ns: int
-    done_ns: int | None
-    """None: nobody waits for it."""
-    answer: Answered | None = None
 
 
 def build_plan(
@@ -95,7 +75,7 @@ def build_plan(
             )
     if check_bodies:
         sessions = tuple(builder.shapes(sessions))
-    return Plan(sessions=sessions, skipped=tuple(builder.skipped), notes=tuple(sorted(builder.notes)))
+    return Plan(sessions=sessions, skipped=tuple(builder.skipped), notes=builder.notes())
 
 
 _WITHOUT_BODIES = (
@@ -119,19 +99,17 @@ class _Builder:
         self.columns = columns
         self.known_columns: set[str] = set()
         self.rules = rules
-        self.vault = vault
         self.permissions = permissions
-        self._expansion = Expansion(capture.relations() if vault is None else ())
+        self._originals = Originals(capture, vault)
         self.skipped: list[Skipped] = []
-        self.notes: set[str] = set()
         self._taken_out = {entry["what"] for entry in capture.run.settings.get(TRIMMED, ())}
-        if self._taken_out & {"bodies", "payloads"}:
-            self.notes.add(_WITHOUT_BODIES)
-        self._heads: dict[int | None, tuple[Pairs, frozenset[str]]] = {}
-        self._secrets: set[str] = set()
-        """Originals revealed since a session last claimed them."""
         self._by_client: dict[int | None, int] = {}
         self._end_ns = 0
+
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of the plan as a whole, sentences in order of the alphabet."""
+        without = {_WITHOUT_BODIES} if self._taken_out & {"bodies", "payloads"} else set()
+        return tuple(sorted(self._originals.notes | without))
 
     def sessions(self) -> Iterator[SessionPlan]:
         """The sessions in which something is sent, in order of arrival."""
@@ -151,7 +129,7 @@ class _Builder:
                 self._skip(exchange, "of its visit only the numbers were stored")
                 continue
             moment = self._exchange(exchange, owner)
-            self._claim(secrets, owner)
+            secrets[owner] |= self._originals.claim()
             if moment is not None and owner is not None:
                 moments[owner].append(moment)
         openings = openings_of(exchanges, sockets)
@@ -162,19 +140,19 @@ class _Builder:
                 sent, hears = self._connection(socket, openings.get(socket.id), packets.get(socket.id, []))
                 moments[owner] += sent
                 heard[owner] += hears
-                self._claim(secrets, owner)
+                secrets[owner] |= self._originals.claim()
         for session in known:
             if moments.get(session.id):
                 agent = agents.get(session.client_id or 0, "")
                 told = tuple(sorted(secrets[session.id]))
-                for person in _people(session, moments[session.id], heard[session.id]):
+                for person in people_in(session, moments[session.id], heard[session.id]):
                     planned = self._planned(person.session, agent, person.moments, person.heard)
                     if planned is not None:
                         yield replace(planned, secrets=told)
 
     def _planned(self, session: Session, agent: str, moments: list[Moment], heard: list[Heard]) -> SessionPlan | None:
         """A session as it is sent by users of their own identity; None where nothing of it is left."""
-        planned = _session(session.id, session.label, agent, moments, heard, self.rules)
+        planned = plan_session(session.id, session.label, agent, moments, heard, self.rules)
         if not self.columns:
             return planned
         originals = originals_of(planned, self.columns)
@@ -190,7 +168,7 @@ class _Builder:
             left = [moment for index, moment in enumerate(moments) if index not in dropped]
             if not left:
                 return None
-            planned = _session(session.id, session.label, agent, left, heard, self.rules)
+            planned = plan_session(session.id, session.label, agent, left, heard, self.rules)
         return supply(planned, originals)
 
     def shapes(self, plans: Sequence[SessionPlan]) -> Iterator[SessionPlan]:
@@ -205,35 +183,6 @@ class _Builder:
             answer = None if exchange.server_call else self._answer(exchange)
             if answer is not None and answer.text is not None and "json" in answer.media_type:
                 yield f"{exchange.method} {exchange.route} {exchange.status}", answer.text
-
-    def _claim(self, secrets: dict[int | None, set[str]], owner: int | None) -> None:
-        secrets[owner] |= self._secrets
-        self._secrets = set()
-
-    def _reveal(self, text: str) -> str:
-        placeholders = _PLACEHOLDER.findall(text) if "nps_" in text else ()
-        if self.vault is not None:
-            self._secrets.update(self.vault.reveal(f"{placeholder}{RAW}") for placeholder in placeholders)
-            revealed = self.vault.reveal(text)
-            if placeholders and revealed == text:
-                self.notes.add(
-                    "The secrets are another capture's: placeholders go out where the recording had secrets."
-                )
-            return revealed
-        if placeholders:
-            self.notes.add(
-                f"{secrets_path(self.capture.path)} is not there and {SECRETS} is not set: placeholders go out where "
-                "the recording had secrets that no live answer gives anew."
-            )
-            return self._expansion.expand(text)
-        return text
-
-    def _reveal_bytes(self, content: bytes) -> bytes:
-        if b"nps_" in content:
-            text = self._reveal(content.decode("utf-8", "surrogateescape"))
-            if self.vault is None:
-                return text.encode("utf-8", "surrogateescape")
-        return content if self.vault is None else self.vault.reveal_bytes(content)
 
     def _owner(self, row: Exchange | Socket) -> int | None:
         return row.session_id if row.session_id is not None else self._by_client.get(row.client_id)
@@ -264,19 +213,19 @@ class _Builder:
         return Moment(self._http(exchange, body), exchange.sent_ns, _waited_until(exchange), self._answer(exchange))
 
     def _http(self, exchange: Exchange, body: Body | None) -> Http:
-        headers = self._head(exchange.request_headers)
-        content = b"" if body is None else self._reveal_bytes(body.content or b"")
+        headers = self._originals.head(exchange.request_headers)
+        content = b"" if body is None else self._originals.reveal_bytes(body.content or b"")
         return Http(
             source=exchange.id,
             upstream=exchange.upstream,
             kind=exchange.kind,
             method=exchange.method,
             authority=exchange.authority,
-            target=self._reveal(exchange.target),
+            target=self._originals.reveal(exchange.target),
             route=exchange.route,
             version=exchange.http_version if exchange.http_version.startswith("HTTP/") else "HTTP/1.1",
             headers=headers,
-            trailers=self._head(exchange.request_trailers),
+            trailers=self._originals.head(exchange.request_trailers),
             body=content,
             coding=body.coding if body is not None and body.state == "whole" else "",
             media_type=field(headers, "content-type"),
@@ -300,20 +249,10 @@ class _Builder:
         body = self.capture.body(exchange.response_body)
         media_type = "" if body is None else body.media_type.lower()
         if body is not None and body.state == "whole" and ("json" in media_type or "html" in media_type):
-            text = self._reveal_bytes(body.content or b"").decode("utf-8", "replace")
+            text = self._originals.reveal_bytes(body.content or b"").decode("utf-8", "replace")
         known_ns = _known_ns(exchange)
         assert known_ns is not None
-        return Answered(known_ns, self._head(exchange.response_headers), text, media_type, exchange.status)
-
-    def _head(self, header_set: int | None) -> Pairs:
-        known = self._heads.get(header_set)
-        if known is None:
-            before, self._secrets = self._secrets, set()
-            pairs = tuple((name, self._reveal(value)) for name, value in self.capture.headers(header_set))
-            known = self._heads[header_set] = (pairs, frozenset(self._secrets))
-            self._secrets = before
-        self._secrets |= known[1]
-        return known[0]
+        return Answered(known_ns, self._originals.head(exchange.response_headers), text, media_type, exchange.status)
 
     def _packets(self) -> dict[int, list[Packet]]:
         by_socket: dict[int, list[Packet]] = defaultdict(list)
@@ -338,11 +277,11 @@ class _Builder:
         unwritten = self._refused(socket.upstream, writes=True)
         messages: list[Message] = []
         if socket.protocol == "websocket":
-            messages = list(messages_of(self.capture.frames(socket.id), self._reveal_bytes))
+            messages = list(messages_of(self.capture.frames(socket.id), self._originals.reveal_bytes))
             heard = list(heard_of(socket.id, messages))
             moments = [opened, *self._said(socket, messages, unwritten)]
         else:
-            heard = list(self._heard(packets))
+            heard = list(heard_in(packets, self._originals))
             moments = [opened, *self._packets_sent(packets, unwritten)]
         return [*moments, self._end(socket, messages)], heard
 
@@ -365,7 +304,7 @@ class _Builder:
             if unwritten is not None and packet.type in ("event", "ack"):
                 self.skipped.append(Skipped("packets", packet.id, packet.event or packet.type, unwritten))
             else:
-                yield from self._packet(packet, packets[position + 1 :])
+                yield from sent_as(packet, packets[position + 1 :], self._originals)
 
     def _said(self, socket: Socket, messages: Sequence[Message], unwritten: str | None) -> Iterator[Moment]:
         for message, say in says_of(socket.id, messages):
@@ -376,9 +315,9 @@ class _Builder:
                 yield Moment(say, message.stamp_ns, message.stamp_ns)
 
     def _open(self, socket: Socket, opening: Opening, packets: list[Packet]) -> Open:
-        target = opening_target(self._reveal(socket.target))
-        polls = polls_of(opening, self._head) if socket.protocol == "socket.io" else None
-        recorded = self._head(opening.first.request_headers)
+        target = opening_target(self._originals.reveal(socket.target))
+        polls = polls_of(opening, self._originals.head) if socket.protocol == "socket.io" else None
+        recorded = self._originals.head(opening.first.request_headers)
         by_server = closed_by_server(socket)
         return Open(
             socket=socket.id,
@@ -389,171 +328,16 @@ class _Builder:
             route=route_of(target),
             headers=handshake_fields(recorded) if polls is None else recorded,
             polls=polls,
-            replies=() if self._refused(socket.upstream, writes=True) else tuple(self._replies(packets)),
+            replies=() if self._refused(socket.upstream, writes=True) else tuple(replies_of(packets, self._originals)),
             closed_by_server=by_server,
             protocol="websocket" if socket.protocol == "websocket" else "socket.io",
-            subprotocol=field(self._head(opening.first.response_headers), "sec-websocket-protocol"),
+            subprotocol=field(self._originals.head(opening.first.response_headers), "sec-websocket-protocol"),
             close_code=socket.close_code if by_server else None,
         )
-
-    def _replies(self, packets: list[Packet]) -> Iterator[Reply]:
-        asked: dict[tuple[str | None, int | None], str] = {}
-        for packet in packets:
-            key = (packet.namespace, packet.ack_id)
-            if packet.type == "event" and packet.sender == "server" and packet.ack_id is not None:
-                asked[key] = packet.event or ""
-            elif packet.type == "ack" and packet.sender == "client" and key in asked:
-                payload = self._reveal(packet.payload or "[]")
-                yield Reply(packet.namespace or "/", asked.pop(key), payload, self._attachments(packet))
-
-    def _heard(self, packets: list[Packet]) -> Iterator[Heard]:
-        asked: dict[tuple[str | None, int], int] = {}
-        for packet in packets:
-            if packet.sender == "client" and packet.type == "event" and packet.ack_id is not None:
-                asked[packet.namespace, packet.ack_id] = packet.id
-            if packet.sender == "server" and packet.payload is not None and packet.type != "connect_error":
-                is_ack = packet.type == "ack" and packet.ack_id is not None
-                yield Heard(
-                    id=packet.id,
-                    stamp_ns=packet.done_ns,
-                    socket=packet.socket_id,
-                    type=packet.type or "",
-                    namespace=packet.namespace or "/",
-                    event=packet.event or "",
-                    payload=self._reveal(packet.payload),
-                    answers=packet.answers or (asked.get((packet.namespace, packet.ack_id or 0)) if is_ack else None),
-                )
-
-    def _packet(self, packet: Packet, later: list[Packet]) -> Iterator[Moment]:
-        namespace = packet.namespace or "/"
-        payload = None if packet.payload is None else self._reveal(packet.payload)
-        if packet.type == "connect":
-            answer = _answer_to_connect(packet, later)
-            join = Join(
-                socket=packet.socket_id,
-                source=packet.id,
-                namespace=namespace,
-                payload=payload,
-                accepted=None if answer is None else answer.type == "connect",
-            )
-            yield Moment(join, packet.stamp_ns, None if answer is None else answer.done_ns)
-        elif packet.type == "event":
-            ack = _ack_of(packet, later)
-            emit = Emit(
-                socket=packet.socket_id,
-                source=packet.id,
-                namespace=namespace,
-                event=packet.event or "",
-                payload=payload or "[]",
-                ack_id=packet.ack_id,
-                acknowledged=ack is not None,
-                attachments=self._attachments(packet),
-            )
-            done_ns = packet.stamp_ns if packet.ack_id is None else None if ack is None else ack.done_ns
-            yield Moment(emit, packet.stamp_ns, done_ns)
-        elif packet.type == "disconnect":
-            leave = Leave(socket=packet.socket_id, source=packet.id, namespace=namespace)
-            yield Moment(leave, packet.stamp_ns, packet.stamp_ns)
-
-    def _attachments(self, packet: Packet) -> tuple[bytes, ...]:
-        if not packet.attachments:
-            return ()
-        bodies = (self.capture.body(body_id) for body_id in json.loads(packet.attachments))
-        return tuple(self._reveal_bytes(body.content or b"") if body is not None else b"" for body in bodies)
 
 
 def _request(action: Action) -> str:
     return f"{action.method} {action.route} {action.status}" if isinstance(action, Http) else ""
-
-
-class _Person(NamedTuple):
-    session: Session
-    moments: list[Moment]
-    heard: list[Heard]
-
-
-def _people(session: Session, moments: list[Moment], heard: list[Heard]) -> list[_Person]:
-    """A session for each of the people behind one address and browser."""
-    moments.sort(key=lambda moment: moment.sent_ns)
-    owners = people_of(moments) if session.vu is None else (0,) * len(moments)
-    if not any(owners):
-        return [_Person(session, moments, heard)]
-    people = [
-        _Person(session._replace(label=f"{session.label}, person {n + 1}"), [], []) for n in range(max(owners) + 1)
-    ]
-    sockets = {getattr(moment.action, "socket", None): owner for moment, owner in zip(moments, owners, strict=True)}
-    for moment, owner in zip(moments, owners, strict=True):
-        people[owner].moments.append(moment)
-    for packet in heard:
-        people[sockets[packet.socket]].heard.append(packet)
-    return people
-
-
-def _session(
-    session_id: int, label: str, user_agent: str, moments: list[Moment], heard: list[Heard], rules: Rules
-) -> SessionPlan:
-    moments.sort(key=lambda moment: moment.sent_ns)
-    start_ns = moments[0].sent_ns
-    spans = [_span(moment) for moment in moments]
-    limits = connection_limits([_held(span, moment) for span, moment in zip(spans, moments, strict=True)])
-    moments = [m._replace(sent_ns=ready_ns) for m, ready_ns in zip(moments, ready_times(spans), strict=True)]
-    moments.sort(key=lambda moment: moment.sent_ns)
-    releases = release_order([(moment.sent_ns, moment.done_ns) for moment in moments], start_ns)
-    before: dict[int, int] = {}
-    steps = []
-    for index, (moment, release) in enumerate(zip(moments, releases, strict=True)):
-        socket = getattr(moment.action, "socket", None)
-        steps.append(
-            Step(
-                index=index,
-                action=moment.action,
-                sent_ns=moment.sent_ns - start_ns,
-                waited=moment.done_ns is not None,
-                after=release.after,
-                think_ns=0 if _is_caused(moment.action) else release.think_ns,
-                behind=None if socket is None else before.get(socket),
-            )
-        )
-        if socket is not None:
-            before[socket] = index
-    links = correlate(steps, [moment.answer for moment in moments], start_ns, heard, rules)
-    return SessionPlan(
-        source=session_id,
-        label=label,
-        user_agent=user_agent,
-        steps=tuple(
-            replace(step, uses=uses, takes=takes, awaits=awaits)
-            for step, uses, takes, awaits in zip(steps, links.uses, links.takes, links.awaits, strict=True)
-        ),
-        length_ns=max(max(moment.sent_ns, moment.done_ns or 0) for moment in moments) - start_ns,
-        values=links.values,
-        listens=links.listens,
-        fresh=links.fresh,
-        links=links.links,
-        unexplained=links.unexplained,
-        connections=limits,
-    )
-
-
-def _is_caused(action: Action) -> bool:
-    """It waits for a message of the server, not for its time."""
-    return isinstance(action, Say | Close) and action.cue is not None
-
-
-def _span(moment: Moment) -> Span:
-    action = moment.action
-    if not isinstance(action, Http):
-        return Span(moment.sent_ns, moment.done_ns)
-    may_wait = action.kind is Kind.ASSET and action.method == "GET"
-    return Span(moment.sent_ns, moment.done_ns, action.upstream, action.connection, may_wait)
-
-
-def _held(span: Span, moment: Moment) -> Span:
-    """The span with the time that a stream kept its connection."""
-    action = moment.action
-    if span.done_ns is not None or not isinstance(action, Http):
-        return span
-    return span._replace(done_ns=span.sent_ns + (action.hold_ns or 0))
 
 
 def _not_sent(exchange: Exchange, session: int | None) -> str | None:
@@ -601,22 +385,3 @@ def _known_ns(exchange: Exchange) -> int | None:
     if exchange.status in _REDIRECTS and exchange.first_byte_ns is not None:
         return exchange.first_byte_ns
     return exchange.done_ns
-
-
-def _answer_to_connect(packet: Packet, later: list[Packet]) -> Packet | None:
-    for other in later:
-        same = other.sender == "server" and other.namespace == packet.namespace
-        if same and other.type in ("connect", "connect_error"):
-            return other
-    return None
-
-
-def _ack_of(packet: Packet, later: list[Packet]) -> Packet | None:
-    if packet.ack_id is None:
-        return None
-    for other in later:
-        if other.type != "ack" or other.sender != "server":
-            continue
-        if other.answers == packet.id or (other.namespace == packet.namespace and other.ack_id == packet.ack_id):
-            return other
-    return None
