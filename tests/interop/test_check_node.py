@@ -35,10 +35,18 @@ within = "10s"
 
 [[contract]]
 kind = "limit"
-name = "limit"
+name = "press and return"
 call = "/limited"
 requests = 30
 per = "5s"
+
+[[contract]]
+kind = "limit"
+name = "press"
+call = "/limited"
+requests = 30
+per = "5s"
+comes_back = false
 
 [[contract]]
 kind = "connections"
@@ -144,7 +152,7 @@ def check(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 Checks = Callable[..., Checked]
 
 
-@pytest.mark.parametrize("contract", ["health", "dashboard", "limit", "connections", "load"])
+@pytest.mark.parametrize("contract", ["health", "dashboard", "press and return", "connections", "load"])
 def test_kept_promise_passes(contract: str, check: Checks) -> None:
     checked = check(contract)
     assert checked.code == 0, checked.printed
@@ -159,12 +167,12 @@ def test_twenty_identities_ask_for_the_dashboard_once_each(check: Checks) -> Non
 
 
 def test_limit_of_identities_waits_until_what_they_sent_before_is_forgotten(check: Checks) -> None:
-    checked = check("limit", "--repeat", "2", people=3)
+    checked = check("press and return", "--repeat", "2", people=3)
     assert checked.code == 0, checked.printed
     assert "Waiting" in checked.printed
     assert sorted(checked.counts["refused"].values()) == [1, 1]
     assert check("dashboard", people=3).code == 2
-    alone = check("limit", "--share-identities", "--force", people=1)
+    alone = check("press and return", "--share-identities", "--force", people=1)
     assert alone.code == 4
     assert "It needs 2 different identities." in alone.printed
 
@@ -184,7 +192,7 @@ def test_burst_of_people_who_are_signed_in_names_the_resets(check: Checks) -> No
 
 
 def test_limit_that_refuses_too_early_is_named_with_the_number(check: Checks) -> None:
-    checked = check("limit", refuseAt=25)
+    checked = check("press", refuseAt=25)
     assert checked.code == 1, checked.printed
     assert "The 26th request was refused: 25 were admitted where 30 are promised" in checked.printed
     assert max(checked.counts["admitted"].values()) >= 25
@@ -192,26 +200,26 @@ def test_limit_that_refuses_too_early_is_named_with_the_number(check: Checks) ->
 
 
 def test_limit_that_refuses_too_late_is_named_with_the_number(check: Checks) -> None:
-    checked = check("limit", refuseAt=34)
+    checked = check("press", refuseAt=34)
     assert checked.code == 1, checked.printed
     assert "34 requests were admitted where 30 are promised: the 35th was the first refused." in checked.printed
 
 
 def test_limit_without_retry_after_is_named(check: Checks) -> None:
-    checked = check("limit", retryAfter=False)
+    checked = check("press", retryAfter=False)
     assert checked.code == 1, checked.printed
     assert "The 429 has no Retry-After." in checked.printed
 
 
 def test_limit_that_comes_later_than_it_said_is_named(check: Checks) -> None:
-    checked = check("limit", lateMs=30_000)
+    checked = check("press and return", lateMs=30_000)
     assert checked.code == 1, checked.printed
     assert "was refused again" in checked.printed
     assert sum(checked.counts["refused"].values()) == 2
 
 
 def test_limit_that_hits_others_is_named(check: Checks) -> None:
-    checked = check("limit", everybody=True)
+    checked = check("press", everybody=True)
     assert checked.code == 1, checked.printed
     assert len(checked.counts["refused"]) == 2
     # Who presses is refused once, until it comes back; the other one for all it sends meanwhile.
@@ -266,5 +274,5 @@ def test_nobody_listening_never_passes(recorded: Path, tmp_path: Path, capsys: p
     code = nestperf(["check", str(recorded), "--suite", str(suite), "--target", nowhere, "-o", str(tmp_path / "x.db")])
     printed = capsys.readouterr().out
     assert code == 4, printed
-    assert printed.count("Invalid: Nothing could connect") == 5
+    assert printed.count("Invalid: Nothing could connect") == 6
     assert "PASS" not in printed
