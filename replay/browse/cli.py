@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,7 +143,7 @@ def browse(
     relayed = Relayed(recorded.upstreams, where, network, trust)
     asked = Asked(
         program=program,
-        arguments=(*relayed.browser_arguments, *options["arguments"]),
+        arguments=options["arguments"],
         headed=options["headed"],
         profile=network,
         cpu_factor=options["cpu_slowdown"],
@@ -161,14 +162,15 @@ def browse(
         visits.append(visited)
         click.echo(describe_visit(visited, asked))
 
-    def tour() -> TourRun:
+    def tour(arguments: tuple[str, ...]) -> TourRun:
         people = [
             (person, stops)
             for identity in (persons or (None,))
             for session, stops in tours
             for person in [_person(session, stops, where, recorded.upstreams, identity, storage)]
         ]
-        return TourRun(asked, people, said, _hosts(recorded.upstreams), render_rules)
+        led = replace(asked, arguments=(*arguments, *asked.arguments))
+        return TourRun(led, people, said, _hosts(recorded.upstreams), render_rules)
 
     try:
         code = relayed.run(path, file.name, recorded, asked, render_rules, tour)

@@ -18,14 +18,14 @@ from typing import Any
 
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Run, Upstream
-from nestperf.errors import RunInvalid
+from nestperf.errors import RunInvalid, UsageError
 from nestperf.network.profiles import NONE, Profile
 from nestperf.pages.rules import SETTING, RenderRule, rules_as_settings
 from proxy_addon.authority import Authority, open_authority
 from proxy_addon.browser import QUIET, resolver_rules, sandbox_arguments
 from proxy_addon.cli import await_recorder, mend
 from proxy_addon.listen import Listener, choose_listeners, parse_upstream
-from proxy_addon.master import run_relay
+from proxy_addon.master import CannotListen, run_relay
 from proxy_addon.recording import BROWSE
 from proxy_addon.spool import Spool, recorder_command
 from proxy_addon.tap import What
@@ -37,6 +37,7 @@ from replay.transport.shaper import Shaper
 from replay.transport.tls import Trust as ReplayTrust
 
 _LOOPBACK = ("127.0.0.1",)
+_TRIES = 5
 
 
 class Relayed:
@@ -57,12 +58,11 @@ class Relayed:
         self._trust = Trust(insecure=trust.insecure, roots=trust.ca)
         self._targets = [target for target in targets if target.addresses]
         self._requests = [parse_upstream(upstream.url) for upstream in upstreams if not upstream.is_database]
-        tls = tuple(request.tls for request in self._requests)
-        self._listeners = choose_listeners(self._requests, _LOOPBACK, tls)
-        self._authority: Authority | None = open_authority(None) if any(tls) else None
+        self._tls = tuple(request.tls for request in self._requests)
+        self._listeners = choose_listeners(self._requests, _LOOPBACK, self._tls)
+        self._authority: Authority | None = open_authority(None) if any(self._tls) else None
 
-    @property
-    def browser_arguments(self) -> tuple[str, ...]:
+    def _browser_arguments(self) -> tuple[str, ...]:
         """Chromium's switches that lead the applications' addresses to the recorder."""
         trusted = () if self._authority is None else (f"--ignore-certificate-errors-spki-list={self._authority.spki}",)
         return (f"--host-resolver-rules={resolver_rules(self._listeners)}", *trusted, *QUIET, *sandbox_arguments())
@@ -74,12 +74,13 @@ class Relayed:
         recorded: Run,
         asked: Asked,
         rules: Sequence[RenderRule],
-        make_tour: Callable[[], TourRun],
+        make_tour: Callable[[tuple[str, ...]], TourRun],
     ) -> int:
-        """Go through the tour, recording into `path`; the recorder's exit code.
+        """Go through the tour, recording into `path`; the recorder's exit code. `make_tour` is given the browser's
+        switches that lead it to the recorder.
 
         Raises:
-            UsageError: the browser does not start, or a port was taken in the meantime.
+            UsageError: the browser does not start.
             RunInvalid: the browser ended in the middle.
         """
         settings = {"source_uid": recorded.uid, "source_path": source, SETTING: rules_as_settings(rules)}
@@ -89,12 +90,12 @@ class Relayed:
             doors = [opened.enter_context(_door()) for _ in self._listeners] if self._profile is not None else []
 
             def ready(spool: Spool) -> Guest:
-                tours.append(make_tour())
+                tours.append(make_tour(self._browser_arguments()))
                 tours[0].tell = partial(_tell, spool)
                 guests.append(Guest(self._go(tours[0], doors), partial(setattr, spool, "state", "interrupted")))
                 return guests[0]
 
-            spool = self._relay(path, self._led(doors), {**settings, **_settings_of(asked)}, ready)
+            spool = self._relay(path, doors, {**settings, **_settings_of(asked)}, ready)
         assert spool.process is not None
         code = -1 if spool.died else await_recorder(spool.process)
         if code < 0:
@@ -126,14 +127,20 @@ class Relayed:
     def _relay(
         self,
         path: Path,
-        listeners: tuple[Listener, ...],
+        doors: Sequence[socket.socket],
         settings: dict[str, Any],
         ready: Callable[[Spool], Guest],
     ) -> Spool:
-        upstreams = [Upstream(listener.url, listen=listener.authority)._asdict() for listener in listeners]
-        command = recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **settings})
         folder = self._authority.folder if self._authority is not None else None
-        return run_relay(listeners, command, ready, trust=self._trust, authority=folder).spool
+        for _ in range(_TRIES):
+            listeners = self._led(doors)
+            upstreams = [Upstream(listener.url, listen=listener.authority)._asdict() for listener in listeners]
+            command = recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **settings})
+            try:
+                return run_relay(listeners, command, ready, trust=self._trust, authority=folder).spool
+            except CannotListen:  # somebody took the port since it was found free
+                self._listeners = choose_listeners(self._requests, _LOOPBACK, self._tls)
+        raise UsageError("Free ports are taken faster than nestperf can listen on them: try again.")
 
 
 def _settings_of(asked: Asked) -> dict[str, Any]:
