@@ -16,10 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from nestperf.demo.postgres import PostgresServer, find_binaries
 from tests.postgres import Postgres
 from tests.tls import Certificates, make_certificates
+
+# How fast examples are made or run says something of the machine alone.
+settings.register_profile("nestperf", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nestperf")
 
 PEERS = {
     "node": ("node", "install Node.js (Debian: `apt-get install nodejs npm`)"),
