@@ -12,9 +12,11 @@ from nestperf.capture.remarks import remarks_of
 from nestperf.console import duration, plural
 from nestperf.printable import printable
 from reports.compare.model import Change, Comparison, RouteChange
+from reports.pages import PageRow
 from reports.render import comparison as comparing
 from reports.render import sentences
 from reports.render.explanations import cause_sentences
+from reports.render.pages import PAGE_TITLES, SLOWEST, group_of, page_cells, slowest_sentence
 from reports.render.units import format_count
 from reports.rules import Judged, Verdict
 from reports.summary import MarkRow, RouteRow, Summary
@@ -166,6 +168,10 @@ def _facts(summary: Summary) -> Iterator[str]:
         titles = ("", "route", "n", "refused", "limited", "failed", "p50", "p95", "max")
         table = _table(titles, map(_route_row, summary.routes[:_MOST_ROWS]), right=tuple(range(2, 9)))
         yield _folded(plural(len(summary.routes), "route"), table)
+    if summary.pages is not None:
+        table = _table(("", "page", *PAGE_TITLES), map(_page_row, summary.pages.pages[:_MOST_ROWS]), right=range(2, 9))
+        waited = "\n".join(f"- {text(slowest_sentence(page))}" for page in summary.pages.slowest[:SLOWEST])
+        yield _folded("Pages in the browser, 75th percentiles", f"{table}\n\n{waited}".strip())
     if summary.marks:
         named = ("name", "n", "refused", "limited", "failed", "p50", "p95", "max")
         table = _table(named, map(_mark_row, summary.marks[:_MOST_ROWS]), right=tuple(range(1, 8)))
@@ -175,6 +181,10 @@ def _facts(summary: Summary) -> Iterator[str]:
 def _route_row(row: RouteRow) -> tuple[str, ...]:
     by = " (by a server)" if row.server_call else ""
     return (text(row.kind, 20) + by, code(f"{row.method} {row.route}"), *_counts_and_times(row))
+
+
+def _page_row(row: PageRow) -> tuple[str, ...]:
+    return (text(group_of(row)), code(row.route), *page_cells(row))
 
 
 def _mark_row(row: MarkRow) -> tuple[str, ...]:

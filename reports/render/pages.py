@@ -13,7 +13,8 @@ from reports.render.table import Row, note, render_table
 from reports.render.units import format_count, format_score
 
 _MOST = 40
-_SLOWEST = 3
+PAGE_TITLES = ("n", "load", "max", "FCP", "LCP", "CLS", "INP", "not good", "errors", "unloaded", "failed")
+SLOWEST = 3
 """Loads of which it is told what they waited for."""
 _LABEL = 200
 _NAMES = {"fcp": "FCP", "lcp": "LCP", "cls": "CLS", "inp": "INP"}
@@ -28,8 +29,7 @@ def render_pages(facts: PageFacts | None, width: int) -> list[str]:
         Row(label=printable(row.route, _LABEL), group=group_of(row), cells=page_cells(row), lead=row.rating)
         for row in shown
     ]
-    titles = ("n", "load", "max", "FCP", "LCP", "CLS", "INP", "not good", "errors", "unloaded", "failed")
-    lines = render_table(titles, rows, width, give_way=("max", "errors", "unloaded", "FCP", "INP"))
+    lines = render_table(PAGE_TITLES, rows, width, give_way=("max", "errors", "unloaded", "FCP", "INP"))
     if len(facts.pages) > len(shown):
         lines += note(f"{len(facts.pages) - len(shown):,} more: see --format json.", width)
     lines += note(f"75th percentiles. Good up to, poor above: {limits_sentence()} (web.dev/articles/vitals).", width)
@@ -37,7 +37,7 @@ def render_pages(facts: PageFacts | None, width: int) -> list[str]:
         lines += note(f"{plural(hidden, 'page')} in the background, which no time tells of, left out.", width)
     for opened in facts.impossible:
         lines += note(impossible_sentence(opened), width)
-    for page in facts.slowest[:_SLOWEST]:
+    for page in facts.slowest[:SLOWEST]:
         lines += note(slowest_sentence(page), width)
     return lines
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from markdown_it import MarkdownIt
 
+from reports.pages import PageFacts, PageRow, Rated
 from reports.render.markdown import code, render_markdown, text
 from tests.reports.conftest import MS, exchange, exchanges
 from tests.reports.render.conftest import Report, Reported
@@ -92,3 +93,12 @@ def test_tables_leave_empty_columns_out(reported: Reported) -> None:
     document = render_markdown(*reported(exchanges([1] * 30), "[[threshold]]\nexpression = 'rate(failed) < 1%'\n"))
     (head,) = re.findall(r"^\|  \| route .*$", document, re.MULTILINE)
     assert head == "|  | route | n | p50 | p95 | max |"
+
+
+def test_markdown_has_the_pages_that_a_browser_saw(recording: Report) -> None:
+    never = Rated(0, None, "")
+    late, times = Rated(3, 5_000 * MS, "poor"), (5 * MS, 6 * MS, 7 * MS)
+    row = PageRow("load", "/board|x", "", "", 3, 0, 0, 0, 1, *times, never, late, never, never, "poor")
+    facts = PageFacts(pages=(row,), named=(), slowest=(), impossible=())
+    document = render_markdown(recording.judgement, replace(recording.summary, pages=facts))
+    assert "| loads | <code>/board&#124;x</code> | 3 | 6.00 ms | 7.00 ms | 5.00 s | LCP poor | 1 |" in document
