@@ -122,7 +122,7 @@ def _traces(rows: _Rows) -> Iterator[dict[str, Any]]:
     place = {"offset": -0.38, "width": 0.48} if rows.paired else {"offset": -0.36, "width": 0.72}
     for part, colour in _PARTS.items():
         found = [
-            (row, bar.ref, s.begin_ns, s.length_ns, f"{_about(bar)}<br>{part} {duration(s.length_ns)}")
+            (row, bar.ref, s.begin_ns, s.length_ns, f"{bar.ref}: {part} {duration(s.length_ns)}")
             for row, bar in rows.own
             for s in bar.stretches
             if s.part is part
@@ -159,7 +159,9 @@ def _title(bar: Bar, width: int) -> str:
 def _about(bar: Bar) -> str:
     status = "" if bar.status is None else f" {bar.status}"
     lasted = duration(bar.end_ns - bar.begin_ns)
-    return f"{_title(bar, 70)}<br>{bar.kind}, {bar.outcome.replace('_', ' ')}{status}, {lasted} · {bar.ref}"
+    parts = ", ".join(f"{s.part} {duration(s.length_ns)}" for s in bar.stretches)
+    end = f"{bar.kind}, {bar.outcome.replace('_', ' ')}{status}, {lasted} · {bar.ref}"
+    return f"{_title(bar, 70)}<br>{end}<br>{parts}"
 
 
 def _failed(rows: _Rows) -> Iterator[dict[str, Any]]:
