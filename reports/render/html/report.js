@@ -33,7 +33,6 @@
     const labels = layout.meta && layout.meta.narrow;
     if (narrow) {
       layout.margin = { ...layout.margin, l: labels ? 104 : 44, r: 6 };
-      layout.legend = { ...layout.legend, xref: "container" };
       if (labels) layout.yaxis = { ...layout.yaxis, ticktext: labels };
       // A legend of many lines takes its room from the page, not from the picture.
       const entries = figure.data.filter((trace) => trace.showlegend !== false).length;
@@ -55,7 +54,14 @@
     figures.set(place.id, figure);
     const begun = performance.now();
     const [data, layout] = paint(figure);
-    Plotly.react(place, data, layout, config);
+    place.style.height = `${layout.height}px`;
+    try {
+      Plotly.react(place, data, layout, config);
+    } catch (error) {
+      // One picture that cannot be drawn leaves the others alone, and is missed by nobody.
+      place.textContent = `This picture could not be drawn: ${error}`;
+      place.dataset.failed = "true";
+    }
     performance.measure(`nestperf ${place.id}`, { start: begun });
     place.dataset.drawn = "true";
   };

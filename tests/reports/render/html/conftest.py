@@ -40,6 +40,12 @@ name = "Hardly anything fails"
 expression = "rate(failed) < 10%"
 
 [[threshold]]
+name = "A promise whose name takes far more room than a phone has beside a picture"
+expression = "p50(latency) < 900ms"
+method = "GET"
+required = false
+
+[[threshold]]
 name = "Pages"
 expression = "p95(latency) < 2s"
 kind = "page"
@@ -201,6 +207,7 @@ class Opened:
         page.on("request", lambda request: self._requested(request.url))
         page.goto(path.resolve().as_uri(), timeout=120_000)
         page.wait_for_selector("html[data-ready=true]", state="attached")
+        self.wrong += page.locator(".plot[data-failed]").all_inner_texts()
 
     def _said(self, said: ConsoleMessage) -> None:
         if said.type in ("error", "warning"):

@@ -403,6 +403,13 @@ def test_a_phone_never_scrolls_sideways(folder: Path, replay: Capture, open_page
         ".map(one => Math.round(one.getBoundingClientRect().right))]"
     )
     assert max(wide) <= 360
+    cut = opened.page.evaluate(
+        "[...document.querySelectorAll('.plot')].filter(place => place.querySelector('.main-svg')"
+        ".getBoundingClientRect().bottom > place.getBoundingClientRect().bottom + 1).map(place => place.id)"
+    )
+    assert cut == []
+    widths = opened.page.evaluate("[...document.querySelectorAll('.plot')].map(place => place._fullLayout._size.w)")
+    assert min(widths) > 120
 
 
 def test_on_paper_everything_is_open_drawn_and_light(folder: Path, replay: Capture, open_page: Open) -> None:
