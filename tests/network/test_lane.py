@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from operator import itemgetter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nestperf.network.lane import HEADS, INITIAL_WINDOW, PAYLOAD, Delivery, Lane, transmission_ns
@@ -113,6 +113,7 @@ offers = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(offers, st.booleans(), st.integers(0, 200 * MS))
 def test_whatever_is_offered_comes_out_once_in_order_and_never_faster_than_the_line(
     asked: list[tuple[int, int, int]], slow_start: bool, delay_ns: int
@@ -134,6 +135,7 @@ def test_whatever_is_offered_comes_out_once_in_order_and_never_faster_than_the_l
     assert stamps[-1] >= (begins or 0) + delay_ns + transmission_ns(total, BPS) - len(stamps)
 
 
+@settings(deadline=None)
 @given(offers, st.booleans(), st.lists(st.integers(1, 50 * MS), max_size=40))
 def test_how_often_it_is_asked_changes_nothing(
     asked: list[tuple[int, int, int]], slow_start: bool, looks: list[int]
