@@ -7,7 +7,6 @@ between recorder and application, so a TLS handshake pays its round trips as eve
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
@@ -33,7 +32,7 @@ from proxy_addon.trust import Trust
 from replay.browse.guest import Guest
 from replay.browse.tour_run import Asked, TourRun
 from replay.transport.dial import Target
-from replay.transport.shaper import Shaper
+from replay.transport.shaper import Door, Shaper, open_door
 from replay.transport.tls import Trust as ReplayTrust
 
 _LOOPBACK = ("127.0.0.1",)
@@ -87,7 +86,7 @@ class Relayed:
         guests: list[Guest] = []
         tours: list[TourRun] = []
         with ExitStack() as opened:
-            doors = [opened.enter_context(_door()) for _ in self._listeners] if self._profile is not None else []
+            doors = [opened.enter_context(open_door()) for _ in self._listeners] if self._profile is not None else []
 
             def ready(spool: Spool) -> Guest:
                 tours.append(make_tour(self._browser_arguments()))
@@ -106,7 +105,7 @@ class Relayed:
             raise RunInvalid(f"{tours[0].trouble}: {path} holds those that were; see `nestperf report {path}`.")
         return code
 
-    def _led(self, doors: Sequence[socket.socket]) -> tuple[Listener, ...]:
+    def _led(self, doors: Sequence[Door]) -> tuple[Listener, ...]:
         """The listeners, each with what is behind it: its target, by way of its door where the line is shaped."""
         led = [
             replace(listener, target=target.url)
@@ -116,7 +115,7 @@ class Relayed:
             return tuple(led)
         return tuple(replace(listener, by_way_of=door.getsockname()) for listener, door in zip(led, doors, strict=True))
 
-    async def _go(self, tour: TourRun, doors: list[socket.socket]) -> None:
+    async def _go(self, tour: TourRun, doors: Sequence[Door]) -> None:
         async with AsyncExitStack() as opened:
             if self._profile is not None:
                 tour.shaper = await opened.enter_async_context(Shaper(self._profile))
@@ -127,7 +126,7 @@ class Relayed:
     def _relay(
         self,
         path: Path,
-        doors: Sequence[socket.socket],
+        doors: Sequence[Door],
         settings: dict[str, Any],
         ready: Callable[[Spool], Guest],
     ) -> Spool:
@@ -157,10 +156,3 @@ def _settings_of(asked: Asked) -> dict[str, Any]:
 
 def _tell(spool: Spool, told: dict[str, Any]) -> None:
     spool.put(What.PAGE, 0, time.perf_counter_ns(), 0, json.dumps(told).encode())
-
-
-def _door() -> socket.socket:
-    """A port on loopback, bound before anybody has to know its number."""
-    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    door.bind(("127.0.0.1", 0))
-    return door

@@ -12,7 +12,7 @@ import socket
 import struct
 from collections import deque
 from itertools import count
-from typing import Self
+from typing import Self, TypeAlias
 
 from nestperf.network.lane import Lane
 from nestperf.network.profiles import Profile
@@ -20,6 +20,16 @@ from nestperf.network.profiles import Profile
 _MOST_WAITING = 2**18
 """Bytes of a connection that may wait for the line before its sender has to: about what TCP's own buffers hold."""
 _NS = 1_000_000_000
+
+
+Door: TypeAlias = socket.socket
+
+
+def open_door() -> Door:
+    """A port on loopback, bound before there is a loop that could listen on it."""
+    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    door.bind(("127.0.0.1", 0))
+    return door
 
 
 class Shaper:
@@ -41,9 +51,9 @@ class Shaper:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def listen(self, host: str, port: int, door: socket.socket | None = None) -> int:
+    async def listen(self, host: str, port: int, door: Door | None = None) -> int:
         """Lead connections to an address over the line; the port of this machine's loopback to connect to. `door`: a
-        socket that is bound already."""
+        port that is bound already."""
         where = {"sock": door} if door is not None else {"host": "127.0.0.1", "port": 0}
         server = await self._loop.create_server(lambda: self._accept(host, port), **where)
         self._servers.append(server)
