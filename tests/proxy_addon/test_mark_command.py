@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pty
 import re
@@ -24,6 +23,11 @@ from tests.proxy_addon.test_record_command import application, get
 
 __all__ = ["application"]
 _PATIENCE_S = 60
+_TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def test_mark_command_names_what_follows(
@@ -71,12 +75,11 @@ class TerminalSession:
         self.slave = slave
         self.shown = ""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "nestperf", *arguments],
+            [sys.executable, "-c", _TAKE_TERMINAL, sys.executable, "-m", "nestperf", *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
             env=os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "40"},
         )
 
