@@ -68,11 +68,12 @@ async def _ask(reads: Reads, asking: Asking, into: Into) -> Asked:
     writer = CaptureWriter.create(into.path, _new_run(asking, into, clock))
     writer.extend(reads.statements)
     spent = await asked.run(writer)
+    planned = asking.turns(len(reads.reads))
     run = writer.run._replace(
         state="interrupted" if asked.interrupts else "finished",
         ended_ns=clock.now_ns(),
-        certificate=asked.tally.certificate(spent, reads, asking.turns(len(reads.reads))),
-        invalid=asked.tally.invalid(),
+        certificate=asked.tally.certificate(spent, reads, planned),
+        invalid=asked.tally.invalid(None if asked.interrupts else planned),
     )
     writer.set_run(run)
     try:

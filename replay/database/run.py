@@ -152,7 +152,8 @@ class DatabaseRun:
                 if self._gate is not None:
                     await self._gate.abort()
                 for one in connection.under_way():
-                    self._note(number, read, one)
+                    if one.protocol != "simple":  # those are the transaction's
+                        self._note(number, read, one)
                 connection.abort()
                 self.tally.cut += 1
                 if isinstance(why, asyncio.CancelledError):

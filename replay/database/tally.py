@@ -88,10 +88,13 @@ class Tally:
             "given_up": None,
         }
 
-    def invalid(self) -> tuple[str, ...]:
-        """Why the run measured nothing that can be judged; nothing where it did."""
+    def invalid(self, planned: int | None) -> tuple[str, ...]:
+        """Why the run measured nothing that can be judged; nothing where it did. `planned`: how many reads were to be
+        asked; None where nobody knows, or somebody ended it."""
         if self.outcomes["ok"]:
-            return ()
+            if planned is None or self.asked >= planned:
+                return ()
+            return (f"Only {self.asked:,} of {planned:,} reads were asked: connections were lost.",)
         why = "; ".join(self._failures()) or "nothing was answered"
         return (f"No read was answered: {why}.",)
 

@@ -189,6 +189,39 @@ def test_ctrl_c_ends_early_and_keeps_what_was_asked(users: Users, tmp_path: Path
         assert capture.count(Query) == capture.run.certificate["sent"] > 0
 
 
+def test_lost_connections_come_back_and_only_reads_are_counted(users: Users, tmp_path: Path) -> None:
+    output = tmp_path / "lost.db"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nestperf", "replay", str(users.capture), "--database", users.url,
+         "--duration", "10m", "-o", str(output)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    deadline = time.perf_counter() + 60
+    while not output.exists() or not asked_soon(output):
+        assert time.perf_counter() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    ours = "from pg_stat_activity where application_name = 'nestperf'"
+
+    def tell(sql: str) -> str:
+        return users.recorded.postgres.run("psql", "-Atc", sql, users.recorded.postgres.server.url).strip()
+
+    moment = tell("select clock_timestamp()")
+    assert tell(f"select count(pg_terminate_backend(pid)) {ours}") == "10"
+    while int(tell(f"select count(*) {ours} and backend_start > '{moment}'")) < 10:
+        assert time.perf_counter() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode in (0, 1, 4), told
+    with Capture.open(output) as capture:
+        assert capture.run.certificate["connections"] == 20
+        assert capture.count(Query) == capture.run.certificate["sent"]
+        assert {query.protocol for query in capture.queries()} <= {"extended", "prepared"}
+        cut = [query for query in capture.queries() if query.outcome == "unfinished" or query.sqlstate == "57P01"]
+        assert len(cut) <= 10
+
+
 def asked_soon(output: Path) -> bool:
     """Whether some query is stored already, in a file that is being written."""
     try:
