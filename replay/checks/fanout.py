@@ -15,7 +15,7 @@ from nestperf.console import duration, limit, plural
 from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
 from nestperf.wire.observations import PacketSeen
-from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, nothing_came
+from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, cut_short, nothing_came
 from replay.checks.cut import cut, needed_by, with_close
 from replay.checks.deliveries import Broadcast, Delivered, Receipt, assign, broadcasts_of, missed, times_ns
 from replay.checks.director import STAGGER_NS, Director, once
@@ -83,7 +83,8 @@ class FanOut:
         causes_ns = moments_of(rows, cause)
         receivers = connected_receivers(rows, traffic.targets)
         receipts = receipts_of(rows, receivers, *event)
-        return judge_fan_out(causes_ns, receipts, list(receivers.values()), self.receivers, self.within_ns, event[1])
+        found = judge_fan_out(causes_ns, receipts, list(receivers.values()), self.receivers, self.within_ns, event[1])
+        return cut_short(found, rows)
 
 
 def causing_session(chosen: Caused, times: int) -> SessionPlan:

@@ -18,7 +18,7 @@ from nestperf.console import duration, limit, plural
 from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
 from nestperf.wire.observations import PacketSeen
-from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, nothing_came
+from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, cut_short, nothing_came
 from replay.checks.cut import cut, needed_by, with_close
 from replay.checks.director import READY_NS, STAGGER_NS, Director, once
 from replay.checks.sequels import ACK, Answered, choose_answered, leaves, parsed
@@ -72,7 +72,7 @@ class Messages:
         """Hold the answers against the promise."""
         chosen: Answered = traffic.direct.args[0]  # type: ignore[attr-defined]
         said = told_of(rows.packets, chosen, echo_of(chosen))
-        return judge_messages(said, self.users, self.messages, self.within_ns)
+        return cut_short(judge_messages(said, self.users, self.messages, self.within_ns), rows)
 
 
 class Echo(NamedTuple):

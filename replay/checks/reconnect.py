@@ -19,7 +19,7 @@ from nestperf.console import duration, limit, plural
 from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
 from replay.checks.connections import choose_connection
-from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, nothing_came
+from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, cut_short, nothing_came
 from replay.checks.deliveries import Receipt, tells_apart
 from replay.checks.director import STAGGER_NS, Director, once
 from replay.checks.fanout import SETTLE_NS, causing_session, listening_session, moments_of, receipts_of
@@ -102,10 +102,11 @@ class Reconnect:
             causes_ns = moments_of(rows, caused.step)
             owners = {socket: client.number for client in clients for socket in client.sockets}
             receipts = receipts_of(rows, owners, caused.namespace, caused.event)
-        return judge_reconnect(
+        found = judge_reconnect(
             clients, causes_ns, receipts, asked=self.clients, within_ns=self.within_ns, may_lose=self.may_lose,
             follows=caused is not None,
         )  # fmt: skip
+        return cut_short(found, rows)
 
 
 def returning_session(listening: SessionPlan, socket: int) -> SessionPlan:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nestperf.capture.model import Run
 from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
-from replay.checks.contract import Finding
+from replay.checks.contract import Finding, Rows, cut_short
 from replay.checks.deliveries import Receipt, assign, broadcasts_of, missed, tells_apart
 from replay.checks.fanout import judge_fan_out
 
@@ -82,6 +83,16 @@ def test_fan_out_with_fewer_receivers_than_asked_is_inconclusive() -> None:
     found = judge_fan_out([0], heard(1, 5, ALL[:-1]), ALL[:-1], 20, SECOND_NS)
     assert found.verdict is Verdict.INCONCLUSIVE
     assert found.sentences == ("Only 19 of 20 receivers were connected.",)
+
+
+def test_run_that_was_interrupted_breaks_no_promise_by_what_is_missing() -> None:
+    run = Run(uid="x", purpose="check", vantage="client", state="interrupted", version="0", started_unix_ns=1)
+    broken, kept = judged(heard(1, 5)), judged([*heard(1, 5), *heard(2, 1010), *heard(3, 2005)])
+    assert broken.verdict is Verdict.FAIL
+    assert cut_short(broken, Rows(run=run)).verdict is Verdict.INCONCLUSIVE
+    assert cut_short(broken, Rows(run=run)).sentences == ()
+    assert cut_short(broken, Rows(run=run._replace(state="finished"))) == broken
+    assert cut_short(kept, Rows(run=run)) == kept
 
 
 def test_payloads_that_are_always_the_same_are_told_apart_by_hearing_again() -> None:
