@@ -39,17 +39,16 @@ PROMISE_NS = 2_000_000_000
 
 def read_opened(capture: Capture, limit_ns: int = PROMISE_NS) -> list[Opened]:
     """By page, network and cache, in the order opened; `limit_ns`: what `too_large` answers break."""
-    answers = _answers(capture)
+    opened_on_purpose = [page for page in capture.pages() if page.kind == "load" and page.cache is not None]
+    answers = _answers(capture) if opened_on_purpose else {}
     found: dict[tuple[str, str, str], Opened] = {}
-    for page in capture.pages():
-        if page.kind != "load" or page.cache is None:
-            continue
-        key = page.route, page.profile, page.cache
-        opened = found.setdefault(key, Opened(route=page.route, profile=page.profile, cache=page.cache))
+    for page in opened_on_purpose:
+        key = page.route, page.profile, page.cache or ""
+        opened = found.setdefault(key, Opened(route=key[0], profile=key[1], cache=key[2]))
         _add(opened, page)
         profile = PROFILES.get(page.profile)
         if profile is not None and page.cache == "cold" and page.load_ns is not None:
-            asked = [one for one, done_ns in answers[page.id] if done_ns <= page.load_ns]
+            asked = [one for one, done_ns in answers.get(page.id, ()) if done_ns <= page.load_ns]
             _bound(opened, asked, profile, limit_ns)
     for opened in found.values():
         opened.loads_ns.sort()
@@ -59,7 +58,7 @@ def read_opened(capture: Capture, limit_ns: int = PROMISE_NS) -> list[Opened]:
 def _answers(capture: Capture) -> dict[int, list[tuple[Asked, int]]]:
     """By page: what it asked for of the application, and when that was there."""
     exchanges = {exchange.id: exchange for exchange in capture.exchanges()}
-    tls = [upstream.url.startswith("https:") for upstream in capture.run.upstreams]
+    tls = {place for place, upstream in enumerate(capture.run.upstreams) if upstream.url.startswith("https:")}
     found: dict[int, list[tuple[Asked, int]]] = defaultdict(list)
     for resource in capture.resources():
         exchange = exchanges.get(resource.exchange_id or 0)
@@ -67,7 +66,7 @@ def _answers(capture: Capture) -> dict[int, list[tuple[Asked, int]]]:
             asked = Asked(
                 name=exchange.target.partition("?")[0],
                 size=exchange.response_bytes,
-                tls=tls[exchange.upstream],
+                tls=exchange.upstream in tls,
                 is_document=resource.initiator == "navigation",
             )
             found[resource.page_id].append((asked, resource.done_ns))
