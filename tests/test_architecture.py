@@ -129,6 +129,7 @@ PURE = (
     "reports/concurrency.py",
     "reports/curves.py",
     "reports/traffic.py",
+    "reports/visits.py",
     "reports/relative.py",
     "reports/metrics.py",
     "nestperf/console.py",

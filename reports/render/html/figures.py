@@ -15,6 +15,8 @@ from markupsafe import Markup
 from reports.render.html.markup import element, island
 
 MS, S = 1e6, 1e9
+PALETTE = ("@blue", "@orange", "@teal", "@violet", "@sky", "@amber", "@pink", "@grey")
+"""Of curves; told apart with any colour vision (Okabe and Ito), and by their dashes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,11 @@ from nestperf.console import duration, plural
 from reports.pictures import Pictures
 from reports.render import sentences
 from reports.render.html import (
+    database,
     followed,
     latency_figures,
     marks,
+    percentile_figure,
     places,
     promises,
     traffic_figures,
@@ -94,13 +96,13 @@ def _sections(judgement: Judgement, summary: Summary, pictures: Pictures) -> Ite
     yield Section(
         "percentiles-section",
         "Percentiles and limits",
-        [latency_figures.percentiles(pictures.curves)],
+        [percentile_figure.percentiles(pictures.curves)],
         "No promise about durations had a sample to draw.",
     )
     yield Section(
         "routes-section",
         "Routes",
-        [places.routes(summary, pictures, path), watched.repeats(summary.page_routes, path)],
+        [places.routes(summary, pictures, path)],
         "No HTTP request was captured.",
     )
     yield Section("marks-section", "Marks and tests", [marks.marks(summary, path)])
@@ -137,7 +139,7 @@ def _sections(judgement: Judgement, summary: Summary, pictures: Pictures) -> Ite
     yield Section(
         "sql",
         "Database queries",
-        [places.statements(summary.queries, path)],
+        [database.statements(summary.queries, path)],
         "No database was recorded: nestperf record URL postgres://HOST:PORT.",
     )
     yield Section("certificate", "Can the run be trusted?", _trust(judgement, summary))

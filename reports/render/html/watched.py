@@ -12,13 +12,11 @@ from nestperf.console import duration, plural
 from reports.pages import VITALS, NamedRow, PageFacts, PageRow, PageWaterfall, Rated
 from reports.render.html.figures import Figure, axis, labelled, layout, margin_for, seconds
 from reports.render.html.markup import drawn, element, joined, path, shown
-from reports.render.html.tables import Cell, Column, command, count, table, took
+from reports.render.html.tables import Cell, Column, count, table, took
 from reports.render.pages import group_of, impossible_sentence, limits_sentence, slowest_sentence, vital_text
-from reports.repeats import PageRoute
 
 MOST_WATERFALLS = 4
 MOST_BARS = 150
-FINDINGS = 12
 _RATINGS = {"good": ("pass", "✓"), "fair": ("open", "~"), "poor": ("fail", "✕")}
 _MARKS = (("first_byte_ns", "first byte", "@grey"), ("fcp_ns", "first paint", "@teal"),
           ("lcp_ns", "largest paint", "@violet"), ("load_ns", "loaded", "@red"))  # fmt: skip
@@ -92,23 +90,6 @@ def _named(row: NamedRow) -> list[Cell]:
         Cell(things, row.most),
         count(row.restless),
     ]
-
-
-def repeats(found: tuple[PageRoute, ...], capture_path: str) -> Markup | None:
-    """Routes that one page called many times."""
-    if not found:
-        return None
-    items = [
-        element(
-            "li",
-            element("b", "N+1 "),
-            f"the page {shown(item.page, 100)} called {shown(f'{item.method} {item.route}', 120)} {item.most:,} times "
-            f"({item.targets:,} different), {duration(item.total_ns)} in all, in {plural(item.pages, 'load')}: ",
-            command(f"nestperf show {shown(capture_path, 200)} {item.exchange_id}"),
-        )
-        for item in found[:FINDINGS]
-    ]
-    return element("ul", items, class_="findings")
 
 
 def waterfalls(facts: PageFacts | None) -> Iterator[tuple[str, Figure, Markup | None]]:
