@@ -52,7 +52,8 @@ def correlate(
 
 def number(steps: Sequence[Step], found: Linked) -> Links:
     """Number the values, and sort by step who takes and who uses them."""
-    numbers: dict[str, int] = {}
+    numbers: dict[tuple[str, bool], int] = {}
+    """By the recorded value and whether it was pushed: what everybody hears of is not what one's own answer gave."""
     uses: list[list[Use]] = [[] for _ in steps]
     takes: list[set[Take]] = [set() for _ in steps]
     awaits: list[list[Await]] = [[] for _ in steps]
@@ -60,7 +61,7 @@ def number(steps: Sequence[Step], found: Linked) -> Links:
     for one in found.links:
         if one.by_jar:
             continue
-        value = numbers.setdefault(one.value, len(numbers))
+        value = numbers.setdefault((one.value, one.given.step is None), len(numbers))
         slot = one.slot
         uses[one.step].append(Use(slot.place, slot.field, one.start, one.end, slot.coding, value, slot.wrap))
         for given, origin in _givers(one):
@@ -76,12 +77,12 @@ def number(steps: Sequence[Step], found: Linked) -> Links:
             awaits[one.step].append(Await(value, think_ns))
     fresh = []
     for own in found.invented:
-        value = numbers.setdefault(own.value, len(numbers))
+        value = numbers.setdefault((own.value, False), len(numbers))
         fresh.append(value)
         for index, slot, start, end in own.places:
             uses[index].append(Use(slot.place, slot.field, start, end, slot.coding, value, slot.wrap))
     return Links(
-        values=tuple(numbers),
+        values=tuple(value for value, _ in numbers),
         uses=tuple(tuple(sorted(one, key=_position)) for one in uses),
         takes=tuple(tuple(sorted(one, key=_stable)) for one in takes),
         listens=tuple(_listens(pushed)),
@@ -109,6 +110,9 @@ def _linkage(step: Step, one: Link) -> Linkage:
 def _givers(one: Link) -> Iterable[tuple[Given, Origin]]:
     yield one.given, one.origin
     for other in one.others:
+        # A broadcast of what an answer gave as well tells of every other user's too.
+        if other.step is None and one.given.step is not None:
+            continue
         # Links in pages are followed where they were followed; elsewhere only places with a name are read.
         if other.offer.origin.source != "html" or other.offer.origin.path[0] != "link":
             yield other, other.offer.origin

@@ -84,6 +84,36 @@ def test_list_that_repeats_an_id_does_not_replace_where_it_came_from(recording: 
     assert links(session) == [(2, "target", made, [(0, "json", "id")])]
 
 
+def created_and_broadcast(recording: Recording, *, answered: float) -> None:
+    """An item whose id both its creator's answer and a broadcast to everybody name; the broadcast at 110 ms."""
+    made = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    socket = recording.socket(0, 10, 500)
+    recording.packet(socket, "client", "connect", 20)
+    recording.packet(socket, "server", "connect", 30, payload="{}")
+    recording.exchange("POST", "/things", 100, answered, answer=json.dumps({"id": made}).encode())
+    recording.packet(socket, "server", "event", 110, payload=json.dumps([{"id": made}]), event="thing:new")
+    recording.exchange("GET", f"/things/{made}", 150, 160, answer=json.dumps({"id": made}).encode())
+    recording.exchange("DELETE", f"/things/{made}", 200, 210)
+
+
+@pytest.mark.parametrize("answered", [105, 120], ids=["answer first", "broadcast first"])
+def test_id_that_an_answer_gave_is_not_replaced_by_broadcasts_of_others(recording: Recording, answered: float) -> None:
+    created_and_broadcast(recording, answered=answered)
+    (session,) = recording.plan().sessions
+    assert session.listens == ()
+    assert [source for *_, producers in links(session) for _, source, _ in producers] == ["json"] * 4
+
+
+def test_id_that_first_came_by_broadcast_is_kept_apart_from_the_answers(recording: Recording) -> None:
+    created_and_broadcast(recording, answered=180)
+    (session,) = recording.plan().sessions
+    heard, own = (use.value for step in session.steps for use in step.uses)
+    assert heard != own
+    assert session.values[heard] == session.values[own]
+    assert [listen.take.value for listen in session.listens] == [heard]
+    assert {take.value for step in session.steps for take in step.takes} == {own}
+
+
 def test_secret_is_linked_without_its_vault_and_the_plan_says_what_is_missing(recording: Recording) -> None:
     recording.exchange("POST", "/login", 0, 10, answer=json.dumps({"token": JWT}).encode())
     recording.exchange("GET", "/a", 20, 30, headers=(("Authorization", f"Bearer {JWT}"),))
