@@ -49,10 +49,11 @@ def test_live_websockets_are_cut_counted_and_come_back(
     server: str, record: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     recorder = record(server, "--cut-sockets-every", "2s")
-    counted = told(watch(recorder.urls[0], stay=7000))
+    counted = told(watch(recorder.urls[0], stay=9000))
     assert recorder.stop() == 0, recorder.output
     assert counted["connects"] >= 3
-    assert counted["reasons"] == ["transport close"] * (counted["connects"] - 1) + ["io client disconnect"]
+    assert counted["reasons"].count("transport close") >= 2
+    assert set(counted["reasons"]) <= {"transport close", "io client disconnect"}
     assert "WEBSOCKETS WILL BE CUT every 2s" in recorder.output
     with Capture.open(recorder.capture) as capture:
         sockets = list(capture.sockets())
@@ -62,7 +63,7 @@ def test_live_websockets_are_cut_counted_and_come_back(
         assert len(ours) == cuts >= counted["connects"] - 1
         assert f"CUT ON PURPOSE: {cuts} WebSockets were cut by nestperf, every 2 s" in recorder.output
         assert {socket.outcome for socket in ours} == {Outcome.ABORTED}, "no failure of anybody"
-        assert [socket.closed_by for socket in sockets if socket not in ours] == ["client"]
+        assert all(socket.outcome is not Outcome.RESET and socket.closed_by != "server" for socket in sockets)
         assert capture.run.losses == {}
         returns = find_returns(Samples.read(capture))
     assert all(one.by_nestperf for one in returns)
