@@ -210,7 +210,7 @@ class Opened:
         self.wrong += page.locator(".plot[data-failed]").all_inner_texts()
 
     def _said(self, said: ConsoleMessage) -> None:
-        if said.type in ("error", "warning"):
+        if said.type == "error":
             self.wrong.append(said.text)
 
     def _asked(self, dialog: Dialog) -> None:
@@ -220,6 +220,11 @@ class Opened:
     def _requested(self, url: str) -> None:
         if not url.startswith(("file:", "data:", "blob:")):
             self.wrong.append(f"fetched {url}")
+
+    def open_all(self) -> None:
+        """Open everything that opens, and wait until it is drawn."""
+        self.page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+        self.page.wait_for_selector(".plot:not([data-drawn])", state="detached")
 
     def traces(self, figure: str) -> list[dict[str, Any]]:
         """What plotly drew."""

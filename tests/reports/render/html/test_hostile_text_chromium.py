@@ -100,7 +100,7 @@ def page(folder: Path, capture: Capture, open_page: Open) -> Opened:
 
 
 def test_nothing_of_it_runs(page: Opened) -> None:
-    page.page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    page.open_all()
     for figure in ("latency-over-time", "events", "connections", "waterfall-0"):
         place = page.page.locator(f"#{figure}")
         place.scroll_into_view_if_needed()

@@ -396,7 +396,7 @@ def test_a_phone_never_scrolls_sideways(folder: Path, replay: Capture, open_page
     if not path.exists():
         render(folder, replay.path)
     opened = open_page(path, width=360)
-    opened.page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    opened.open_all()
     wide = opened.page.evaluate(
         "[document.documentElement.scrollWidth, "
         "...[...document.querySelectorAll('section, .verdict, .tile, figure, .plot svg')]"
