@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from markupsafe import Markup
 
 from nestperf.console import duration, plural
@@ -31,41 +33,7 @@ def statements(facts: QueryFacts | None, capture_path: str) -> Markup | None:
         ]
         for row in facts.statements[:MOST_STATEMENTS]
     ]
-    found = [
-        element(
-            "li",
-            element("b", "N+1 "),
-            f"{shown(f'{item.method} {item.route}', 100)} asked {item.most:,} times for one statement, "
-            f"{duration(item.total_ns)} in {plural(item.exchanges, 'exchange')}: ",
-            element("code", shown(item.statement, 160), class_="sql"),
-            " ",
-            command(f"nestperf show {shown(capture_path, 200)} {item.exchange_id}"),
-        )
-        for item in facts.repeated[:FINDINGS]
-    ]
-    found += [
-        element(
-            "li",
-            element("b", "N+1 "),
-            f"the page {shown(item.page, 100)} asked {item.most:,} times for one statement, in "
-            f"{plural(item.exchanges, 'exchange')}, {duration(item.total_ns)} in all: ",
-            element("code", shown(item.statement, 160), class_="sql"),
-            " ",
-            command(f"nestperf show {shown(capture_path, 200)} {item.page_id}"),
-        )
-        for item in facts.repeated_by_pages[:FINDINGS]
-    ]
-    found += [
-        element(
-            "li",
-            element("b", "idle in transaction "),
-            f"for {duration(item.idle_ns)}{'' if item.answered_id is None else ', across think time'}, after ",
-            element("code", shown(item.after, 160), class_="sql"),
-            " ",
-            command(f"nestperf show {shown(capture_path, 200)} query:{item.query_id}"),
-        )
-        for item in facts.held_open[:FINDINGS]
-    ]
+    found = list(_findings(facts, capture_path))
     links, more = facts.links, len(facts.statements) - MOST_STATEMENTS
     sure = format_share(links.linked / max(links.total, 1))
     linked = (
@@ -87,6 +55,33 @@ def statements(facts: QueryFacts | None, capture_path: str) -> Markup | None:
             else None,
         )
     )
+
+
+def _findings(facts: QueryFacts, capture_path: str) -> Iterator[Markup]:
+    """What looks wrong, each with its statement and the command that shows it."""
+
+    def finding(what: str, said: str, statement: str, ref: str) -> Markup:
+        sql = element("code", shown(statement, 160), class_="sql")
+        show = command(f"nestperf show {shown(capture_path, 200)} {ref}")
+        return element("li", element("b", what), f" {said} ", sql, " ", show)
+
+    for item in facts.repeated[:FINDINGS]:
+        said = (
+            f"{shown(f'{item.method} {item.route}', 100)} asked {item.most:,} times for one statement, "
+            f"{duration(item.total_ns)} in {plural(item.exchanges, 'exchange')}:"
+        )
+        yield finding("N+1", said, item.statement, str(item.exchange_id))
+    for asked in facts.repeated_by_pages[:FINDINGS]:
+        said = (
+            f"the page {shown(asked.page, 100)} asked {asked.most:,} times for one statement, in "
+            f"{plural(asked.exchanges, 'exchange')}, {duration(asked.total_ns)} in all:"
+        )
+        yield finding("N+1", said, asked.statement, str(asked.page_id))
+    for held in facts.held_open[:FINDINGS]:
+        across = "" if held.answered_id is None else ", across think time"
+        yield finding(
+            "idle in transaction", f"for {duration(held.idle_ns)}{across}, after", held.after, f"query:{held.query_id}"
+        )
 
 
 def _bar(share: float) -> Markup:
