@@ -33,8 +33,8 @@ from replay.steps import Action, Close, Http, Join, Open, Plan, SessionPlan, Ste
 NAME = "reconnect"
 EVERY_NS = SECOND_NS // 4
 """Between two causes."""
-BEFORE_NS = SECOND_NS
-"""From the first cause to the cut."""
+BEFORE_NS = 9 * EVERY_NS // 2
+"""From the first cause to the cut, which comes between two causes: what is on its way when it comes is lost."""
 AFTER_NS = SECOND_NS
 """Causes go on so long after the last client has come back."""
 DELAY_NS, SPREAD = SECOND_NS, 0.5

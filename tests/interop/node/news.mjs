@@ -5,7 +5,7 @@
 //   delay      the third watcher gets every broadcast 2 s late
 //   twice-3    three messages are answered twice
 //   lose       every fifth client that comes back is not subscribed, though it asks to be
-//   again      who comes back gets the last event it had once more
+//   again      who comes back gets the first event it had once more
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 
@@ -22,7 +22,7 @@ const counts = { deliveries: 0, dropped: 0, delayed: 0, messages: 0, answers: 0,
 const causes = []; // [arrived, [sent to each, ...]]
 const watchers = [];
 const seen = new Map(); // by address: how often it subscribed
-const last = new Map(); // by address: the last event it was sent
+const first = new Map(); // by address: the first event it was sent, long before any cut
 let broadcasts = 0;
 let returned = 0;
 const now = () => process.hrtime.bigint().toString();
@@ -30,7 +30,8 @@ const now = () => process.hrtime.bigint().toString();
 function deliver(socket, news, stamps) {
   stamps.push(now());
   counts.deliveries += 1;
-  last.set(socket.handshake.address, news);
+  const address = socket.handshake.address;
+  if (!first.has(address)) first.set(address, news);
   socket.emit("news", { ...news, at: undefined });
 }
 
@@ -59,9 +60,9 @@ io.on("connection", (socket) => {
       return;
     }
     watchers.push(socket);
-    if (before && fault === "again" && last.has(address)) {
+    if (before && fault === "again" && first.has(address)) {
       counts.again += 1;
-      socket.emit("news", last.get(address));
+      socket.emit("news", first.get(address));
     }
   });
   socket.on("refresh", tell);
