@@ -105,7 +105,8 @@ def choose_answered(source: Source, emit: str = "", answer: str = "") -> Answere
 
 def choose_caused(source: Source, cause: str = "", event: str = "", *, emits_only: bool = False) -> Caused:
     """The cause and the event that patterns mean; without one, the broadcast that most sockets heard at once, then what
-    is no answer to the one who asked, then what also came unasked.
+    is no answer to the one who asked, then what also came unasked. `emits_only`: an event that followed a request more
+    closely has no cause then, unless `cause` names one.
 
     Raises:
         NothingSuch: no such event was received, or nothing that can be repeated came shortly before it.
@@ -117,10 +118,10 @@ def choose_caused(source: Source, cause: str = "", event: str = "", *, emits_onl
             f"no client of the capture received an event {event or 'at all'}: record one, or mend `event`"
         )
     found: list[tuple[tuple[int, bool, bool, float, int], Caused]] = []
-    causes = list(_causes(source, cause, emits_only=emits_only))
+    causes = list(_causes(source, cause, emits_only=emits_only and cause != ""))
     for name in names:
         best = _best_cause(receipts[name], causes, name)
-        if best is not None:
+        if best is not None and (isinstance(best[1].step.action, Emit) or not emits_only):
             at_once = _most_at_once(receipts[name])
             unasked = len(receipts[name]) > best[0][1]
             shared = not _is_private(best[1].step, receipts[name])

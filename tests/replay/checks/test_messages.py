@@ -90,6 +90,20 @@ def test_cause_is_no_answer_to_the_one_who_asked(recording: Recording) -> None:
     assert (found.cause, found.event) == ("emit ask", "noise")
 
 
+def test_event_that_a_request_caused_is_not_put_down_to_an_emit_shortly_before(recording: Recording) -> None:
+    socket = recording.socket(0, 10, 9000)
+    recording.packet(socket, "client", "connect", 20)
+    recording.packet(socket, "server", "connect", 30, payload="{}")
+    recording.packet(socket, "client", "event", 1000, payload="[1]", event="hello")
+    recording.exchange("POST", "/items", 2000, 2010, status=201)
+    recording.packet(socket, "server", "event", 2005, payload='[{"n":1}]', event="item:new")
+    made = source(recording.finish())
+    assert choose_caused(made).cause == "POST /items"
+    with pytest.raises(NothingSuch, match="nothing that can be repeated came shortly before"):
+        choose_caused(made, emits_only=True)
+    assert choose_caused(made, "emit hello", emits_only=True).cause == "emit hello", "who names it knows"
+
+
 def told(*answers: str, sent: int = 3, at_ms: float = 10) -> Told:
     return Told(
         tuple((str(n), 0, 0) for n in range(sent)),
