@@ -309,8 +309,9 @@ def hearing_of(client: Client, causes_ns: Sequence[int], receipts: Sequence[Rece
     after = [one.stamp_ns for one in own if one.stamp_ns > client.cut_ns and one.stamp_ns <= client.closed_ns]
     again_ns = min(after, default=None)
     subscribed_ns = client.closed_ns if client.subscribed_ns is None else client.subscribed_ns
-    # A cause shortly after the subscription may overtake it in the server; one shortly before the end comes too late.
-    heard_from_ns, heard_to_ns = subscribed_ns + EVERY_NS, client.closed_ns - _GRACE_NS // 2
+    # Who has heard one event has subscribed for sure; a cause shortly before the end comes too late.
+    heard_from_ns = max(subscribed_ns, client.closed_ns if again_ns is None else again_ns)
+    heard_to_ns = client.closed_ns - _GRACE_NS // 2
     if not tells_apart(receipts, min(len(causes_ns), 2)):
         due = [ns for ns in causes_ns if heard_from_ns <= ns <= heard_to_ns]
         came = sum(ns >= heard_from_ns for ns in after)
