@@ -65,9 +65,12 @@ class _Cause(NamedTuple):
 class _Event(NamedTuple):
     namespace: str
     event: str
-    rows: Codes
-    """Of the packets, in order of time."""
-    who: Codes
+    ids: list[int]
+    """Of the packets, in order of time, as all that follows."""
+    stamps: Stamps
+    sockets: list[int]
+    contents: list[int]
+    who: list[int]
     """Whose sockets they came to."""
 
 
@@ -81,13 +84,9 @@ def find_effects(samples: Samples) -> tuple[Effect, ...]:
     members = memberships(samples)
     found = []
     for event in events:
-        best: tuple[float, float, Effect] | None = None
-        for cause in causes:
-            ranked = _effect(samples, cause, event, owners, members)
-            if ranked is not None and (best is None or ranked[:2] < best[:2]):
-                best = ranked
-        if best is not None:
-            found.append(best[2])
+        ranked = [(*rank, place) for place, cause in enumerate(causes) if (rank := _rank(samples, cause, event))]
+        if ranked:
+            found.append(_measured(samples, causes[min(ranked)[2]], event, owners, members))
     return tuple(sorted(found, key=lambda effect: (effect.cause, effect.namespace, effect.event)))
 
 
@@ -122,7 +121,15 @@ def _events(samples: Samples, owners: _Owners) -> Iterator[_Event]:
             ordered = group[np.argsort(p.done[group], kind="stable")]
             who = owners.of_packets(samples, ordered)
             if len(np.unique(who)) > 1:
-                yield _Event(p.namespace.names[namespace] or "/", p.event.names[event], ordered, who)
+                yield _Event(
+                    namespace=p.namespace.names[namespace] or "/",
+                    event=p.event.names[event],
+                    ids=p.id[ordered].tolist(),
+                    stamps=p.done[ordered],
+                    sockets=p.socket[ordered].tolist(),
+                    contents=p.content[ordered].tolist(),
+                    who=who.tolist(),
+                )
 
 
 def _writes(samples: Samples) -> Iterator[_Cause]:
@@ -152,49 +159,45 @@ def _grouped(one: Codes, two: Codes, rows: Codes) -> Iterator[tuple[tuple[int, i
         yield key, np.array(found, dtype=np.int64)
 
 
-def _effect(
-    samples: Samples, cause: _Cause, event: _Event, owners: _Owners, members: Sequence[Membership]
-) -> tuple[float, float, Effect] | None:
-    """How likely chance is, the median delay, and the effect; None where the event is none of this cause's."""
-    p = samples.packets
-    stamps = p.done[event.rows]
-    first = np.searchsorted(stamps, cause.sent, side="left")
-    last = np.searchsorted(stamps, cause.sent + WINDOW_NS, side="right")
-    if np.count_nonzero(last > first) < max(1, len(cause.sent) * _OFTEN):
+def _windows(cause: _Cause, event: _Event) -> list[range]:
+    """The places of the receipts that each of the causes may have caused."""
+    first = np.searchsorted(event.stamps, cause.sent, side="left").tolist()
+    last = np.searchsorted(event.stamps, cause.sent + WINDOW_NS, side="right").tolist()
+    return [range(begin, min(end, begin + _MOST_HEARD)) for begin, end in zip(first, last, strict=True)]
+
+
+def _rank(samples: Samples, cause: _Cause, event: _Event) -> tuple[float, float] | None:
+    """How likely chance is, and the median delay; None where the event is none of this cause's."""
+    windows = _windows(cause, event)
+    least = max(1, len(windows) * _OFTEN)
+    if sum(map(bool, windows)) < least:
         return None
-    happened = [
-        _heard(
-            p.socket[event.rows],
-            p.content[event.rows],
-            event.who,
-            int(who_did),
-            range(int(begin), min(int(end), int(begin) + _MOST_HEARD)),
-        )
-        for who_did, begin, end in zip(cause.who, first, last, strict=True)
+    firsts = [
+        next((place for place in window if event.who[place] != who), None)
+        for who, window in zip(cause.who.tolist(), windows, strict=True)
     ]
-    followed = [(place, heard) for place, heard in enumerate(happened) if heard]
-    if len(followed) < max(1, len(cause.sent) * _OFTEN):
+    delays = sorted(
+        float(event.stamps[first] - sent) for first, sent in zip(firsts, cause.sent, strict=True) if first is not None
+    )
+    if len(delays) < least:
         return None
-    delays = sorted(stamps[heard[0]] - cause.sent[place] for place, heard in followed)
-    chance = _chance(stamps, len(cause.sent), len(followed), max(_LEAST_NS, 2 * delays[-1]), samples)
-    if chance > CHANCE:
-        return None
-    effect = _measured(samples, cause, event, followed, owners, members)
-    return chance, float(delays[len(delays) // 2]), effect
+    chance = _chance(event.stamps, len(windows), len(delays), max(_LEAST_NS, 2 * delays[-1]), samples)
+    return None if chance > CHANCE else (chance, delays[len(delays) // 2])
 
 
-def _heard(sockets: Codes, contents: Codes, who: Codes, cause: int, window: Sequence[int]) -> list[int]:
+def _heard(event: _Event, cause: int, window: range) -> list[int]:
     """The receipts of others: the first at each socket, of the same content where several share one."""
     found: list[int] = []
     seen: set[int] = set()
     content = None
     for place in window:
-        if who[place] == cause or int(sockets[place]) in seen:
+        socket = event.sockets[place]
+        if event.who[place] == cause or socket in seen:
             continue
-        content = contents[place] if content is None else content
-        if contents[place] != content and len(found) > 1:
+        content = event.contents[place] if content is None else content
+        if event.contents[place] != content and len(found) > 1:
             continue
-        seen.add(int(sockets[place]))
+        seen.add(socket)
         found.append(place)
     return found
 
@@ -208,23 +211,18 @@ def _chance(stamps: Stamps, causes: int, followed: int, within_ns: float, sample
     return sum(comb(causes, k) * share**k * (1 - share) ** (causes - k) for k in range(followed, causes + 1))
 
 
-def _measured(
-    samples: Samples,
-    cause: _Cause,
-    event: _Event,
-    followed: Sequence[tuple[int, list[int]]],
-    owners: _Owners,
-    members: Sequence[Membership],
-) -> Effect:
-    p = samples.packets
-    stamps = p.done[event.rows]
+def _measured(samples: Samples, cause: _Cause, event: _Event, owners: _Owners, members: Sequence[Membership]) -> Effect:
+    heard_by = [
+        _heard(event, who, window) for who, window in zip(cause.who.tolist(), _windows(cause, event), strict=True)
+    ]
+    followed = [(place, heard) for place, heard in enumerate(heard_by) if heard]
     here = [one for one in members if one.namespace == event.namespace]
     deliveries: list[tuple[float, int]] = []
     skews: list[float] = []
     received = expected = 0
     for place, heard in followed:
-        began, ended = stamps[heard[0]], stamps[heard[-1]]
-        deliveries += [(float(stamps[one] - cause.sent[place]), int(p.id[event.rows[one]])) for one in heard]
+        began, ended = event.stamps[heard[0]], event.stamps[heard[-1]]
+        deliveries += [(float(event.stamps[one] - cause.sent[place]), event.ids[one]) for one in heard]
         skews.append(float(ended - began))
         there = {
             one.socket
@@ -233,11 +231,11 @@ def _measured(
             and one.left_ns > ended + LEAVING_NS
             and owners.of_socket.get(one.socket, 0) != cause.who[place]
         }
-        got = {int(p.socket[event.rows[one]]) for one in heard}
+        got = {event.sockets[one] for one in heard}
         received += len(got)
         expected += len(there | got)
     answered = np.isfinite(cause.done).any()
-    early = sum(stamps[heard[0]] < cause.done[place] for place, heard in followed)
+    early = sum(event.stamps[heard[0]] < cause.done[place] for place, heard in followed)
     deliveries.sort()
     return Effect(
         cause=cause.name,
