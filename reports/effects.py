@@ -82,9 +82,10 @@ def find_effects(samples: Samples) -> tuple[Effect, ...]:
         return ()
     causes = [*_writes(samples), *_emits(samples, owners)]
     members = memberships(samples)
+    span = samples.span_ns or (0, 1)
     found = []
     for event in events:
-        ranked = [(*rank, place) for place, cause in enumerate(causes) if (rank := _rank(samples, cause, event))]
+        ranked = [(*rank, place) for place, cause in enumerate(causes) if (rank := _rank(cause, event, span))]
         if ranked:
             found.append(_measured(samples, causes[min(ranked)[2]], event, owners, members))
     return tuple(sorted(found, key=lambda effect: (effect.cause, effect.namespace, effect.event)))
@@ -166,7 +167,7 @@ def _windows(cause: _Cause, event: _Event) -> list[range]:
     return [range(begin, min(end, begin + _MOST_HEARD)) for begin, end in zip(first, last, strict=True)]
 
 
-def _rank(samples: Samples, cause: _Cause, event: _Event) -> tuple[float, float] | None:
+def _rank(cause: _Cause, event: _Event, span: tuple[int, int]) -> tuple[float, float] | None:
     """How likely chance is, and the median delay; None where the event is none of this cause's."""
     windows = _windows(cause, event)
     least = max(1, len(windows) * _OFTEN)
@@ -181,7 +182,7 @@ def _rank(samples: Samples, cause: _Cause, event: _Event) -> tuple[float, float]
     )
     if len(delays) < least:
         return None
-    chance = _chance(event.stamps, len(windows), len(delays), max(_LEAST_NS, 2 * delays[-1]), samples)
+    chance = _chance(event.stamps, len(windows), len(delays), max(_LEAST_NS, 2 * delays[-1]), span)
     return None if chance > CHANCE else (chance, delays[len(delays) // 2])
 
 
@@ -202,10 +203,9 @@ def _heard(event: _Event, cause: int, window: range) -> list[int]:
     return found
 
 
-def _chance(stamps: Stamps, causes: int, followed: int, within_ns: float, samples: Samples) -> float:
+def _chance(stamps: Stamps, causes: int, followed: int, within_ns: float, span: tuple[int, int]) -> float:
     """How probable it is that so many of the causes are followed so soon by what happens at any time."""
-    span = samples.span_ns
-    begin, end = span or (0, 1)
+    begin, end = span
     gaps = np.diff(stamps, prepend=float(begin))
     share = min(1.0, float(np.minimum(gaps, within_ns).sum()) / max(1, end - begin))
     return sum(comb(causes, k) * share**k * (1 - share) ** (causes - k) for k in range(followed, causes + 1))
