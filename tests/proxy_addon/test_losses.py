@@ -131,7 +131,7 @@ async def test_disk_that_stays_full_is_said_first_and_the_rest_can_be_read(appli
     ballast.unlink()  # SQLite needs a little space to read what it wrote ahead
     with Capture.open(recorder.capture) as capture:
         capture.check()
-        assert 0 < len(list(capture.exchanges())) <= 150
+        assert 0 < len(list(capture.exchanges())) < 400  # what was asked; heads fit where bodies do not
     ended = await asyncio.to_thread(reported, recorder.capture)
     assert "Traceback" not in ended.stderr + ended.stdout
     assert "was killed" in ended.stdout or "lost" in ended.stdout
