@@ -61,6 +61,10 @@ class Counts:
     """Events received, by name."""
     kicked: int = 0
     """Connections closed because a fault was asked for."""
+    silenced: int = 0
+    """Events that were not acknowledged because a fault was asked for."""
+    forgotten: int = 0
+    """Subscriptions that were answered and not made because a fault was asked for."""
     broadcasts: int = 0
     """Status broadcasts sent, by the clock or on request."""
     request_order: list[ReceivedRequest] = field(default_factory=list)
@@ -113,6 +117,8 @@ class Counts:
             "events": dict(self.events),
             "broadcasts": self.broadcasts,
             "kicked": self.kicked,
+            "silenced": self.silenced,
+            "forgotten": self.forgotten,
             "requestOrder": [asdict(row) for row in self.request_order],
             "eventOrder": [asdict(row) for row in self.event_order],
             "rowsDropped": self.rows_dropped,

@@ -27,6 +27,10 @@ class Faults:
     """Each so-many-th Socket.IO connection is closed by the server, a moment after a friend is known on it."""
     mute_every: int = 0
     """Each so-many-th receiver of a status broadcast does not get it."""
+    silent_every: int = 0
+    """Each so-many-th `client:ping` is not acknowledged."""
+    forget_after: int = 0
+    """Subscriptions to the status beyond so many are answered, and not made."""
 
 
 def parse_faults(text: str) -> Faults:

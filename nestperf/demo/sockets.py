@@ -159,10 +159,18 @@ class Sockets:
         await self._server.emit("connection:established", greeting, to=sid, namespace=namespace)
 
     async def _on_ping(self, _namespace: str, _sid: str, sent: object = None) -> object:
+        step = self._faults.silent_every
+        if step and self._counts.events["client:ping"] % step == 0:
+            self._counts.silenced += 1
+            return self._server.not_handled  # the one answer that sends no ack
         return {"pong": True, "sent": sent, "serverTime": _milliseconds()}
 
     async def _on_subscribe(self, namespace: str, sid: str, _: object = None) -> None:
-        await self._server.enter_room(sid, STATUS_ROOM, namespace=namespace)
+        most = self._faults.forget_after
+        if most and self._counts.events["subscribe:status"] > most:
+            self._counts.forgotten += 1
+        else:
+            await self._server.enter_room(sid, STATUS_ROOM, namespace=namespace)
         await self._server.emit("status:current", self._statuses(), to=sid, namespace=namespace)
 
     async def _on_unsubscribe(self, namespace: str, sid: str, _: object = None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -44,6 +46,20 @@ kind = "reconnect"
 event = "service:status"
 users = 10
 within = "30s"
+
+[[contract]]
+name = "silent"
+kind = "messages"
+users = 5
+messages = 50
+within = "8s"
+
+[[contract]]
+name = "forgetful"
+kind = "reconnect"
+event = "service:status"
+users = 10
+within = "8s"
 """
 
 
@@ -110,3 +126,26 @@ def test_demo_that_mutes_receivers_fails_with_as_many_as_it_muted(capture: Path,
     with Capture.open(capture.with_name("check-muted.db")) as held:
         receipts = [p for p in held.packets() if p.event == "service:status" and p.sender == "server"]
         assert len({packet.socket_id for packet in receipts}) == 8
+
+
+def test_demo_that_does_not_answer_fails_with_as_many_as_it_left_out(capture: Path, serve: Callable[..., str]) -> None:
+    target = serve("--status-interval", "60", "--faults", "silent_every=100")
+    code, printed = check(capture, target, "silent")
+    assert code == 1, printed
+    assert counted(target, "silenced") == 2
+    assert "2 of 250" in printed
+
+
+def test_demo_that_forgets_who_came_back_fails_with_as_many_as_it_forgot(
+    capture: Path, serve: Callable[..., str]
+) -> None:
+    target = serve("--status-interval", "60", "--faults", "forget_after=10")
+    code, printed = check(capture, target, "forgetful")
+    assert code == 1, printed
+    assert counted(target, "forgotten") == 10
+    assert "10 of 10 clients" in printed
+
+
+def counted(target: str, name: str) -> object:
+    with urlopen(f"{target}/_demo/counts", timeout=20) as answer:
+        return json.loads(answer.read())[name]
