@@ -356,6 +356,17 @@ def _is_open_elsewhere(connection: sqlite3.Connection) -> bool:
         return True
 
 
+def _is_being_written(path: Path) -> bool:
+    """Whether a run goes on with what lies at `path` beside a log; one that was killed does not."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+    try:
+        return _is_open_elsewhere(connection)
+    except sqlite3.DatabaseError:  # it is no database
+        return False
+    finally:
+        connection.close()
+
+
 def default_output() -> Path:
     """`nestperf-<date>-<time>.db` in the working folder."""
     return Path(f"nestperf-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db")
@@ -365,12 +376,15 @@ def check_writable(path: Path, *, force: bool = False) -> None:
     """Refuse a capture path before anything has begun.
 
     Raises:
-        UsageError: it exists (and not `force`), is a folder, or its folder does not exist or is not writable.
+        UsageError: it exists (and not `force`), somebody is writing it, it is a folder, or its folder does not exist or
+            is not writable.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file in it with -o.")
     if path.exists() and not force:
         raise UsageError(f"{path} exists: name another file with -o, or overwrite it with --force.")
+    if path.with_name(path.name + "-wal").exists() and _is_being_written(path):
+        raise UsageError(f"{path} is being written: end its run first, or name another file with -o.")
     if not path.parent.is_dir():
         raise UsageError(f"Cannot write {path}: the folder {path.parent} does not exist.")
     probe = path.parent / f".{path.name}.probe"

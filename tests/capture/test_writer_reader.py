@@ -236,3 +236,18 @@ def test_create_with_force_overwrites(finished: Path) -> None:
     CaptureWriter.create(finished, RUN, force=True).close()
     with Capture.open(finished) as capture:
         assert capture.count(model.Exchange) == 0
+
+
+def test_capture_that_is_being_written_is_not_overwritten_and_a_killed_one_is(tmp_path: Path) -> None:
+    path, killed = tmp_path / "qa.db", tmp_path / "killed.db"
+    writer = CaptureWriter.create(path, RUN)
+    for suffix in ("", "-wal"):
+        (tmp_path / f"killed.db{suffix}").write_bytes((tmp_path / f"qa.db{suffix}").read_bytes())
+    with pytest.raises(UsageError, match="is being written: end its run first"):
+        CaptureWriter.create(path, RUN, force=True)
+    writer.close()
+    CaptureWriter.create(path, RUN, force=True).close()
+    CaptureWriter.create(killed, RUN, force=True).close()
+    (tmp_path / "notes.txt").write_text("no database at all")
+    (tmp_path / "notes.txt-wal").write_text("nor this")
+    CaptureWriter.create(tmp_path / "notes.txt", RUN, force=True).close()
