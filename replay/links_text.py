@@ -64,7 +64,7 @@ def _unexplained(session: SessionPlan, width: int, *, everything: bool) -> Itera
     if not by_place:
         return
     yield ""
-    yield "  Looks dynamic, came from nowhere that was recorded, goes out as it is"
+    yield "  Looks dynamic, came from nowhere in this session, goes out as it is"
     groups = list(by_place.items())
     for place, steps in groups if everything else groups[:MOST]:
         yield from _wrapped(f"{place}  of {_steps(steps)}", width)

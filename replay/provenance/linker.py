@@ -70,7 +70,7 @@ class Invented(NamedTuple):
 
 
 class Unexplained(NamedTuple):
-    """Something that looks dynamic and came from nowhere that was recorded."""
+    """Something that looks dynamic and came from nowhere that was recorded in its session."""
 
     step: int
     slot: Slot

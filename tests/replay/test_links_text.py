@@ -37,7 +37,7 @@ def test_plan_shows_links_with_evidence_and_what_has_no_origin(
         "    json data.key  of 1 POST /login",
         "      → header x-key  of 2, 3  (certain: 20 equal characters)",
         "",
-        "  Looks dynamic, came from nowhere that was recorded, goes out as it is",
+        "  Looks dynamic, came from nowhere in this session, goes out as it is",
         "    header x-device  of 2, 3",
     ]
     assert TOKEN not in printed
