@@ -13,7 +13,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from proxy_addon.tap import What, encode
@@ -26,6 +27,9 @@ _BATCH_S = 0.02
 """Records wait this long for company: waking the recorder for each would cost the relay its turn on a shared core."""
 _FULL_BATCH = 2**18
 _PIPE_SIZE = 2**20
+_IN_TRANSPORT = 2**20
+"""Bytes that the transport is given beyond what the pipe holds. The rest waits here: asyncio keeps what waits in one
+piece, and copies all of it when that grows."""
 READY = "NESTPERF_READY"
 """Environment variable: the descriptor to which the recorder writes when it can store."""
 _BYTES = (What.CLIENT_BYTES, What.SERVER_BYTES)
@@ -44,6 +48,13 @@ class Spool:
         self._batch: list[bytes] = []
         self._batch_size = 0
         self._scheduled = False
+        self._queue: deque[bytes] = deque()
+        """Batches that the transport has no room for yet."""
+        self._queued = 0
+        self._full = False
+        """The transport has no room."""
+        self._moved = asyncio.Event()
+        """It has had some since, or is gone."""
         self._transport: asyncio.WriteTransport | None = None
         self._gaps: set[int] = set()
         self._lost = asyncio.Event()
@@ -70,8 +81,9 @@ class Spool:
         os.close(reading)
         os.close(saying)
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.connect_write_pipe(lambda: _PipeProtocol(self._lost), os.fdopen(writing, "wb", 0))
-        transport.set_write_buffer_limits(high=self._most_waiting)
+        protocol = _PipeProtocol(self._lost, self._room)
+        transport, _ = await loop.connect_write_pipe(lambda: protocol, os.fdopen(writing, "wb", 0))
+        transport.set_write_buffer_limits(high=_IN_TRANSPORT)
         self._transport = transport
         self._flush()
         if ready_s:
@@ -119,6 +131,9 @@ class Spool:
         self._finished = True
         self._flush()
         if self._transport is not None:
+            while self._queue:
+                self._moved.clear()
+                await self._moved.wait()
             self._transport.close()
             await self._lost.wait()
 
@@ -126,7 +141,7 @@ class Spool:
         return json.dumps({"dropped_bytes": self.dropped_bytes - self._told_dropped}).encode()
 
     def _waiting(self) -> int:
-        return self._batch_size + (self._transport.get_write_buffer_size() if self._transport else 0)
+        return self._batch_size + self._queued + (self._transport.get_write_buffer_size() if self._transport else 0)
 
     def _count_loss(self, size: int) -> None:
         self.dropped_records += 1
@@ -136,11 +151,28 @@ class Spool:
         self._scheduled = False
         if self._transport is None or not self._batch:
             return
-        batch, self._batch, self._batch_size = self._batch, [], 0
-        if self._lost.is_set():
-            self._count_loss(sum(map(len, batch)))
-            return
-        self._transport.write(b"".join(batch))
+        batch, self._batch, self._batch_size = b"".join(self._batch), [], 0
+        self._queue.append(batch)
+        self._queued += len(batch)
+        self._pour()
+
+    def _pour(self) -> None:
+        """Give the transport what it has room for."""
+        assert self._transport is not None
+        while self._queue and (not self._full or self._lost.is_set()):
+            batch = self._queue.popleft()
+            self._queued -= len(batch)
+            if self._lost.is_set():
+                self._count_loss(len(batch))
+            else:
+                self._transport.write(batch)
+
+    def _room(self, *, enough: bool) -> None:
+        """The transport has room, or has not; when it is gone, what waits is lost."""
+        self._full = not enough
+        if enough and self._transport is not None:
+            self._pour()
+            self._moved.set()
 
 
 async def _readable(descriptor: int, timeout_s: float) -> None:
@@ -153,11 +185,19 @@ async def _readable(descriptor: int, timeout_s: float) -> None:
 
 
 class _PipeProtocol(asyncio.BaseProtocol):
-    def __init__(self, lost: asyncio.Event) -> None:
+    def __init__(self, lost: asyncio.Event, room: Callable[..., None]) -> None:
         self._lost = lost
+        self._room = room
+
+    def pause_writing(self) -> None:
+        self._room(enough=False)
+
+    def resume_writing(self) -> None:
+        self._room(enough=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost.set()
+        self._room(enough=True)
 
 
 def recorder_command(capture: Path, settings: dict[str, object]) -> list[str]:

@@ -53,6 +53,33 @@ async def test_spool_with_a_slow_recorder_drops_whole_connections_and_counts(tmp
     assert records[-1].json()["dropped_bytes"] == (100 - len(kept)) * 100_000
 
 
+async def test_spool_with_a_late_recorder_hands_on_all_that_waited(tmp_path: Path) -> None:
+    spool = Spool()
+    await spool.start([sys.executable, "-c", SLEEP, str(tmp_path / "tap")])
+    for number in range(200):
+        spool.put(What.CLIENT_BYTES, 1, number, 0, b"x" * 100_000)
+        await asyncio.sleep(0)
+    await spool.finish("finished")
+    assert spool.process is not None
+    assert spool.process.wait(10) == 0
+    records = read(tmp_path / "tap")
+    assert [record.stamp_ns for record in records if record.what is What.CLIENT_BYTES] == list(range(200))
+    assert spool.dropped_bytes == 0
+
+
+async def test_spool_whose_recorder_dies_with_much_waiting_ends_and_counts_it() -> None:
+    spool = Spool()
+    await spool.start([sys.executable, "-c", "import time; time.sleep(1)"])
+    for _ in range(100):
+        spool.put(What.CLIENT_BYTES, 1, 0, 0, b"x" * 100_000)
+        await asyncio.sleep(0)
+    await asyncio.wait_for(spool.finish("finished"), 30)
+    assert spool.process is not None
+    assert spool.process.wait(10) == 0
+    assert spool.lost_recorder
+    assert spool.dropped_bytes > 5_000_000
+
+
 async def test_spool_without_its_recorder_goes_on_and_says_so() -> None:
     spool = Spool()
     await spool.start([sys.executable, "-c", "pass"])

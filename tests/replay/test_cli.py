@@ -249,7 +249,7 @@ async def test_outcomes_say_what_differs_from_the_recording(
 
 async def test_thresholds_decide_the_exit_code(server: CountingServer, recordings: Recordings, tmp_path: Path) -> None:
     async def fine(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1)  # a tenth of it is what a busy machine may be late
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     server.behaviour = fine
@@ -264,7 +264,7 @@ async def test_thresholds_decide_the_exit_code(server: CountingServer, recording
     assert code == 0, printed
 
     async def broken(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1)  # a tenth of it is what a busy machine may be late
         writer.write(b"HTTP/1.1 503 Gone\r\nContent-Length: 0\r\n\r\n")
 
     server.behaviour = broken
