@@ -155,6 +155,8 @@ def replay(
         click.echo(f"{file}: {remark}")
     _announce(file, plan, load, sides)
     judgements: list[Judgement] = []
+    # Every run has addresses of its own: the application may still count what those of the last one did.
+    network = secrets.randbelow(253)
     try:
         for number, paths in enumerate(runs, 1):
             if repeat > 1:
@@ -164,7 +166,7 @@ def replay(
                 load=load,
                 timeout_s=options["timeout"] / 1e9,
                 forwarded_for=options["forwarded_for"],
-                network=1 + secrets.randbelow(253),
+                network=1 + (network + number) % 253,
                 abort_on=options["abort_on"],
                 identities=persons,
             )

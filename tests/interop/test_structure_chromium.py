@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from nestperf.cli import run as nestperf
 from nestperf.errors import CaptureError
 from replay.plan import build_plan
 from replay.steps import Http
+from replay.structure import AT_ONCE_NS
 from tests.conftest import Recorder
 
 IMAGES = 16
@@ -74,18 +77,36 @@ def most_at_once(exchanges: list[Exchange]) -> int:
     return most
 
 
-@pytest.mark.peer("chromium")
-def test_images_of_a_page_are_parallel_as_in_the_browser(
-    gallery: str, record: Callable[..., Recorder], tmp_path: Path
-) -> None:
+def longest_pause(exchanges: list[Exchange]) -> int:
+    """How long a connection was free at most before the browser used it again, nanoseconds."""
+    by_connection: dict[int | None, list[Exchange]] = defaultdict(list)
+    for exchange in sorted(exchanges, key=lambda one: one.sent_ns):
+        by_connection[exchange.connection].append(exchange)
+    pairs = (pair for group in by_connection.values() for pair in pairwise(group))
+    return max((later.sent_ns - (earlier.done_ns or 0) for earlier, later in pairs), default=0)
+
+
+def visit(url: str, record: Callable[..., Recorder]) -> Recorder:
+    """A recording of the page, opened once in a browser."""
     arguments = ("--headless=new", "--disable-gpu")
-    recorder = record(gallery, "--browser", *(word for a in arguments for word in ("--browser-argument", a)))
+    recorder = record(url, "--browser", *(word for a in arguments for word in ("--browser-argument", a)))
     deadline = time.perf_counter() + 40
     while time.perf_counter() < deadline and len(images(recorder.capture)) < IMAGES:
         time.sleep(0.3)
     assert recorder.stop() == 0, recorder.output
-    recorded = images(recorder.capture)
-    assert len(recorded) == IMAGES
+    return recorder
+
+
+@pytest.mark.peer("chromium")
+def test_images_of_a_page_are_parallel_as_in_the_browser(
+    gallery: str, record: Callable[..., Recorder], tmp_path: Path
+) -> None:
+    for _ in range(4):
+        recorder = visit(gallery, record)
+        recorded = images(recorder.capture)
+        assert len(recorded) == IMAGES
+        if longest_pause(recorded) <= AT_ONCE_NS:
+            break  # else the machine was too busy for the browser to use what had become free
     assert most_at_once(recorded) == 6
     with Capture.open(recorder.capture) as capture:
         page = next(e for e in capture.exchanges() if e.kind is Kind.PAGE)
