@@ -40,7 +40,7 @@ def thin(when: Stamps, took: Stamps, most: int = MOST, kinds: int = 1) -> Codes:
 
 def _scaled(values: Stamps, steps: int) -> Codes:
     """Each value's step, of so many equal ones between the least and the greatest."""
-    least, greatest = float(values.min()), float(values.max())
+    least, greatest = float(np.min(values)), float(np.max(values))
     if greatest <= least:
         return np.zeros(len(values), dtype=np.int64)
     step: Codes = np.minimum((values - least) / (greatest - least) * steps, steps - 1).astype(np.int64)

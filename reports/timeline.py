@@ -119,7 +119,7 @@ def _failures(samples: Samples, when: Stamps) -> Iterable[Cloud]:
 
 def _spans(samples: Samples, when: Stamps, rows: Codes, kinds: tuple[str, ...]) -> tuple[Span, ...]:
     x = samples.exchanges
-    first, last = float(when[rows].min()), float(when[rows].max())
+    first, last = float(np.min(when[rows])), float(np.max(when[rows]))
     width = max((last - first) / STRETCHES, SHORTEST_NS)
     place = np.minimum(((when[rows] - first) / width).astype(np.int64), STRETCHES - 1)
     order = np.argsort(place, kind="stable")

@@ -97,7 +97,7 @@ def _events(samples: Samples) -> Iterator[EventRow]:
         return
     keys = np.stack((p.namespace.codes[rows], p.event.codes[rows], p.from_server[rows].astype(np.int64)))
     groups, place = np.unique(keys, axis=1, return_inverse=True)
-    begin, end = float(p.stamp[rows].min()), float(p.stamp[rows].max())
+    begin, end = float(np.min(p.stamp[rows])), float(np.max(p.stamp[rows]))
     width = max((end - begin) / COLUMNS, 1.0)
     for number in range(groups.shape[1]):
         own = rows[place.reshape(-1) == number]

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from nestperf.capture.model import Kind
 from nestperf.console import duration, plural
 from reports.compare.model import Comparison
@@ -112,7 +114,7 @@ def _hover(x: Exchanges, row: int) -> str:
 
 def _failed(cloud: Cloud, x: Exchanges, line: Timeline) -> dict[str, Any]:
     """At the height of how long it took; what never ended stands at the top."""
-    greatest = max((float(c.took.max()) for c in line.clouds if len(c.took)), default=1e9)
+    greatest = max((float(np.max(c.took)) for c in line.clouds if len(c.took)), default=1e9)
     took = [float(ns) if math.isfinite(ns) and ns > 0 else greatest for ns in cloud.took]
     return {
         "type": "scatter",
