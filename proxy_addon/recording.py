@@ -62,8 +62,6 @@ _CALM_AFTER_NS = 3_000_000_000
 _SWEEP_EVERY_NS = 5_000_000_000
 _SWEPT_WHILE_RUNNING = 2**26
 """Bytes of a capture up to which secrets that were recognised late are taken out before its end too (0.2 s)."""
-_KEPT_SETTINGS = (REDACT, NOT_REDACTED, "max_body", RENDER_RULES)
-"""Settings that the run's row keeps, where they are more than their default."""
 
 
 class Recording:

@@ -40,7 +40,6 @@ class Spool:
 
     def __init__(self, most_waiting: int = _MOST_WAITING) -> None:
         self.dropped_bytes = 0
-        self.dropped_records = 0
         self.process: subprocess.Popen[bytes] | None = None
         self._most_waiting = most_waiting
         self._told_dropped = 0
@@ -102,15 +101,15 @@ class Spool:
         if what is What.LAG and self.dropped_bytes > self._told_dropped:
             payload, self._told_dropped = self._newly_dropped(), self.dropped_bytes
         if self._waiting() > self._most_waiting + _MARGIN:
-            self._count_loss(len(payload))
+            self.dropped_bytes += len(payload)
             return
         if what in _BYTES:
             if connection in self._gaps:
-                self._count_loss(len(payload))
+                self.dropped_bytes += len(payload)
                 return
             if self._waiting() > self._most_waiting:
                 self._gaps.add(connection)
-                self._count_loss(len(payload))
+                self.dropped_bytes += len(payload)
                 what, payload = What.GAP, b""
         elif what is What.CLOSED:
             self._gaps.discard(connection)
@@ -143,10 +142,6 @@ class Spool:
     def _waiting(self) -> int:
         return self._batch_size + self._queued + (self._transport.get_write_buffer_size() if self._transport else 0)
 
-    def _count_loss(self, size: int) -> None:
-        self.dropped_records += 1
-        self.dropped_bytes += size
-
     def _flush(self) -> None:
         self._scheduled = False
         if self._transport is None or not self._batch:
@@ -163,7 +158,7 @@ class Spool:
             batch = self._queue.popleft()
             self._queued -= len(batch)
             if self._lost.is_set():
-                self._count_loss(len(batch))
+                self.dropped_bytes += len(batch)
             else:
                 self._transport.write(batch)
 

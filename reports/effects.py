@@ -87,7 +87,7 @@ def find_effects(samples: Samples) -> tuple[Effect, ...]:
     for event in events:
         ranked = [(*rank, place) for place, cause in enumerate(causes) if (rank := _rank(cause, event, span))]
         if ranked:
-            found.append(_measured(samples, causes[min(ranked)[2]], event, owners, members))
+            found.append(_measured(causes[min(ranked)[2]], event, owners, members))
     return tuple(sorted(found, key=lambda effect: (effect.cause, effect.namespace, effect.event)))
 
 
@@ -211,7 +211,7 @@ def _chance(stamps: Stamps, causes: int, followed: int, within_ns: float, span: 
     return sum(comb(causes, k) * share**k * (1 - share) ** (causes - k) for k in range(followed, causes + 1))
 
 
-def _measured(samples: Samples, cause: _Cause, event: _Event, owners: _Owners, members: Sequence[Membership]) -> Effect:
+def _measured(cause: _Cause, event: _Event, owners: _Owners, members: Sequence[Membership]) -> Effect:
     heard_by = [
         _heard(event, who, window) for who, window in zip(cause.who.tolist(), _windows(cause, event), strict=True)
     ]

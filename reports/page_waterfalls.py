@@ -81,7 +81,7 @@ def waterfall_of(capture: Capture, page: model.Page) -> PageWaterfall:
     """What a page that was loaded asked and waited for."""
     assert page.load_ns is not None
     resources = sorted(capture.resources(page.id), key=lambda row: (row.started_ns, row.id))
-    chain = list(_chain(page, page.load_ns, resources))
+    chain = list(_chain(page.load_ns, resources))
 
     def since(stamp_ns: int | None) -> int | None:
         return stamp_ns - page.started_ns if stamp_ns is not None else None
@@ -125,7 +125,7 @@ def _picture(capture: Capture, body_id: int | None) -> Picture | None:
     return Picture(body.media_type, body.content)
 
 
-def _chain(page: model.Page, load_ns: int, resources: list[model.Resource]) -> Iterator[model.Resource]:
+def _chain(load_ns: int, resources: list[model.Resource]) -> Iterator[model.Resource]:
     """What a load waited for, the last first: whatever arrived last before it was loaded, what had arrived last before
     that was asked for, and so on. The browser tells no causes; this is the nearest that times can tell."""
     left = [row for row in resources if row.done_ns <= load_ns + _SLACK_NS]

@@ -91,11 +91,6 @@ def _write(text: str, coding: str) -> str:
     return text
 
 
-def numbers_in(template: str) -> tuple[int, ...]:
-    """The secrets whose placeholders stand in a template, in order."""
-    return tuple(int(number) for number, _ in _PLACEHOLDER.findall(template))
-
-
 def build(relation: Relation, values: Mapping[int, str]) -> str:
     """The whole secret, given values for the secrets in its template.
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 TOKEN_LIFETIME_S = 24 * 60 * 60
 """As long as MediaNest's own access tokens."""
-CSRF_LIFETIME_S = 60 * 60
 _HEAD = {"alg": "HS256", "typ": "JWT"}
 _NONCE_BYTES = 16
 

@@ -178,11 +178,6 @@ class ResponseReader(MessageReader):
         self._asked: deque[_Asked] = deque() if asked is None else asked
         self._expected = 0
 
-    @property
-    def outstanding(self) -> int:
-        """Requests whose answer is not complete."""
-        return len(self._asked)
-
     def expect(self, method: str, upgrade: str = "") -> int:
         """A request was sent; the number its answer's observations carry, counted from 1."""
         self._expected += 1

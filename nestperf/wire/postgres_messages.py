@@ -92,11 +92,6 @@ class MessageStream:
             self._skip = position - end
         return out
 
-    @property
-    def in_message(self) -> bool:
-        """The last message has not arrived whole."""
-        return bool(self._held or self._skip)
-
     def _is_wrong(self, kind: int, length: int) -> bool:
         if kind not in self._known:
             self.fault = "a message of an unknown type"

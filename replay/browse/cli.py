@@ -177,7 +177,7 @@ def browse(
     except UsageError:  # nothing came of it
         remove_capture(path)
         raise
-    return _conclude(path, file, visits, asked, limits, code)
+    return _conclude(path, file, visits, limits, code)
 
 
 def _tours(
@@ -263,7 +263,7 @@ def _announce(
         click.echo(f"The processor is made {asked.cpu_factor:g} times slower.")
 
 
-def _conclude(path: Path, source: Path, visits: list[Visited], asked: Asked, limits: Thresholds, code: int) -> int:
+def _conclude(path: Path, source: Path, visits: list[Visited], limits: Thresholds, code: int) -> int:
     """Print what it came to and the thresholds' table; the exit code."""
     import shutil
 

@@ -121,7 +121,7 @@ def listening_session(source: Source, socket: int, namespace: str | None, subscr
         opened = [s for s in session.steps if isinstance(s.action, Open) and s.action.socket == socket]
         if not opened:
             continue
-        subscribed = subscriptions(source, session, socket, subscribe)
+        subscribed = subscriptions(session, socket, subscribe)
         wanted = {namespace, *(s.action.namespace for s in subscribed if isinstance(s.action, Emit))}
         joined = [
             s

@@ -134,7 +134,7 @@ def choose_caused(source: Source, cause: str = "", event: str = "", *, emits_onl
     return max(found, key=lambda one: one[0])[1]
 
 
-def subscriptions(source: Source, session: SessionPlan, socket: int, patterns: Sequence[str] = ()) -> list[Step]:
+def subscriptions(session: SessionPlan, socket: int, patterns: Sequence[str] = ()) -> list[Step]:
     """The emits on a socket by which its client said what it wants to hear, once each: those that patterns mean, else
     by their names."""
     found: dict[tuple[str, str, str], Step] = {}

@@ -55,9 +55,9 @@ def judge(slot: Slot, offer: Offer) -> Evidence | None:
     both = is_id(offer) and is_id_slot(slot)
     named = bool(offer.name) and words(offer.name) == words(slot.name)
     if weight >= MEDIUM and (same or both or named):
-        return Evidence("likely", f"{describe(value)}; {_agreement(slot, offer, same=same)}")
+        return Evidence("likely", f"{describe(value)}; {_agreement(slot, same=same)}")
     if weight >= _SHORT_CODE and (same or named) and both:
-        return Evidence("possible", f"{describe(value)}; {_agreement(slot, offer, same=same)}")
+        return Evidence("possible", f"{describe(value)}; {_agreement(slot, same=same)}")
     return None
 
 
@@ -68,7 +68,7 @@ def _judge_number(slot: Slot, offer: Offer) -> Evidence | None:
         return None
     if offer.entity and offer.entity == slot.entity:
         confidence: Confidence = "certain" if len(slot.value) >= _LONG_NUMBER else "likely"
-        return Evidence(confidence, f"a number; {_agreement(slot, offer, same=True)}")
+        return Evidence(confidence, f"a number; {_agreement(slot, same=True)}")
     # Two ids of different things may well be equal while they are small.
     if len(slot.value) >= _LONG_NUMBER and not (offer.entity and slot.entity and slot.kind != "segment"):
         return Evidence("likely", f"a number of {len(slot.value)} digits; both name an id")
@@ -120,7 +120,7 @@ def describe(value: str) -> str:
     return f"{len(value)} equal characters"
 
 
-def _agreement(slot: Slot, offer: Offer, *, same: bool) -> str:
+def _agreement(slot: Slot, *, same: bool) -> str:
     return (
         f"both are of {slot.entity!r}" if same else f"both are named {slot.name!r}" if slot.name else "both name an id"
     )

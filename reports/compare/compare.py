@@ -164,7 +164,7 @@ def _judged(
     key: Key, pair: _Pair, evidence: Evidence, decision: Decision, variance: Floats, *, known: bool, of: int
 ) -> RouteChange:
     failures = weigh_failures([run.failures for run in pair.runs], pair.new.failures)
-    change, grounds = _verdict(evidence, decision, failures, known=known, of=of)
+    change, grounds = _verdict(decision, failures, known=known, of=of)
     old, new = pair.sides
     ordered_old, ordered_new = pair.all_old, np.sort(pair.new.latencies)
     limit = student_limit(0.025, round(float(decision.freedom[0]), 1))
@@ -184,9 +184,7 @@ def _judged(
     )
 
 
-def _verdict(
-    evidence: Evidence, decision: Decision, failures: Failures, *, known: bool, of: int
-) -> tuple[Change, Grounds]:
+def _verdict(decision: Decision, failures: Failures, *, known: bool, of: int) -> tuple[Change, Grounds]:
     beyond = failures.beyond_runs if known else abs(failures.growth) > FAILURES_FLOOR
     if failures.more <= FAILURES_ERROR / of:
         return (Change.REGRESSION, Grounds.FAILURES) if beyond else (Change.INCONCLUSIVE, Grounds.MAYBE_NOISE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nestperf.console import duration, plural
+from nestperf.console import duration
 from nestperf.printable import printable
 from reports.render.table import Row, note, render_table
 from reports.render.units import format_count, format_share
@@ -77,8 +77,3 @@ def missed_sentence(missed: Missed) -> str:
         f"socket {missed.socket} ({printable(missed.path, 60)}) {how} after {duration(missed.closed_ns)}, and {then}: "
         f"`nestperf show FILE socket:{missed.socket}`."
     )
-
-
-def missed_total(summary: Summary) -> str:
-    """How many are missing, in a few words; empty where nobody is."""
-    return f"{plural(len(summary.missed), 'client')} did not come back" if summary.missed else ""

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from nestperf.capture.model import Run
 from nestperf.capture.remarks import remarks_of
 from nestperf.printable import printable
-from reports.compare.model import Change, Comparison, Grounds, RouteChange
+from reports.compare.model import Change, Grounds, RouteChange
 from reports.render import comparison as comparing
 from reports.render import sentences
 from reports.render.explanations import cause_sentences
@@ -110,10 +110,10 @@ def _of_routes(judgement: Judgement) -> Iterator[Case]:
         message = "No route could be compared with the baseline."
         yield Case("nestperf.baseline", "Routes can be compared", _ERROR, "nothing judged", message)
     for route in compared.routes:
-        yield _of_route(route, compared)
+        yield _of_route(route)
 
 
-def _of_route(route: RouteChange, compared: Comparison) -> Case:
+def _of_route(route: RouteChange) -> Case:
     case = Case(f"nestperf.baseline.{route.key.kind}", comparing.name_of(route.key), type=str(route.change))
     why = comparing.reason(route)
     times = f"p50 {comparing.times(route.old.p50_ns, route.new.p50_ns)}"

@@ -89,5 +89,5 @@ async def test_spool_without_its_recorder_goes_on_and_says_so() -> None:
         spool.put(What.CLIENT_BYTES, 1, 0, 0, b"x" * 100_000)
         await asyncio.sleep(0.01)
     assert spool.lost_recorder
-    assert spool.dropped_records > 0
+    assert spool.dropped_bytes > 0
     await spool.finish("finished")

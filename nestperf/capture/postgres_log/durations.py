@@ -18,7 +18,6 @@ _DURATION = re.compile(
 )
 _ANNOUNCED = re.compile(r"(?:(statement)|(execute(?: fetch from)?) ([^:]{0,200}?)): (.*)\Z", re.DOTALL)
 _SIMPLE, _EXTENDED, _PREPARED, _PREPARE, _FUNCTION = "simple", "extended", "prepared", "prepare", "function"
-_MOST_SESSIONS = 20_000
 
 
 class LoggedMessage(NamedTuple):
