@@ -79,6 +79,7 @@ PURE = (
     "replay/database/reads.py",
     "replay/database/tally.py",
     "replay/checks/deliveries.py",
+    "replay/checks/findings.py",
     "replay/checks/fanout.py",
     "replay/checks/messages.py",
     "replay/checks/reconnect.py",

@@ -5,7 +5,8 @@ A refusal is no failure and no latency.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
@@ -13,9 +14,9 @@ from nestperf.capture.kinds import field
 from nestperf.capture.model import FAILED, Exchange, Outcome, Pairs
 from nestperf.console import duration, limit
 from nestperf.durations import SECOND_NS
-from nestperf.verdicts import Verdict
 from replay.checks.announced import Announced, announced
-from replay.checks.contract import Finding, Number, nothing_came
+from replay.checks.contract import Finding, Number
+from replay.checks.findings import nothing_came, verdict_of
 
 GRACE_NS = 2 * SECOND_NS
 """Retry-After is in whole seconds, rounded up: it may say this much more than the window."""
@@ -72,9 +73,8 @@ def judge_limit(
         judge.other(named=asked.named)
     judge.failures()
     admitted = len(pressed) if place is None else place
-    verdict = Verdict.FAIL if judge.broken else Verdict.INCONCLUSIVE if judge.open else Verdict.PASS
     return Finding(
-        verdict=verdict,
+        verdict=verdict_of(broken=bool(judge.broken), missing=bool(judge.open)),
         measured="never refused" if place is None else f"refused after {admitted:,}",
         limit=promised,
         n=len(pressed),
@@ -185,17 +185,9 @@ class _Judge:
 
     def failures(self) -> None:
         """What went wrong in another way."""
-        for outcome, count in _failed([*self._pressed, *self._bystander]).items():
-            self.broken.append(f"{count:,} requests ended otherwise: {outcome}.")
-
-
-def _failed(exchanges: Iterable[Exchange]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for one in exchanges:
-        if one.outcome in FAILED:
-            how = (one.detail or str(one.outcome)).rstrip(".")
-            found[how] = found.get(how, 0) + 1
-    return found
+        failed = [one for one in (*self._pressed, *self._bystander) if one.outcome in FAILED]
+        for how, count in Counter((one.detail or str(one.outcome)).rstrip(".") for one in failed).items():
+            self.broken.append(f"{count:,} requests ended otherwise: {how}.")
 
 
 def _nth(number: int) -> str:

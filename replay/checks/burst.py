@@ -6,18 +6,20 @@ ready, and all are released at once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from nestperf.capture.model import Exchange, Outcome
-from nestperf.console import duration, limit
+from nestperf.console import limit
 from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
 from replay.checks.choose import Chosen, choose_call
-from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, nothing_came
+from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic
 from replay.checks.cut import cut, indexes_of, needed_by
 from replay.checks.director import STAGGER_NS, Director, Together, once
+from replay.checks.findings import late_sentence, measured, nothing_came, slowest_of, time_numbers, verdict_of
 from replay.checks.table import Table
 from replay.drivers import House
 from replay.pacing import Load
@@ -75,23 +77,21 @@ def judge_burst(copies: Sequence[Exchange], users: int, within_ns: int) -> Findi
     served = [copy for copy in sent if copy.outcome is Outcome.OK and copy.done_ns is not None]
     released_ns = min(copy.intended_ns if copy.intended_ns is not None else copy.sent_ns for copy in sent)
     times_ns = sorted(copy.done_ns - released_ns for copy in served if copy.done_ns is not None)
-    late = [ns for ns in times_ns if ns > within_ns]
     skew_ns = max(copy.sent_ns for copy in sent) - min(copy.sent_ns for copy in sent)
-    sentences = [*_not_served(sent, users), *_late(late, within_ns, len(sent))]
-    slowest = times_ns[-1] if times_ns else None
-    verdict = Verdict.FAIL if len(served) < len(sent) or late else Verdict.PASS
-    if verdict is Verdict.PASS and len(sent) < users:
-        verdict = Verdict.INCONCLUSIVE
+    slowest = slowest_of(times_ns)
+    sentences = [*_not_served(sent, users), *late_sentence(times_ns, within_ns, len(sent), "answers came")]
+    late = slowest is not None and slowest > within_ns
+    verdict = verdict_of(broken=len(served) < len(sent) or late, missing=len(sent) < users)
+    if verdict is Verdict.INCONCLUSIVE:
         sentences.append(f"Only {len(sent)} of {users} requests were sent; the others never came so far.")
     return Finding(
         verdict=verdict,
-        measured=f"{len(served)} of {users}" + (f" in {duration(slowest)}" if slowest is not None else ""),
+        measured=measured(len(served), users, slowest),
         limit=promised,
         n=len(sent),
         numbers=(
             Number("served", len(served), "", users),
-            Number("slowest", slowest, "ns", within_ns),
-            Number("median", times_ns[(len(times_ns) - 1) // 2] if times_ns else None, "ns"),
+            *time_numbers(times_ns, within_ns),
             Number("release skew", skew_ns, "ns"),
         ),
         sentences=tuple(sentences),
@@ -99,23 +99,14 @@ def judge_burst(copies: Sequence[Exchange], users: int, within_ns: int) -> Findi
 
 
 def _not_served(sent: Sequence[Exchange], users: int) -> list[str]:
-    kinds: dict[str, int] = {}
-    for copy in sent:
-        if copy.outcome is not Outcome.OK:
-            kinds[_how(copy)] = kinds.get(_how(copy), 0) + 1
-    return [f"{count} of {users} requests: {how}." for how, count in sorted(kinds.items(), key=lambda one: -one[1])]
+    kinds = Counter(_how(copy) for copy in sent if copy.outcome is not Outcome.OK)
+    return [f"{count} of {users} requests: {how}." for how, count in kinds.most_common()]
 
 
 def _how(copy: Exchange) -> str:
     if copy.outcome is Outcome.LIMITED:
         return "refused by a rate limit (429)"
     return (copy.detail or f"{copy.outcome}").rstrip(".")
-
-
-def _late(late: Sequence[int], within_ns: int, sent: int) -> list[str]:
-    if not late:
-        return []
-    return [f"{len(late)} of {sent} answers came after {limit(within_ns)}, the last after {duration(max(late))}."]
 
 
 def _read(table: Table) -> Burst:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from nestperf.console import limit, plural
 from nestperf.durations import SECOND_NS
+from replay.checks.barrier import Barrier
 from replay.checks.contract import Finding, Kind, NothingSuch, Rows, Source, Traffic
 from replay.checks.cut import cut, needed_by, with_close
 from replay.checks.director import STAGGER_NS, Together, once
@@ -122,26 +123,19 @@ class _Holding(Together):
 
     def __init__(self, hold_ns: int, house: House, load: Load) -> None:
         super().__init__(house, load, lambda step: isinstance(step.action, Open))
-        self._hold_ns = hold_ns
         self._ends: list[tuple[Visit, Step]] = []
-        self._to_end = load.users
+        self._all_connected = Barrier(load.users, partial(self.after, hold_ns, self._close))
 
     def offer(self, visit: Visit, step: Step) -> None:
         if not isinstance(step.action, Close):
             super().offer(visit, step)
             return
         self._ends.append((visit, step))
-        self._one_connected()
+        self._all_connected.come(visit)
 
     def left(self, visit: Visit) -> None:
         super().left(visit)
-        if not any(one is visit for one, _ in self._ends):
-            self._one_connected()
-
-    def _one_connected(self) -> None:
-        self._to_end -= 1
-        if self._to_end == 0:
-            self.after(self._hold_ns, self._close)
+        self._all_connected.come(visit)
 
     def _close(self) -> None:
         for visit, step in self._ends:

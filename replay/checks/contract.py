@@ -8,7 +8,7 @@ records and reads for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nestperf.capture.model import Exchange, Packet, Pairs, Query, Run, Session, Socket
@@ -172,16 +172,3 @@ class Kind(NamedTuple):
     suggest: Callable[[Source], Sequence[Sequence[str]]]
     """Contracts for `--init`, each as its lines of TOML, comments included, without the `[[contract]]`; none where the
     capture has nothing for it."""
-
-
-def cut_short(finding: Finding, rows: Rows) -> Finding:
-    """The finding of a contract about what comes after something: where Ctrl-C ended its run, what is missing may be
-    missing because of that, and breaks no promise."""
-    if rows.run.state != "interrupted" or finding.verdict is not Verdict.FAIL:
-        return finding
-    return replace(finding, verdict=Verdict.INCONCLUSIVE, sentences=())
-
-
-def nothing_came(limit: str, sentence: str) -> Finding:
-    """The finding of a contract whose traffic did not come about."""
-    return Finding(verdict=Verdict.NOT_MEASURED, measured="nothing", limit=limit, n=0, sentences=(sentence,))

@@ -7,9 +7,11 @@ it, and what it does not send waits. It never judges; what happened is in the ro
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from nestperf.durations import SECOND_NS
 from nestperf.wire.observations import PacketSeen
+from replay.checks.barrier import Barrier
 from replay.drivers import House
 from replay.pacing import NONE, Load
 from replay.player import Visit
@@ -71,6 +73,11 @@ class Director:
         """Call in so long."""
         self.house.pacer.at(self.house.clock.now_ns() + wait_ns, call, *arguments)
 
+    def soon(self, call: Callable[[int], None]) -> None:
+        """Call with the moment at which all who wait go, which is a little from now."""
+        due_ns = self.house.clock.now_ns() + READY_NS
+        self.house.pacer.at(due_ns, call, due_ns)
+
     # what the runner calls
 
     def start(self, begin_ns: int) -> None:
@@ -111,29 +118,18 @@ class Together(Director):
         super().__init__(house, load, sessions)
         self._holds = holds
         self._held: list[tuple[Visit, Step]] = []
-        self._missing = load.users
+        self._all_here = Barrier(load.users, partial(self.soon, self._release))
 
     def offer(self, visit: Visit, step: Step) -> None:
         if not self._holds(step):
             self.send(visit, step)
             return
         self._held.append((visit, step))
-        self._one_less()
+        self._all_here.come(visit)
 
     def left(self, visit: Visit) -> None:
-        if not any(held is visit for held, _ in self._held):
-            self._one_less()
-
-    def _one_less(self) -> None:
-        self._missing -= 1
-        if self._missing == 0:
-            due_ns = self.house.clock.now_ns() + READY_NS
-            self.house.pacer.at(due_ns, self._release, due_ns)
+        self._all_here.come(visit)
 
     def _release(self, due_ns: int) -> None:
         for visit, step in self._held:
             visit.go(step, due_ns)
-        self.released(due_ns)
-
-    def released(self, due_ns: int) -> None:
-        """All have gone."""

@@ -13,12 +13,13 @@ from functools import partial
 from nestperf.capture.model import Socket
 from nestperf.console import duration, limit, plural
 from nestperf.durations import SECOND_NS
-from nestperf.verdicts import Verdict
 from nestperf.wire.observations import PacketSeen
-from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, cut_short, nothing_came
+from replay.checks.barrier import Barrier
+from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic
 from replay.checks.cut import cut, needed_by, with_close
 from replay.checks.deliveries import Broadcast, Delivered, Receipt, assign, broadcasts_of, missed, times_ns
 from replay.checks.director import STAGGER_NS, Director, once
+from replay.checks.findings import cut_short, nothing_came, slowest_of, time_numbers, verdict_of
 from replay.checks.sequels import Caused, choose_caused, subscriptions, title
 from replay.checks.table import Table
 from replay.drivers import House
@@ -144,8 +145,7 @@ class _Directed(Director):
         self._source = getattr(chosen.step.action, "source", None)
         self._event = chosen.namespace, chosen.event
         self._patience_ns = patience_ns
-        self._missing = load.users - 1
-        """Receivers that are not ready yet."""
+        self._receivers_ready = Barrier(load.users - 1, partial(self.after, SETTLE_NS, self._begin))
         self._ends: list[tuple[Visit, Step]] = []
         self._cause: tuple[Visit, Step] | None = None
         self._connected: set[int] = set()
@@ -165,7 +165,7 @@ class _Directed(Director):
     def offer(self, visit: Visit, step: Step) -> None:
         if visit.user.number and isinstance(step.action, Close):
             self._ends.append((visit, step))
-            self._one_ready()
+            self._receivers_ready.come(visit)
         elif not visit.user.number and getattr(step.action, "source", None) == self._source:
             self._cause = visit, step
             self._go_on()
@@ -176,8 +176,8 @@ class _Directed(Director):
         if not visit.user.number:
             self._sender_left = True
             self._go_on()
-        elif not any(one is visit for one, _ in self._ends):
-            self._one_ready()
+        else:
+            self._receivers_ready.come(visit)
 
     def heard(self, visit: Visit, packet: PacketSeen) -> None:
         if packet.type == "connect" and visit.user.number:
@@ -186,11 +186,6 @@ class _Directed(Director):
             self._pending.discard(visit.user.number)
             if not self._pending:
                 self.after(0, self._next, self._turn)
-
-    def _one_ready(self) -> None:
-        self._missing -= 1
-        if self._missing == 0:
-            self.after(SETTLE_NS, self._begin)
 
     def _begin(self) -> None:
         self._begun = self._idle = True
@@ -282,20 +277,19 @@ def judge_fan_out(
     due = len(receivers) * len(_all(delivered)) + len(receivers) * sum(one is None for _, one in delivered.caused)
     broken = [*_lost(lost, due, event), *_late(late, len(times), within_ns), *_twice(twice, event)]
     missing = asked - len(receivers)
-    verdict = Verdict.FAIL if broken else Verdict.INCONCLUSIVE if missing > 0 else Verdict.PASS
     reach = min(_reach(delivered))
-    slowest = times[-1][0] if times else None
+    ordered = [ns for ns, _ in times]
+    slowest = slowest_of(ordered)
     skews = [max(one.stamps.values()) - min(one.stamps.values()) for one in _all(delivered)]
     return Finding(
-        verdict=verdict,
+        verdict=verdict_of(broken=bool(broken), missing=missing > 0),
         measured=f"{reach} of {asked}" + (f" within {duration(slowest)}" if slowest is not None else ""),
         limit=promised,
         n=len(times),
         numbers=(
             Number("causes", len(causes_ns)),
             Number("deliveries", due - sum(lost.values()), "", due),
-            Number("median", times[(len(times) - 1) // 2][0] if times else None, "ns"),
-            Number("slowest", slowest, "ns", within_ns),
+            *reversed(time_numbers(ordered, within_ns)),
             Number("skew", max(skews, default=None), "ns"),
             Number("twice", twice, "", 0),
             Number("unasked broadcasts", len(delivered.unasked)),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from nestperf.capture.model import Packet, Socket
 from nestperf.console import duration, limit, plural
 from nestperf.durations import SECOND_NS
-from nestperf.verdicts import Verdict
-from replay.checks.contract import Finding, Number, nothing_came
+from replay.checks.contract import Finding, Number
+from replay.checks.findings import late_sentence, measured, nothing_came, slowest_of, time_numbers, verdict_of
 
 BEYOND_NS = 5 * SECOND_NS
 """So much longer than the server's ping interval a connection must be open to have been asked for sure."""
@@ -40,29 +41,25 @@ def judge_connections(
     times = {socket.id: _connected_after_ns(socket, seen.get(socket.id, ()), joins) for socket in sockets}
     connected = [socket for socket in sockets if times[socket.id] is not None]
     known_ns = sorted(ns for ns in times.values() if ns is not None)
-    late = [ns for ns in known_ns if ns > within_ns]
     ended = [socket for socket in connected if socket.closed_by != "client"]
     pings, answered, silent = _pings(connected, seen)
     broken = [
         *_not_connected([socket for socket in sockets if times[socket.id] is None], users),
-        *_late(late, users, within_ns),
+        *late_sentence(known_ns, within_ns, users, "were connected"),
         *_ended(ended, users),
         *_unanswered(pings, answered),
         *_never_pinged(silent, users),
     ]
     missing = users - len(sockets)
-    verdict = Verdict.FAIL if broken else Verdict.INCONCLUSIVE if missing > 0 else Verdict.PASS
     alive = len(connected) - len(ended)
-    slowest = known_ns[-1] if known_ns else None
     return Finding(
-        verdict=verdict,
-        measured=f"{alive} of {users}" + (f" in {duration(slowest)}" if slowest is not None else ""),
+        verdict=verdict_of(broken=bool(broken), missing=missing > 0),
+        measured=measured(alive, users, slowest_of(known_ns)),
         limit=promised,
         n=len(sockets),
         numbers=(
             Number("connected", len(connected), "", users),
-            Number("slowest", slowest, "ns", within_ns),
-            Number("median", known_ns[(len(known_ns) - 1) // 2] if known_ns else None, "ns"),
+            *time_numbers(known_ns, within_ns),
             Number("alive at the end", alive, "", users),
             Number("pings", pings),
             Number("answered", answered),
@@ -119,12 +116,6 @@ def _ended(sockets: Sequence[Socket], users: int) -> list[str]:
     return _counted(map(_how_ended, sockets), users, "connections ended unexpectedly")
 
 
-def _late(late: Sequence[int], users: int, within_ns: int) -> list[str]:
-    if not late:
-        return []
-    return [f"{len(late)} of {users} were connected after {limit(within_ns)}, the last after {duration(late[-1])}."]
-
-
 def _unanswered(pings: int, answered: int) -> list[str]:
     return [f"{pings - answered} of {plural(pings, 'ping')} went unanswered."] if answered < pings else []
 
@@ -141,7 +132,4 @@ def _how_ended(socket: Socket) -> str:
 
 
 def _counted(reasons: Iterable[str], users: int, what: str) -> list[str]:
-    counts: dict[str, int] = {}
-    for reason in reasons:
-        counts[reason] = counts.get(reason, 0) + 1
-    return [f"{count} of {users} {what}: {reason.rstrip('.')}." for reason, count in counts.items()]
+    return [f"{count} of {users} {what}: {reason.rstrip('.')}." for reason, count in Counter(reasons).items()]

@@ -19,8 +19,9 @@ from nestperf.errors import UsageError
 from nestperf.verdicts import Verdict, badness
 from replay.asked import parse_rate
 from replay.certificate import LAG_FLOOR_NS
-from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, nothing_came
+from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic
 from replay.checks.director import STAGGER_NS, Director
+from replay.checks.findings import nothing_came
 from replay.checks.table import Table
 from replay.drivers import House
 from replay.pacing import NONE, Load

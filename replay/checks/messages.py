@@ -14,13 +14,22 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from nestperf.capture.model import Packet
-from nestperf.console import duration, limit, plural
+from nestperf.console import limit, plural
 from nestperf.durations import SECOND_NS
-from nestperf.verdicts import Verdict
 from nestperf.wire.observations import PacketSeen
-from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, cut_short, nothing_came
+from replay.checks.barrier import Barrier
+from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic
 from replay.checks.cut import cut, needed_by, with_close
-from replay.checks.director import READY_NS, STAGGER_NS, Director, once
+from replay.checks.director import STAGGER_NS, Director, once
+from replay.checks.findings import (
+    cut_short,
+    late_sentence,
+    measured,
+    nothing_came,
+    slowest_of,
+    time_numbers,
+    verdict_of,
+)
 from replay.checks.sequels import ACK, Answered, choose_answered, leaves, parsed
 from replay.checks.table import Table
 from replay.drivers import House
@@ -164,8 +173,7 @@ class _Directed(Director):
         self._patience_ns = patience_ns
         self._held: dict[int, list[Step]] = defaultdict(list)
         """By user: its messages."""
-        self._missing = load.users
-        self._ready: set[int] = set()
+        self._ready = Barrier(load.users, partial(self.soon, self._release))
         self._connected: set[int] = set()
         """Users whom a namespace has let in."""
         self._open: dict[int, int] = {}
@@ -179,8 +187,7 @@ class _Directed(Director):
             user = visit.user.number
             self._held[user].append(step)
             if len(self._held[user]) == self._messages:
-                self._ready.add(user)
-                self._one_less()
+                self._ready.come(visit)
         elif isinstance(action, Close):
             # The server may still have something to say that it should not.
             if self._ending:
@@ -191,11 +198,8 @@ class _Directed(Director):
             self.send(visit, step)
 
     def left(self, visit: Visit) -> None:
-        user = visit.user.number
-        if user not in self._ready:
-            self._ready.add(user)
-            self._one_less()
-        self._open.pop(user, None)
+        self._ready.come(visit)
+        self._open.pop(visit.user.number, None)
         self._check_all()
 
     def heard(self, visit: Visit, packet: PacketSeen) -> None:
@@ -211,12 +215,6 @@ class _Directed(Director):
                 del self._open[visit.user.number]
                 self._check_all()
 
-    def _one_less(self) -> None:
-        self._missing -= 1
-        if self._missing == 0:
-            due_ns = self.house.clock.now_ns() + READY_NS
-            self.house.pacer.at(due_ns, self._release, due_ns)
-
     def _release(self, due_ns: int) -> None:
         here = [user for user in self._held if user in self.visits]
         self._open = {user: len(self._held[user]) for user in here if user in self._connected}
@@ -228,7 +226,7 @@ class _Directed(Director):
         self._check_all()
 
     def _check_all(self) -> None:
-        if self._missing == 0 and not self._open and not self._ending:
+        if self._ready.is_open and not self._open and not self._ending:
             self.after(GRACE_NS, self._end)
 
     def _end(self) -> None:
@@ -307,25 +305,20 @@ def judge_messages(told: Mapping[int, Told], users: int, messages: int, within_n
     lost = sum(one.lost for one in results)
     twice = sum(one.twice for one in results)
     swapped = sum(one.swapped for one in results)
-    late = [ns for ns in times if ns > within_ns]
     broken = [
         *([f"{lost} of {sent} messages were never answered."] if lost else []),
         *([f"{twice} of {sent} messages were answered twice."] if twice else []),
         *([f"{plural(swapped, 'answer')} came before that to an earlier message."] if swapped else []),
-        *([f"{len(late)} of {sent} answers came after {limit(within_ns)}, the last after {duration(late[-1])}."]
-          if late else []),
-    ]  # fmt: skip
-    verdict = Verdict.FAIL if broken else Verdict.INCONCLUSIVE if sent < expected else Verdict.PASS
-    slowest = times[-1] if times else None
+        *late_sentence(times, within_ns, sent, "answers came"),
+    ]
     return Finding(
-        verdict=verdict,
-        measured=f"{len(times)} of {expected}" + (f" in {duration(slowest)}" if slowest is not None else ""),
+        verdict=verdict_of(broken=bool(broken), missing=sent < expected),
+        measured=measured(len(times), expected, slowest_of(times)),
         limit=promised,
         n=sent,
         numbers=(
             Number("answered", len(times), "", expected),
-            Number("slowest", slowest, "ns", within_ns),
-            Number("median", times[(len(times) - 1) // 2] if times else None, "ns"),
+            *time_numbers(times, within_ns),
             Number("lost", lost, "", 0),
             Number("twice", twice, "", 0),
             Number("out of order", swapped, "", 0),

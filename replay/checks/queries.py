@@ -7,6 +7,7 @@ They are asked without the application, on connections of their own, each inside
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,8 +15,9 @@ from nestperf.capture.model import Query
 from nestperf.console import duration, limit, plural
 from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
-from replay.checks.contract import Asks, Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, nothing_came
+from replay.checks.contract import Asks, Finding, Kind, NothingSuch, Number, Rows, Source, Traffic
 from replay.checks.director import Director, once
+from replay.checks.findings import nothing_came, slowest_of, time_numbers, verdict_of
 from replay.checks.table import Table
 from replay.database.tally import READ_ONLY
 from replay.drivers import House
@@ -82,20 +84,18 @@ def judge_rounds(queries: Sequence[Query], users: int, rounds: int, within_ns: i
         sentences.append(f"{len(late)} of {len(found)} rounds took longer than {limit(within_ns)}.")
     if refused:
         sentences.append(f"{plural(refused, 'write')} refused by the server, as it should be: no part of the promise.")
-    verdict = Verdict.FAIL if failed or late else Verdict.PASS
-    if verdict is Verdict.PASS and (len(found) < rounds or refused == len(queries)):
-        verdict = Verdict.INCONCLUSIVE
+    missing = len(found) < rounds or refused == len(queries)
+    verdict = verdict_of(broken=bool(failed or late), missing=missing)
+    if verdict is Verdict.INCONCLUSIVE:
         sentences.append(f"Only {len(found)} of {rounds} rounds came about, {len(queries) - refused:,} reads in all.")
-    slowest = times_ns[-1] if times_ns else None
     return Finding(
         verdict=verdict,
-        measured=f"{users} at once in {duration(slowest)}",
+        measured=f"{users} at once in {duration(slowest_of(times_ns))}",
         limit=promised,
         n=len(found),
         numbers=(
             Number("rounds", len(found), "", rounds),
-            Number("slowest round", slowest, "ns", within_ns),
-            Number("median round", times_ns[(len(times_ns) - 1) // 2] if times_ns else None, "ns"),
+            *time_numbers(times_ns, within_ns, slowest="slowest round", median="median round"),
             Number("queries", len(queries)),
         ),
         sentences=tuple(sentences),
@@ -119,12 +119,11 @@ def _took_ns(queries: Sequence[Query]) -> int:
 
 
 def _failures(failed: Sequence[Query], asked: int) -> list[str]:
-    kinds: dict[str, int] = {}
-    for query in failed:
-        how = f"SQLSTATE {query.sqlstate}" if query.sqlstate else query.outcome
-        kinds[how] = kinds.get(how, 0) + 1
-    ordered = sorted(kinds.items(), key=lambda one: -one[1])[:_SHOWN]
-    return [f"{count:,} of {asked:,} reads that went well when recorded failed: {how}." for how, count in ordered]
+    kinds = Counter(f"SQLSTATE {query.sqlstate}" if query.sqlstate else query.outcome for query in failed)
+    return [
+        f"{count:,} of {asked:,} reads that went well when recorded failed: {how}."
+        for how, count in kinds.most_common(_SHOWN)
+    ]
 
 
 def _read(table: Table) -> Queries:

@@ -8,7 +8,7 @@ hear the events again, each once. What was caused while it was away may be lost,
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,12 +17,13 @@ from typing import NamedTuple
 from nestperf.capture.model import Packet, Socket
 from nestperf.console import duration, limit, plural
 from nestperf.durations import SECOND_NS
-from nestperf.verdicts import Verdict
+from replay.checks.barrier import Barrier
 from replay.checks.connections import choose_connection
-from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic, cut_short, nothing_came
+from replay.checks.contract import Finding, Kind, NothingSuch, Number, Rows, Source, Traffic
 from replay.checks.deliveries import Receipt, tells_apart
 from replay.checks.director import STAGGER_NS, Director, once
 from replay.checks.fanout import SETTLE_NS, causing_session, listening_session, moments_of, receipts_of
+from replay.checks.findings import cut_short, late_sentence, nothing_came, time_numbers, verdict_of
 from replay.checks.sequels import Caused, choose_caused
 from replay.checks.table import Table
 from replay.drivers import House
@@ -149,8 +150,9 @@ class _Directed(Director):
         self._patience_ns = patience_ns
         self._cuts: list[tuple[Visit, Step]] = []
         self._ends: list[tuple[Visit, Step]] = []
-        self._missing = load.users - (0 if caused is None else 1)
-        self._away = self._missing
+        clients = load.users - (0 if caused is None else 1)
+        self._ready = Barrier(clients, partial(self.after, SETTLE_NS, self._begin))
+        self._back = Barrier(clients, partial(self.after, 0 if caused is None else AFTER_NS, self._quiet))
         self._cause: tuple[Visit, Step] | None = None
         self._causing = self._ending = False
 
@@ -163,10 +165,10 @@ class _Directed(Director):
             self._cause = visit, step
         elif isinstance(action, Close) and action.cut:
             self._cuts.append((visit, step))
-            self._one_ready()
+            self._ready.come(visit)
         elif isinstance(action, Close):
             self._ends.append((visit, step))
-            self._one_back()
+            self._back.come(visit)
         elif isinstance(action, Open) and action.socket < 0:
             delay_ns = round(DELAY_NS * self._chance.uniform(1 - SPREAD, 1 + SPREAD))
             due_ns = self.house.clock.now_ns() + delay_ns
@@ -177,15 +179,8 @@ class _Directed(Director):
     def left(self, visit: Visit) -> None:
         if self._caused is not None and visit.user.number == 0:
             return
-        if not any(one is visit for one, _ in self._cuts):
-            self._one_ready()
-        if not any(one is visit for one, _ in self._ends):
-            self._one_back()
-
-    def _one_ready(self) -> None:
-        self._missing -= 1
-        if self._missing == 0:
-            self.after(SETTLE_NS, self._begin)
+        self._ready.come(visit)
+        self._back.come(visit)
 
     def _begin(self) -> None:
         self._causing = True
@@ -204,11 +199,6 @@ class _Directed(Director):
         self.after(self._patience_ns, self._end)
         for visit, step in self._cuts:
             self.send(visit, step)
-
-    def _one_back(self) -> None:
-        self._away -= 1
-        if self._away == 0:
-            self.after(AFTER_NS if self._caused is not None else 0, self._quiet)
 
     def _quiet(self) -> None:
         self._causing = False
@@ -351,32 +341,28 @@ def judge_reconnect(
     lost = sum(one.lost for one in heard.values())
     lost_after = sum(one.lost_after for number, one in heard.items() if number not in deaf)
     twice = sum(one.twice for one in heard.values())
-    late = [ns for ns in times if ns > within_ns]
     too_many = [one.lost for one in heard.values() if may_lose is not None and one.lost > may_lose]
     broken = [
         *_absent([client for client in clients if client.back_ns is None], len(clients)),
-        *([f"{len(late)} of {len(clients)} were back after {limit(within_ns)}, the last after {duration(late[-1])}."]
-          if late else []),
+        *late_sentence(times, within_ns, len(clients), "were back"),
         *([f"{len(deaf)} of {len(clients)} clients heard nothing any more after their return."] if deaf else []),
         *([f"{plural(lost_after, 'event')} did not come to clients that had subscribed again."] if lost_after else []),
         *([f"{plural(twice, 'event')} came twice to a client."] if twice else []),
         *_missed_too_many(too_many, may_lose, len(clients)),
-    ]  # fmt: skip
+    ]
     untold = follows and not causes_ns
     missing = asked - len(clients)
-    verdict = Verdict.FAIL if broken else Verdict.INCONCLUSIVE if missing > 0 or untold else Verdict.PASS
     agains = sorted(
         one.again_ns - client.cut_ns for client in back if (one := heard.get(client.number)) and one.again_ns
     )
     return Finding(
-        verdict=verdict,
+        verdict=verdict_of(broken=bool(broken), missing=missing > 0 or untold),
         measured=f"{len(back)} of {asked} back" + (f" in {duration(times[-1])}" if times else ""),
         limit=promised,
         n=len(clients),
         numbers=(
             Number("back", len(back), "", asked),
-            Number("slowest to be back and subscribed", times[-1] if times else None, "ns", within_ns),
-            Number("median", times[(len(times) - 1) // 2] if times else None, "ns"),
+            *time_numbers(times, within_ns, slowest="slowest to be back and subscribed"),
             *((Number("slowest to hear again", agains[-1] if agains else None, "ns"),
                Number("events caused", len(causes_ns)), Number("lost meanwhile", lost), Number("twice", twice, "", 0))
               if follows else ()),
@@ -397,9 +383,7 @@ def _missed_too_many(counts: Sequence[int], may_lose: int | None, clients: int) 
 
 
 def _absent(absent: Sequence[Client], clients: int) -> list[str]:
-    reasons: dict[str, int] = defaultdict(int)
-    for client in absent:
-        reasons[client.detail.rstrip(".")] += 1
+    reasons = Counter(client.detail.rstrip(".") for client in absent)
     return [f"{count} of {clients} clients did not come back: {reason}." for reason, count in reasons.items()]
 
 

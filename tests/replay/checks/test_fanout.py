@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from nestperf.capture.model import Run
 from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
-from replay.checks.contract import Finding, Rows, cut_short
+from replay.checks.contract import Finding, Rows
 from replay.checks.deliveries import Receipt, assign, broadcasts_of, missed, tells_apart
 from replay.checks.fanout import judge_fan_out
+from replay.checks.findings import cut_short
 
 MS = 1_000_000
 ALL = list(range(1, 21))
