@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from nestperf.capture.model import Outcome, Socket
 from replay.handshakes import Handshakes
@@ -36,10 +36,34 @@ class Visitor(NamedTuple):
     """A value came that steps may wait for."""
 
 
+class Wire(Protocol):
+    """What carries the connection, as far as both kinds know it."""
+
+    closed_ns: int | None
+    closed_by: str | None
+    """`client`, `server`, `cut`."""
+    close_code: int | None
+    close_reason: str | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something can be sent."""
+
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Close as clients do."""
+
+    def cut(self) -> None:
+        """Close without a word."""
+
+
 class LiveConnection:
     """A connection during one visit."""
 
+    wire: Wire | None
+    """None until it is opened."""
+
     def __init__(self, visitor: Visitor) -> None:
+        self.wire = None
         self._stage = visitor.stage
         self._user = visitor.user
         self._session_id = visitor.session_id
@@ -60,12 +84,22 @@ class LiveConnection:
     @property
     def is_open(self) -> bool:
         """Whether something can be sent."""
-        raise NotImplementedError
+        return self.wire is not None and self.wire.is_open
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more will come."""
-        raise NotImplementedError
+        return self.wire is None or self.wire.closed_ns is not None
+
+    def close(self, code: int | None, reason: str, *, cut: bool) -> None:
+        """Close from this side."""
+        self._leaving = True
+        if self.wire is None:
+            return
+        if cut:
+            self.wire.cut()
+        else:
+            self.wire.close(code, reason)
 
     def await_end(self, step: Step) -> None:
         """The recorded server closed it about now: the step is over when this one has, or has not in good time."""
@@ -129,7 +163,8 @@ class LiveConnection:
 
     def _row(self, outcome: Outcome, detail: str | None) -> Socket:
         """The connection's row, as far as both kinds know it."""
-        begun, action = self._handshakes, self._action
+        begun, action, wire = self._handshakes, self._action, self.wire
+        assert wire is not None
         return Socket(
             id=self._id,
             session_id=self._session_id,
@@ -146,10 +181,10 @@ class LiveConnection:
             intended_ns=begun.intended_ns,
             opened_ns=begun.intended_ns if begun.first_sent_ns is None else begun.first_sent_ns,
             connected_ns=None,
-            closed_ns=None,
-            closed_by=None,
-            close_code=None,
-            close_reason=None,
+            closed_ns=wire.closed_ns,
+            closed_by=wire.closed_by if wire.closed_ns is not None else None,
+            close_code=wire.close_code,
+            close_reason=wire.close_reason,
             outcome=outcome,
             detail=detail,
             source_socket=abs(action.socket),  # a contract's second connection of the same has the negated number

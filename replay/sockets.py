@@ -38,6 +38,8 @@ class _Tag(NamedTuple):
 class LiveSocket(LiveConnection):
     """A Socket.IO connection during one visit."""
 
+    wire: SocketIo | None
+
     def __init__(
         self,
         visitor: Visitor,
@@ -49,7 +51,6 @@ class LiveSocket(LiveConnection):
         """`line`: the user's HTTP connections, for polls; `told`: of every packet of the server; `whole`: heads and
         bodies of polls are kept."""
         super().__init__(visitor)
-        self.wire: SocketIo | None = None
         self._line = line
         self._told = told
         self._whole = whole
@@ -60,16 +61,6 @@ class LiveSocket(LiveConnection):
         """Steps that are over once they are sent, and are not: by index."""
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._replies: dict[tuple[str, str], deque[Reply]] = defaultdict(deque)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether packets can be sent."""
-        return self.wire is not None and self.wire.is_open
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will come."""
-        return self.wire is None or self.wire.closed_ns is not None
 
     def open(self, step: Step, intended_ns: int) -> None:
         """Connect; the step is over when Engine.IO is open, or when it cannot be."""
@@ -124,16 +115,6 @@ class LiveSocket(LiveConnection):
         action = step.action
         assert isinstance(action, Leave)
         self._send(_packet("disconnect", action.namespace, None), intended_ns, action.source, ends=step)
-
-    def close(self, code: int | None, reason: str, *, cut: bool) -> None:
-        """Close from this side."""
-        self._leaving = True
-        if self.wire is None:
-            return
-        if cut:
-            self.wire.cut()
-        else:
-            self.wire.close(code, reason)
 
     def abort(self) -> None:
         """The run is over: close at once."""
@@ -297,10 +278,6 @@ class LiveSocket(LiveConnection):
                 sid=wire.sid,
                 transports=",".join(wire.transports),
                 connected_ns=wire.connected_ns,
-                closed_ns=wire.closed_ns,
-                closed_by=wire.closed_by if wire.closed_ns is not None else None,
-                close_code=wire.close_code,
-                close_reason=wire.close_reason,
             )
         )
 

@@ -26,10 +26,11 @@ _DATA = frozenset({"text", "binary", "continuation"})
 class LiveWebSocket(LiveConnection):
     """A plain WebSocket during one visit."""
 
+    wire: WebSocket | None
+
     def __init__(self, visitor: Visitor, caused: Callable[[int], None]) -> None:
         """`caused`: told, with the socket of the source capture, when a message came that a step may wait for."""
         super().__init__(visitor)
-        self.wire: WebSocket | None = None
         self._caused = caused
         self._connected_ns: int | None = None
         self._last: FrameSeen | None = None
@@ -38,16 +39,6 @@ class LiveWebSocket(LiveConnection):
         """Messages of the server since the last one of the client, by kind."""
         self._came: dict[tuple[str, int], int] = {}
         """When the n-th of a kind since then came."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether messages can be sent."""
-        return self.wire is not None and self.wire.is_open
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will come."""
-        return self.wire is None or self.wire.closed_ns is not None
 
     def open(self, step: Step, intended_ns: int) -> None:
         """Connect; the step is over with the 101, or when there will be none."""
@@ -77,12 +68,6 @@ class LiveWebSocket(LiveConnection):
         self._stage.tally.packets_sent += 1
         self._stage.tally.lags_ns.append(sent_ns - intended_ns)
         self._ended(step, sent_ns)
-
-    def close(self, code: int | None, reason: str, *, cut: bool) -> None:
-        """Close from this side."""
-        self._leaving = True
-        if self.wire is not None:
-            self.wire.cut() if cut else self.wire.close(code, reason)
 
     def _awaited_in_vain(self, patience_s: float) -> None:
         if self._action.close_code is not None:
@@ -162,17 +147,6 @@ class LiveWebSocket(LiveConnection):
         self._stage.journal.note(FrameRecord(number, self._session_id, self._id, sender, seen, content))
 
     def _row(self, outcome: Outcome, detail: str | None) -> Socket:
-        wire = self.wire
-        assert wire is not None
-        return (
-            super()
-            ._row(outcome, detail)
-            ._replace(
-                connection=wire.number,
-                connected_ns=self._connected_ns,
-                closed_ns=wire.closed_ns,
-                closed_by=wire.closed_by if wire.closed_ns is not None else None,
-                close_code=wire.close_code,
-                close_reason=wire.close_reason,
-            )
-        )
+        assert self.wire is not None
+        row = super()._row(outcome, detail)
+        return row._replace(connection=self.wire.number, connected_ns=self._connected_ns)

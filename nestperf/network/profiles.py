@@ -39,55 +39,26 @@ class Profile:
         return f"{_rate(self.down_bps)} down, {_rate(self.up_bps)} up, {self.rtt_ns / MS:,g} ms{each}"
 
 
+_NUMBERS = (
+    ("wpt-3g", "WebPageTest 3G", 1_600, 768, 300.0, WEBPAGETEST),
+    ("wpt-3g-fast", "WebPageTest 3G Fast", 1_600, 768, 150.0, WEBPAGETEST),
+    ("wpt-3g-slow", "WebPageTest 3G Slow", 780, 330, 200.0, WEBPAGETEST),
+    ("lighthouse-3g", "Lighthouse regular 3G", 700, 700, 300.0, LIGHTHOUSE),
+    ("devtools-3g", "DevTools 3G", 400, 400, 2_000.0, DEVTOOLS),
+    ("devtools-slow-4g", "DevTools Slow 4G", 1_440, 675, 562.5, DEVTOOLS),
+)
+"""Key, name, kbit/s down and up, round trip in ms, and where they come from."""
 PROFILES: dict[str, Profile] = {
-    profile.key: profile
-    for profile in (
-        Profile(
-            key="wpt-3g", name="WebPageTest 3G", down_bps=1_600_000, up_bps=768_000, rtt_ns=300 * MS, source=WEBPAGETEST
-        ),
-        Profile(
-            key="wpt-3g-fast",
-            name="WebPageTest 3G Fast",
-            down_bps=1_600_000,
-            up_bps=768_000,
-            rtt_ns=150 * MS,
-            source=WEBPAGETEST,
-        ),
-        Profile(
-            key="wpt-3g-slow",
-            name="WebPageTest 3G Slow",
-            down_bps=780_000,
-            up_bps=330_000,
-            rtt_ns=200 * MS,
-            source=WEBPAGETEST,
-        ),
-        Profile(
-            key="lighthouse-3g",
-            name="Lighthouse regular 3G",
-            down_bps=700_000,
-            up_bps=700_000,
-            rtt_ns=300 * MS,
-            source=LIGHTHOUSE,
-        ),
-        Profile(
-            key="devtools-3g",
-            name="DevTools 3G",
-            down_bps=400_000,
-            up_bps=400_000,
-            rtt_ns=2_000 * MS,
-            per_request=True,
-            source=DEVTOOLS,
-        ),
-        Profile(
-            key="devtools-slow-4g",
-            name="DevTools Slow 4G",
-            down_bps=1_440_000,
-            up_bps=675_000,
-            rtt_ns=562_500_000,
-            per_request=True,
-            source=DEVTOOLS,
-        ),
+    key: Profile(
+        key=key,
+        name=name,
+        down_bps=down * 1_000,
+        up_bps=up * 1_000,
+        rtt_ns=round(rtt_ms * MS),
+        per_request=source == DEVTOOLS,
+        source=source,
     )
+    for key, name, down, up, rtt_ms, source in _NUMBERS
 }
 NONE = "none"
 """`--network none`: as fast as this machine."""

@@ -168,8 +168,8 @@ def test_recording_without_values_says_what_it_would_take(
     assert "1 × its values were not recorded: record with --pg-parameters: select * from pg_class" in told
 
 
-def test_ctrl_c_ends_early_and_keeps_what_was_asked(users: Users, tmp_path: Path) -> None:
-    output = tmp_path / "cut.db"
+def keep_asking(users: Users, output: Path) -> subprocess.Popen[str]:
+    """A replay of ten minutes that has begun to ask."""
     process = subprocess.Popen(
         [sys.executable, "-m", "nestperf", "replay", str(users.capture), "--database", users.url,
          "--duration", "10m", "-o", str(output)],
@@ -180,6 +180,12 @@ def test_ctrl_c_ends_early_and_keeps_what_was_asked(users: Users, tmp_path: Path
         assert time.perf_counter() < deadline
         assert process.poll() is None
         time.sleep(0.05)
+    return process
+
+
+def test_ctrl_c_ends_early_and_keeps_what_was_asked(users: Users, tmp_path: Path) -> None:
+    output = tmp_path / "cut.db"
+    process = keep_asking(users, output)
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=60)
     assert process.returncode in (0, 1, 4), told  # judged by the built-in promises, with what there was
@@ -191,16 +197,7 @@ def test_ctrl_c_ends_early_and_keeps_what_was_asked(users: Users, tmp_path: Path
 
 def test_lost_connections_come_back_and_only_reads_are_counted(users: Users, tmp_path: Path) -> None:
     output = tmp_path / "lost.db"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nestperf", "replay", str(users.capture), "--database", users.url,
-         "--duration", "10m", "-o", str(output)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    deadline = time.perf_counter() + 60
-    while not output.exists() or not asked_soon(output):
-        assert time.perf_counter() < deadline
-        assert process.poll() is None
-        time.sleep(0.05)
+    process = keep_asking(users, output)
     ours = "from pg_stat_activity where application_name = 'nestperf'"
 
     def tell(sql: str) -> str:
@@ -208,6 +205,7 @@ def test_lost_connections_come_back_and_only_reads_are_counted(users: Users, tmp
 
     moment = tell("select clock_timestamp()")
     assert tell(f"select count(pg_terminate_backend(pid)) {ours}") == "10"
+    deadline = time.perf_counter() + 60
     while int(tell(f"select count(*) {ours} and backend_start > '{moment}'")) < 10:
         assert time.perf_counter() < deadline
         time.sleep(0.05)

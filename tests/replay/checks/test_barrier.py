@@ -18,9 +18,7 @@ def test_barrier_is_passed_once_when_all_have_come_or_left() -> None:
     barrier = Barrier(3, lambda: passed.append(True))
     for user in (0, 0, 1, 0, 1):
         barrier.come(visit(user))
-    assert not barrier.is_open
-    assert not passed
+    assert (barrier.is_open, passed) == (False, [])
     barrier.come(visit(2))
-    assert barrier.is_open
     barrier.come(visit(1))
-    assert passed == [True]
+    assert (barrier.is_open, passed) == (True, [True])
