@@ -80,3 +80,13 @@ def read_columns(batches: Iterator[list[tuple[Any, ...]]], texts: frozenset[int]
     return [
         labelled[place].labels() if place in labelled else _joined(numbers[place], np.float64) for place in range(width)
     ]
+
+
+def groups(keys: Codes, rows: Codes) -> Iterator[Codes]:
+    """Split `rows` by equal columns of `keys`."""
+    if not len(rows):
+        return
+    order = np.lexsort(keys[:, rows])
+    rows = rows[order]
+    changes = np.flatnonzero((np.diff(keys[:, rows], axis=1) != 0).any(axis=0)) + 1
+    yield from np.split(rows, changes)

@@ -15,9 +15,9 @@ from reports.broadcasts import Broadcast
 from reports.concurrency import RouteLoad, routes_under_load
 from reports.curves import Curve, curves
 from reports.measures import Measures
+from reports.route_rows import RouteRow
 from reports.rules import Judged
 from reports.samples import Exchanges, Samples
-from reports.summary import RouteRow
 from reports.timeline import Timeline, timeline
 from reports.traffic import Traffic, traffic
 from reports.waterfall import Pair, waterfalls

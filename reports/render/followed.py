@@ -6,7 +6,8 @@ from nestperf.console import duration
 from nestperf.printable import printable
 from reports.render.table import Row, note, render_table
 from reports.render.units import format_count, format_share
-from reports.summary import EffectRow, Missed, ReturnRow, Summary
+from reports.socket_rows import EffectRow, Missed, ReturnRow
+from reports.summary import Summary
 
 MOST = 20
 _LABEL = 200

@@ -18,8 +18,9 @@ from reports.render import sentences
 from reports.render.explanations import cause_sentences
 from reports.render.pages import PAGE_TITLES, SLOWEST, group_of, page_cells, slowest_sentence
 from reports.render.units import format_count
+from reports.route_rows import MarkRow, RouteRow
 from reports.rules import Judged, Verdict
-from reports.summary import MarkRow, RouteRow, Summary
+from reports.summary import Summary
 from reports.verdict import Judgement
 
 _MOST_ROWS = 40

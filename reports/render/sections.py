@@ -18,8 +18,11 @@ from reports.render.queries import render_queries
 from reports.render.table import Row, facts, note, render_table
 from reports.render.units import format_count, format_rate, format_share
 from reports.repeats import PageRoute
+from reports.route_rows import BothTimes, MarkRow, RouteRow
+from reports.socket_rows import BroadcastRow, EventRow, SocketRow
+from reports.spread import Percentiles
 from reports.statistics import MIN_SAMPLES
-from reports.summary import BothTimes, BroadcastRow, EventRow, MarkRow, Percentiles, RouteRow, SocketRow, Summary
+from reports.summary import Summary
 
 MOST_ROWS = 60
 """A table shows so many; the rest is counted, and whole in JSON."""

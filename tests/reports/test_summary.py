@@ -9,7 +9,8 @@ import numpy as np
 from nestperf.capture.model import Kind, Mark, Outcome, Row
 from reports.broadcasts import find_broadcasts
 from reports.samples import Samples
-from reports.summary import Percentiles, Summary, percentiles_of, summarize
+from reports.spread import Percentiles, percentiles_of
+from reports.summary import Summary, summarize
 from tests.reports.conftest import MS, S, Write, exchange, exchanges, packet, session, socket
 
 

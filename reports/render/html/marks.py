@@ -8,7 +8,8 @@ from nestperf.capture.marks import TEST
 from nestperf.console import duration
 from reports.render.html.markup import element, joined, shown
 from reports.render.html.tables import Cell, Column, command, count, expandable, table, took
-from reports.summary import MarkRow, RouteRow, Summary
+from reports.route_rows import MarkRow, RouteRow
+from reports.summary import Summary
 
 _MOST_ROUTES = 20
 

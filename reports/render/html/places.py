@@ -15,7 +15,8 @@ from reports.render.html.promises import stretched
 from reports.render.html.tables import Cell, Column, command, count, expandable, table, took
 from reports.render.sections import bounds_of, group_of, repeated_route
 from reports.render.units import format_rate, format_share
-from reports.summary import RouteRow, Summary
+from reports.route_rows import RouteRow
+from reports.summary import Summary
 
 FINDINGS = 12
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reports.render.json import SCHEMA, render_json
-from reports.summary import Percentiles
+from reports.spread import Percentiles
 from tests.reports.render.conftest import Report
 
 DOCS = (Path(__file__).parents[3] / "docs" / "report-json.md").read_text()
