@@ -12,8 +12,9 @@ from nestperf.capture.vault import Vault
 from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
 from replay.checks.contract import NothingSuch, Source
-from replay.checks.messages import Told, copies, echo_of, judge_messages
+from replay.checks.messages import copies
 from replay.checks.performance import source_of
+from replay.checks.replies import Told, echo_of, judge_messages
 from replay.checks.sequels import ACK, choose_answered, choose_caused
 from replay.plan import build_plan
 from replay.steps import Close, Emit

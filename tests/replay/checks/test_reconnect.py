@@ -8,7 +8,7 @@ from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
 from replay.checks.contract import Finding
 from replay.checks.deliveries import Receipt
-from replay.checks.reconnect import Client, hearing_of, judge_reconnect
+from replay.checks.returns import Client, hearing_of, judge_reconnect
 
 MS = 1_000_000
 CUT, BACK, END = 1000, 2000, 5000
