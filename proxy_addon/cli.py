@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,21 +14,21 @@ from nestperf.capture.model import Upstream
 from nestperf.capture.remarks import CUT_EVERY, IN_CLEAR, NOT_REDACTED, PARAMETERS, REDACT
 from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import secrets_path
-from nestperf.capture.writer import check_writable, close_orphan, default_output, remove_capture
+from nestperf.capture.writer import check_writable, default_output, remove_capture
 from nestperf.durations import parse_duration
-from nestperf.errors import CaptureError, ExitCode, UsageError
+from nestperf.errors import UsageError
 from nestperf.pages.rules import SETTING as RENDER_RULES
 from nestperf.pages.rules import load_rules, rules_as_settings
-from nestperf.printable import printable
-from proxy_addon.browser import Browser, find_browser, find_browser_to_watch
+from proxy_addon.beginning import Beginning
+from proxy_addon.browser import find_browser, find_browser_to_watch
 from proxy_addon.companion import Companion
-from proxy_addon.environment import environment_for
+from proxy_addon.ending import end_recording, would_be_committed
 from proxy_addon.limits import BodyLimits, parse_body_limits
 from proxy_addon.listen import LOOPBACK, Listener, Request, choose_listeners, parse_upstream
 from proxy_addon.mentions import ways_there
 from proxy_addon.redacting import no_redact_option, redact_option
 from proxy_addon.spool import Spool, recorder_command
-from proxy_addon.suite import Suite, check_command
+from proxy_addon.suite import check_command
 from proxy_addon.terminal import has_terminal
 from proxy_addon.trust import Trust, check_roots
 
@@ -42,8 +38,6 @@ if TYPE_CHECKING:
 
 _SUITE = "nestperf.suite"
 _TRIES = 5
-_PATIENCE_S = 60
-"""How long the recorder may take to store the rest."""
 
 
 class _BeforeACommand(click.Command):
@@ -154,15 +148,10 @@ def record(
     With `-- COMMAND` behind the URLs an existing test suite is run instead, the recorder's address in NESTPERF_URL; the
     recording ends with it, and then the thresholds are judged (docs/suites.md).
     """
-    suite: tuple[str, ...] | None = context.meta.get(_SUITE)
-    judged_by = _limits_of(suite, thresholds, browse=browse, vitals=vitals)
+    command: tuple[str, ...] | None = context.meta.get(_SUITE)
+    judged_by = _limits_of(command, thresholds, browse=browse, vitals=vitals)
     requests = [parse_upstream(url) for url in urls]
-    if pg_parameters and not any(request.is_database for request in requests):
-        raise UsageError("--pg-parameters is about a database's queries: add postgres://HOST:PORT to the addresses.")
-    if browser_arguments and not browse:
-        raise UsageError("--browser-argument is for the browser that --browser opens: add --browser.")
-    if vitals and not browse:
-        raise UsageError("--vitals is about the pages of the browser that --browser opens: add --browser.")
+    _check_flags(requests, browse=browse, vitals=vitals, pg_parameters=pg_parameters, arguments=browser_arguments)
     if names and no_redact:
         raise UsageError("--redact and --no-redact contradict each other: leave one of them out.")
     limits = parse_body_limits(max_body) if max_body is not None else BodyLimits()
@@ -171,8 +160,8 @@ def record(
         NOT_REDACTED: no_redact,
         PARAMETERS: pg_parameters,
         "max_body": limits._asdict(),
-        "keys": suite is None and has_terminal(),
-        "suite": suite is not None,
+        "keys": command is None and has_terminal(),
+        "suite": command is not None,
         CUT_EVERY: None if cut_every is None else parse_duration(cut_every),
     }
     watch = rules_as_settings(load_rules(thresholds, Path.cwd())) if vitals else None
@@ -185,61 +174,79 @@ def record(
     hosts = addresses or LOOPBACK
     listeners = choose_listeners(requests, hosts, speaks_tls)
     if not browse:
-        again = [*(["--upstream-ca", str(upstream_ca)] if upstream_ca is not None else []), *["--insecure"] * insecure]
-        again += [word for name in names for word in ("--redact", name)] + ["--no-redact"] * no_redact
-        again += ["--pg-parameters"] * pg_parameters
-        again += ["--max-body", max_body] if max_body is not None else []
+        again = _flags_again(trust, names, max_body, no_redact=no_redact, pg_parameters=pg_parameters)
         settings["ways"] = _ways(urls, again)
     path = output or default_output()
-    check_writable(path, force=force)
-    if force:
-        remove_capture(path)
-    elif secrets_path(path).exists():
-        raise UsageError(f"{secrets_path(path)} exists without its capture: move it away, or overwrite with --force.")
-    authority = _authority(ca_folder) if any(listener.tls for listener in listeners) else None
-
-    started: list[Suite] = []
-
-    def ready(listening: tuple[Listener, ...], _: Spool) -> Companion | None:
-        for listener in listening:
-            click.echo(f"Recording {listener.url}  at  {listener.shown}")
-            if listener.is_database and suite is None:
-                url = f"postgresql://USER:PASSWORD@{listener.authority}/DATABASE?sslmode=disable"
-                click.echo(f"  Start the application with DATABASE_URL={url}")
-        if trust.insecure:
-            click.echo("Any certificate of an application is accepted (--insecure).")
-        if authority is not None and program is None:
-            click.echo(f"Browsers have to trust {authority.certificate} once; docs/tls.md says how.")
-        if suite is not None:
-            started.append(_start(suite, listening, path, authority))
-            return started[0]
-        spki = authority.spki if authority is not None else None
-        pages = [listener for listener in listening if not listener.is_database]
-        browser = Browser(program, pages, browser_arguments, spki=spki, watch=watch) if program is not None else None
-        where = "in the browser that opens now; closing it, or" if browser is not None else "there;"
-        click.echo(f"Test by hand {where} Ctrl-C ends the recording.")
-        return browser
-
-    if no_redact:
-        click.secho(f"{path}: {IN_CLEAR}", fg="red", bold=True)
-    if cut_every is not None:
-        told = f"WEBSOCKETS WILL BE CUT every {cut_every} (--cut-sockets-every): that is nestperf, not the application."
-        click.secho(told, fg="red", bold=True)
-    folder = authority.folder if authority is not None else None
-    choose_again = partial(choose_listeners, requests, hosts, speaks_tls)
-    spool = _relay(path, listeners, settings, choose_again, ready, trust, folder)
-    assert spool.process is not None
-    code = -1 if spool.died else await_recorder(spool.process)
-    if code < 0:  # a signal ended it, on the way or at the end
-        code = mend(path, spool)
+    _make_way(path, force=force)
+    beginning = Beginning(
+        path=path,
+        trust=trust,
+        authority=_authority(ca_folder) if any(listener.tls for listener in listeners) else None,
+        command=command,
+        program=program,
+        browser_arguments=browser_arguments,
+        watch=watch,
+    )
+    _warn(path, cut_every, no_redact=no_redact)
+    spool = _relay(beginning, listeners, settings, partial(choose_listeners, requests, hosts, speaks_tls))
+    code = end_recording(path, spool)
     if would_be_committed(secrets_path(path)):
         click.echo(f"git would commit {secrets_path(path)}: add the line  *.secrets  to .gitignore.")
     if judged_by is not None:
         from proxy_addon.suite_verdict import conclude
 
         verdict = code or conclude(path, judged_by)
-        return (started[0].exit_code if started else 0) or verdict
+        return (beginning.suite.exit_code if beginning.suite is not None else 0) or verdict
     return code
+
+
+def _check_flags(
+    requests: Sequence[Request], *, browse: bool, vitals: bool, pg_parameters: bool, arguments: tuple[str, ...]
+) -> None:
+    """Refuse flags about something that is not recorded.
+
+    Raises:
+        UsageError: there is such a flag.
+    """
+    if pg_parameters and not any(request.is_database for request in requests):
+        raise UsageError("--pg-parameters is about a database's queries: add postgres://HOST:PORT to the addresses.")
+    if arguments and not browse:
+        raise UsageError("--browser-argument is for the browser that --browser opens: add --browser.")
+    if vitals and not browse:
+        raise UsageError("--vitals is about the pages of the browser that --browser opens: add --browser.")
+
+
+def _flags_again(
+    trust: Trust, names: tuple[str, ...], max_body: str | None, *, no_redact: bool, pg_parameters: bool
+) -> list[str]:
+    """The flags that another command for the same recording needs too."""
+    again = ["--upstream-ca", str(trust.roots)] if trust.roots is not None else []
+    again += ["--insecure"] * trust.insecure
+    again += [word for name in names for word in ("--redact", name)] + ["--no-redact"] * no_redact
+    again += ["--pg-parameters"] * pg_parameters
+    return again + (["--max-body", max_body] if max_body is not None else [])
+
+
+def _make_way(path: Path, *, force: bool) -> None:
+    """See that a capture can be written there; with `force` one that is there is removed.
+
+    Raises:
+        UsageError: something is in the way, or it cannot be written.
+    """
+    check_writable(path, force=force)
+    if force:
+        remove_capture(path)
+    elif secrets_path(path).exists():
+        raise UsageError(f"{secrets_path(path)} exists without its capture: move it away, or overwrite with --force.")
+
+
+def _warn(path: Path, cut_every: str | None, *, no_redact: bool) -> None:
+    """What nobody should overlook."""
+    if no_redact:
+        click.secho(f"{path}: {IN_CLEAR}", fg="red", bold=True)
+    if cut_every is not None:
+        told = f"WEBSOCKETS WILL BE CUT every {cut_every} (--cut-sockets-every): that is nestperf, not the application."
+        click.secho(told, fg="red", bold=True)
 
 
 def _limits_of(suite: tuple[str, ...] | None, thresholds: Path | None, *, browse: bool, vitals: bool) -> Limits | None:
@@ -258,19 +265,6 @@ def _limits_of(suite: tuple[str, ...] | None, thresholds: Path | None, *, browse
     from proxy_addon.suite_verdict import load_limits
 
     return load_limits(thresholds)
-
-
-def _start(command: Sequence[str], listening: Sequence[Listener], path: Path, authority: Authority | None) -> Suite:
-    """Run a suite with its environment."""
-    variables, remarks = environment_for(listening, str(path.absolute()), os.environ)
-    if authority is not None:
-        variables.setdefault("NODE_EXTRA_CA_CERTS", str(authority.certificate))
-    for remark in remarks:
-        click.echo(remark)
-    # Its arguments may hold what is no business of a log.
-    click.echo(f"Running {printable(Path(command[0]).name, 60)}; the recording ends with it.")
-    sys.stdout.flush()
-    return Suite(command, variables)
 
 
 def choose_trust(requests: Sequence[Request], roots: Path | None, *, insecure: bool) -> Trust:
@@ -320,13 +314,10 @@ def _ways(urls: Sequence[str], flags: Sequence[str]) -> list[str]:
 
 
 def _relay(
-    path: Path,
+    beginning: Beginning,
     listeners: tuple[Listener, ...],
     settings: dict[str, object],
     choose_again: Callable[[], tuple[Listener, ...]],
-    ready: Callable[[tuple[Listener, ...], Spool], Companion | None],
-    trust: Trust,
-    authority: Path | None,
 ) -> Spool:
     """Relay until the tester ends it; the way to the recorder process."""
     from proxy_addon.master import CannotListen, run_relay  # mitmproxy: not before everything else is right
@@ -335,10 +326,10 @@ def _relay(
         try:
             addon = run_relay(
                 listeners,
-                _recorder(path, listeners, settings),
-                partial(ready, listeners),
-                trust=trust,
-                authority=authority,
+                _recorder(beginning.path, listeners, settings),
+                partial(_begin, beginning, listeners),
+                trust=beginning.trust,
+                authority=beginning.authority.folder if beginning.authority is not None else None,
                 keys=bool(settings["keys"]),
                 cut_every_ns=cast("int | None", settings[CUT_EVERY]),
             )
@@ -350,44 +341,10 @@ def _relay(
     raise UsageError("Free ports are taken faster than nestperf can listen on them: name one, e.g. 9400=URL.")
 
 
-def would_be_committed(path: Path) -> bool:
-    """Whether a file is there, in a git work tree, and not ignored by it."""
-    git = shutil.which("git")
-    if git is None or not path.exists():
-        return False
-    command = [git, "-C", str(path.parent), "check-ignore", "--quiet", path.name]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 1  # noqa: S603 - 128: no work tree
+def _begin(beginning: Beginning, listening: tuple[Listener, ...], _: Spool) -> Companion | None:
+    return beginning.begin(listening)
 
 
 def _recorder(path: Path, listeners: tuple[Listener, ...], settings: dict[str, object]) -> list[str]:
     upstreams = [Upstream(listener.url, listen=listener.authority)._asdict() for listener in listeners]
     return recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **settings})
-
-
-def mend(path: Path, spool: Spool) -> int:
-    """The recorder process died on the way: say so, here and in the capture."""
-    assert spool.process is not None
-    spool.process.wait()
-    losses = {"recorder processes": 1} | ({"bytes": spool.dropped_bytes} if spool.dropped_bytes else {})
-    lost = ", ".join(f"{count:,} {kind}" for kind, count in losses.items())
-    try:
-        close_orphan(path, losses)
-    except CaptureError as error:
-        click.echo(str(error), err=True)
-    click.echo(f"NOT EVERYTHING WAS RECORDED: {lost} lost. {path} holds what was stored until then.")
-    click.echo(f"Next: nestperf report {path}")
-    return ExitCode.INVALID
-
-
-def await_recorder(process: subprocess.Popen[bytes]) -> int:
-    """Wait until everything is stored; a second Ctrl-C does not wait."""
-    try:
-        return process.wait(_PATIENCE_S)
-    except KeyboardInterrupt:
-        process.terminate()
-        click.echo("Interrupted: the capture holds what was stored until now.", err=True)
-        return ExitCode.INTERRUPTED
-    except subprocess.TimeoutExpired:
-        process.terminate()
-        click.echo(f"The recorder did not finish storing within {_PATIENCE_S} s and was ended.", err=True)
-        return ExitCode.INVALID

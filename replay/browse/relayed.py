@@ -22,7 +22,7 @@ from nestperf.network.profiles import NONE, Profile
 from nestperf.pages.rules import SETTING, RenderRule, rules_as_settings
 from proxy_addon.authority import Authority, open_authority
 from proxy_addon.browser import QUIET, resolver_rules, sandbox_arguments
-from proxy_addon.cli import await_recorder, mend
+from proxy_addon.ending import end_recording
 from proxy_addon.listen import Listener, choose_listeners, parse_upstream
 from proxy_addon.master import CannotListen, run_relay
 from proxy_addon.recording import BROWSE
@@ -95,10 +95,7 @@ class Relayed:
                 return guests[0]
 
             spool = self._relay(path, doors, {**settings, **_settings_of(asked)}, ready)
-        assert spool.process is not None
-        code = -1 if spool.died else await_recorder(spool.process)
-        if code < 0:
-            code = mend(path, spool)
+        code = end_recording(path, spool)
         if guests and guests[0].error is not None:
             raise guests[0].error
         if tours and tours[0].trouble:

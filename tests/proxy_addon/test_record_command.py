@@ -21,7 +21,7 @@ from nestperf.capture.model import Outcome
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault, secrets_path
 from nestperf.cli import run
-from proxy_addon.cli import would_be_committed
+from proxy_addon.ending import would_be_committed
 from proxy_addon.live import troubles
 from proxy_addon.tally import Tally
 from tests.conftest import Recorder
