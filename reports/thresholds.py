@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -36,6 +35,7 @@ from nestperf.errors import UsageError
 from nestperf.pages.rules import parse_rules
 from nestperf.printable import printable
 from nestperf.text_files import read_toml_text
+from nestperf.toml_tables import parse_document, place_of, refuse_twins, tables_of
 from reports.expressions import OF_PAGES, Expression, Statistic
 from reports.grammar import ExpressionRefused, meant, parse_expression
 from reports.toml_table import Table
@@ -153,18 +153,15 @@ def parse_thresholds(text: str, origin: str) -> Thresholds:
     Raises:
         UsageError: as `load_thresholds`.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{origin} is not TOML: {error}.") from error
+    document = parse_document(text, origin)
     for key in document:
         if key not in _TABLES and (near := meant(key, _TABLES)):
             raise UsageError(f"{origin}: there is no [[{printable(key, 40)}]]{near}")
+    thresholds = [*_each(document, "threshold", origin, read_threshold), *_limits_of_renders(document, origin)]
+    refuse_twins(map(_own_name, thresholds), "threshold", origin)
     return Thresholds(
         origin=origin,
-        thresholds=_named_once(
-            [*_each(document, "threshold", origin, read_threshold), *_limits_of_renders(document, origin)], origin
-        ),
+        thresholds=tuple(thresholds),
         unchecked=tuple(_each(document, "unchecked", origin, _unchecked)),
     )
 
@@ -186,28 +183,16 @@ def _limits_of_renders(document: Mapping[str, Any], origin: str) -> list[Thresho
     ]
 
 
-def _named_once(thresholds: list[Threshold], origin: str) -> tuple[Threshold, ...]:
-    """Refuse two of one name: nobody could tell their verdicts apart."""
-    first: dict[str, int] = {}
-    for number, threshold in enumerate(thresholds, 1):
-        if threshold.name == threshold.expression.text:
-            continue  # has no name of its own; what it selects tells it apart
-        if (other := first.setdefault(threshold.name, number)) != number:
-            name = printable(threshold.name, 60)
-            raise UsageError(f"{origin}: thresholds {other} and {number} are both called {name!r}: give each a `name`.")
-    return tuple(thresholds)
+def _own_name(threshold: Threshold) -> str:
+    """Empty where it is its expression: what it selects tells it apart."""
+    return threshold.name if threshold.name != threshold.expression.text else ""
 
 
 def _each(document: Mapping[str, Any], key: str, origin: str, read: Callable[[Table], T]) -> list[T]:
-    tables = document.get(key, [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise UsageError(f"{origin}: write [[{key}]] in double brackets, once for each.")
-    result = []
-    for number, values in enumerate(tables, 1):
-        title = values.get("name") or values.get("expression") or ""
-        where = f"{origin}, {key} {number}" + (f" ({title!r})" if isinstance(title, str) and title else "")
-        result.append(read(Table(where, values)))
-    return result
+    return [
+        read(Table(place_of(origin, key, number, values.get("name") or values.get("expression")), values))
+        for number, values in enumerate(tables_of(document, key, origin), 1)
+    ]
 
 
 def read_threshold(table: Table) -> Threshold:

@@ -22,6 +22,7 @@ from typing import Any
 
 from nestperf.errors import UsageError
 from nestperf.printable import printable
+from nestperf.toml_tables import tables_of
 
 WORKING_FILE = "nestperf.toml"
 """The suite file that is taken from the working folder where none is named."""
@@ -75,9 +76,7 @@ def parse_rules(document: Mapping[str, Any], origin: str) -> tuple[RenderRule, .
     Raises:
         UsageError: one of them makes no sense.
     """
-    tables = document.get("render", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise UsageError(f"{origin}: write [[render]] in double brackets, once for each.")
+    tables = tables_of(document, "render", origin)
     rules = tuple(_rule(table, f"{origin}, render {number}") for number, table in enumerate(tables, 1))
     names = [rule.name for rule in rules]
     for name in names:

@@ -10,7 +10,6 @@ A file holds `[[contract]]` tables. Keys that all have; the others are those of 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -20,6 +19,7 @@ from typing import Any
 from nestperf.errors import UsageError
 from nestperf.printable import printable
 from nestperf.text_files import read_toml_text
+from nestperf.toml_tables import parse_document, place_of, refuse_twins, tables_of
 from replay.checks.contract import Contract
 from replay.checks.registry import KINDS
 from replay.checks.table import Table
@@ -83,31 +83,20 @@ def parse_suite(text: str, origin: str) -> Suite:
     Raises:
         UsageError: as `load_suite`.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{origin} is not TOML: {error}.") from error
-    tables = document.get("contract", [])
+    document = parse_document(text, origin)
     for key in document:
         if key != "contract":
             raise UsageError(f"{origin}: there is no `{printable(key, 40)}`; a suite is made of [[contract]] tables.")
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise UsageError(f"{origin}: write [[contract]] in double brackets, once for each.")
+    tables = tables_of(document, "contract", origin)
     if not tables:
         raise UsageError(f"{origin} holds no contract: begin one with a line [[contract]].")
     entries = [_entry(values, number, origin) for number, values in enumerate(tables, 1)]
-    first: dict[str, int] = {}
-    for number, entry in enumerate(entries, 1):
-        if (other := first.setdefault(entry.name, number)) != number:
-            name = printable(entry.name, 60)
-            raise UsageError(f"{origin}: contracts {other} and {number} are both called {name!r}: give each a `name`.")
+    refuse_twins((entry.name for entry in entries), "contract", origin)
     return Suite(origin=origin, entries=tuple(sorted(entries, key=lambda entry: entry.contract.rank)))
 
 
 def _entry(values: Mapping[str, Any], number: int, origin: str) -> Entry:
-    title = values.get("name") or values.get("kind") or ""
-    where = f"{origin}, contract {number}" + (f" ({title!r})" if isinstance(title, str) and title else "")
-    table = Table(where, values)
+    table = Table(place_of(origin, "contract", number, values.get("name") or values.get("kind")), values)
     kind = table.need("kind")
     table.choices("kind", tuple(KINDS))
     return Entry(
