@@ -36,7 +36,7 @@ class Claims:
                 "met" if claim.is_met else "NOT MET",
                 claim.name,
                 f"{claim.measured:,.3g} {claim.unit}",
-                f"{claim.limit:g}",
+                f"{claim.limit:.4g}",
             )
             for claim in self._claims
         ]

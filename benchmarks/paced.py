@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Generator
 
 CONNECTIONS = 4
 """Requests take turns on so many connections: one late answer does not delay the next request."""
@@ -39,22 +40,26 @@ class _Line:
 
 
 def ask_in_turns(
-    ports: list[int], target: str, headers: tuple[str, ...], *, rate: float, turns: int, turn_s: float = 1.0
-) -> list[list[int]]:
-    """Latencies in nanoseconds for each port, from `turns` turns each of `turn_s` seconds at `rate` a second."""
+    ports: list[int], target: str, headers: tuple[str, ...], *, rate: float, turn_s: float = 1.0
+) -> Generator[list[list[int]], None, None]:
+    """Latencies in nanoseconds for each port: one turn of `turn_s` seconds at `rate` a second each, again and again."""
     lines = [[_Line(port, target, headers) for _ in range(CONNECTIONS)] for port in ports]
-    told: list[list[int]] = [[] for _ in ports]
-    step_ns = int(1e9 / rate)
-    for turn in range(turns * len(ports)):
-        which = turn % len(ports)
-        due_ns = time.perf_counter_ns() + 20_000_000
-        for number in range(int(turn_s * rate)):
-            while (left_ns := due_ns - time.perf_counter_ns()) > 0:
-                if left_ns > 300_000:
-                    time.sleep((left_ns - 200_000) / 1e9)
-            lines[which][number % CONNECTIONS].ask()
-            told[which].append(time.perf_counter_ns() - due_ns)
-            due_ns += step_ns
-    for line in (line for several in lines for line in several):
-        line.close()
+    try:
+        while True:
+            yield [_turn(several, int(turn_s * rate), int(1e9 / rate)) for several in lines]
+    finally:
+        for line in (line for several in lines for line in several):
+            line.close()
+
+
+def _turn(lines: list[_Line], requests: int, step_ns: int) -> list[int]:
+    told = []
+    due_ns = time.perf_counter_ns() + 20_000_000
+    for number in range(requests):
+        while (left_ns := due_ns - time.perf_counter_ns()) > 0:
+            if left_ns > 300_000:
+                time.sleep((left_ns - 200_000) / 1e9)
+        lines[number % CONNECTIONS].ask()
+        told.append(time.perf_counter_ns() - due_ns)
+        due_ns += step_ns
     return told

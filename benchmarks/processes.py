@@ -151,6 +151,14 @@ def wrk(url: str, folder: Path, *, connections: int, seconds: int) -> Wrk:
     )
 
 
+def bare_client(url: str, folder: Path, *, connections: int, seconds: int) -> tuple[float, int]:
+    """CPU in microseconds for a request, and how many there were, of a client that does nothing but ask."""
+    port = url.rpartition(":")[2]
+    command = [sys.executable, "-m", "benchmarks.bare_client", port, str(connections), str(seconds)]
+    requests, cpu_us = execute(command, folder, {"PYTHONPATH": str(ROOT)}).printed.split()
+    return float(cpu_us), int(requests)
+
+
 def locust(program: str, url: str, folder: Path, *, users: int, seconds: int) -> tuple[float, float] | None:
     """CPU in microseconds for a request and requests a second of Locust's FastHttpUser; None where it did not run."""
     script = folder / "locustfile.py"

@@ -28,6 +28,10 @@ from benchmarks.rig import LOAD_CORE, nginx, record_command, require, running
 from nestperf.demo.children import free_port
 
 STEADY_RATE = 200
+QUIET_MS = 1.0
+"""The p99 of a straight turn from which on the machine has something else to do."""
+STEADY_PAIRS = 6
+"""So many times as many pairs of turns as are wanted are tried at most."""
 HEADERS = (
     "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
     "Cookie: session=abcdefgh12345678",
@@ -117,32 +121,49 @@ def main() -> None:
     show_steady(*steady, len(body))
 
 
-def measure_steady(application: int, turns: int) -> tuple[list[int], list[int]]:
-    """Sorted latencies in nanoseconds at a steady rate, straight and through the recorder."""
+def measure_steady(application: int, turns: int) -> tuple[list[int], list[int], int]:
+    """Sorted latencies in nanoseconds at a steady rate, straight and through the recorder, a turn of each by turns; and
+    how many pairs of turns it took to have `turns` in which the machine did nothing else.
+
+    Whether it did is told by the straight turn alone, so that leaving out a pair never favours the recorder.
+    """
     port = free_port()
     os.sched_setaffinity(0, {LOAD_CORE})
+    straight: list[int] = []
+    through_it: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
         command = record_command(port, application, Path(folder) / "steady.db")
         with running(command, port):
-            ask_in_turns([port], "/files/media.json", HEADERS, rate=STEADY_RATE, turns=4)
-            straight, through_it = ask_in_turns(
-                [application, port], "/files/media.json", HEADERS, rate=STEADY_RATE, turns=turns
-            )
-    return sorted(straight), sorted(through_it)
+            asked = ask_in_turns([application, port], "/files/media.json", HEADERS, rate=STEADY_RATE)
+            for _ in range(4):
+                next(asked)
+            for taken in range(1, STEADY_PAIRS * turns + 1):  # noqa: B007
+                plain, recorded = next(asked)
+                if at(0.99, sorted(plain)) <= QUIET_MS:
+                    straight += plain
+                    through_it += recorded
+                if len(straight) >= turns * STEADY_RATE:
+                    break
+            asked.close()
+    return sorted(straight), sorted(through_it), taken
 
 
-def show_steady(straight: list[int], through_it: list[int], size: int) -> None:
-    def at(share: float, told: list[int]) -> float:
-        return told[min(len(told) - 1, int(share * len(told)))] / 1e6
+def at(share: float, told: list[int]) -> float:
+    """Milliseconds at a share of ordered nanoseconds."""
+    return told[min(len(told) - 1, int(share * len(told)))] / 1e6
 
+
+def show_steady(straight: list[int], through_it: list[int], taken: int, size: int) -> None:
+    if not straight:
+        print(f"At {STEADY_RATE} requests/s the machine was too busy to tell what is added, in all of {taken} turns.")
+        return
     p50, p99 = (at(share, through_it) - at(share, straight) for share in (0.5, 0.99))
-    too_busy = at(0.99, straight) > 2
-    verdict = "the machine is too busy to tell" if too_busy else "met" if p99 <= 1 else "NOT met"
     print(
-        f"At {STEADY_RATE} requests/s with {size:,} bytes of JSON it adds {p50:.2f} ms (p50), {p99:.2f} ms (p99; ",
-        end="",
+        f"At {STEADY_RATE} requests/s with {size:,} bytes of JSON it adds {p50:.2f} ms (p50), {p99:.2f} ms (p99; "
+        f"straight {at(0.99, straight):.2f} ms) over {len(straight):,} requests: {len(straight) // STEADY_RATE} turns "
+        f"of {taken}, in which the straight half had a p99 of at most {QUIET_MS:g} ms: "
+        f"{'met' if p99 <= 1 else 'NOT met'}, promised is 1 ms (p99)."
     )
-    print(f"straight {at(0.99, straight):.2f} ms): {verdict}, promised is 1 ms (p99).")
 
 
 def show(middle: dict[str, Round]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.claims import Claims
 from nestperf.capture.model import Kind, Run
 from nestperf.capture.reader import Capture
+from nestperf.capture.repeats import NOTHING, pack
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
 from replay.journal import Journal
@@ -34,9 +35,9 @@ def measure(rows: int, folder: Path, claims: Claims) -> None:
         for number in range(first, min(first + AT_ONCE, rows)):
             sent_ns = number * 16_000
             visit = number // 200
-            journal.note_repeat((
-                journal.exchange_id(), visit, number % 20 + 1, visit + 1, 231, 200, "OK", 345, sent_ns - 900, sent_ns,
-                sent_ns + 5_100, sent_ns + 210_433, sent_ns + 210_433, None, patterns[number % PATTERNS],
+            journal.note_repeat(pack(
+                journal.exchange_id(), visit, visit + 1, 231, journal.words["OK"], 345, sent_ns - 900, sent_ns,
+                sent_ns + 5_100, sent_ns + 210_433, sent_ns + 210_433, NOTHING, patterns[number % PATTERNS],
             ))  # fmt: skip
         journal.store()
         if first // (rows // 10) != (first + AT_ONCE) // (rows // 10):

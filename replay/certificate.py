@@ -27,19 +27,18 @@ class Tally:
         """The first exchange that was answered otherwise than recorded."""
         self.planned = 0
         """Steps that came due."""
-        self.sent = 0
-        """Steps that went out: requests, handshakes, packets, closes."""
+        self._sent = 0
         self.dropped = 0
         """Steps that came due and could not be sent."""
         self.unconnected = 0
         """Steps that came due and found no connection: the target's doing, not ours."""
         self.not_reached = 0
         """Steps of begun visits whose turn never came, because the run ended."""
-        self.requests = 0
+        self._requests = 0
         self.packets_sent = 0
         self.packets_received = 0
         self.as_recorded = 0
-        """Exchanges that went as recorded and are not among `outcomes` yet."""
+        """Exchanges that went as recorded, and are in no other count yet."""
         self._outcomes: Counter[Outcome] = Counter()
         self.visits: Counter[str] = Counter()
         """By state: `finished`, `cut`, `failed`."""
@@ -72,12 +71,38 @@ class Tally:
             column.fold()
 
     @property
+    def sent(self) -> int:
+        """Steps that went out: requests, handshakes, packets, closes."""
+        self._take_in()
+        return self._sent
+
+    @sent.setter
+    def sent(self, count: int) -> None:
+        self._sent = count
+
+    @property
+    def requests(self) -> int:
+        """Requests that went out."""
+        self._take_in()
+        return self._requests
+
+    @requests.setter
+    def requests(self, count: int) -> None:
+        self._requests = count
+
+    @property
     def outcomes(self) -> Counter[Outcome]:
         """Exchanges that are over, by outcome."""
+        self._take_in()
+        return self._outcomes
+
+    def _take_in(self) -> None:
+        """What was counted in one number because it happens most often belongs to three."""
         if self.as_recorded:
             self._outcomes[Outcome.OK] += self.as_recorded
+            self._sent += self.as_recorded
+            self._requests += self.as_recorded
             self.as_recorded = 0
-        return self._outcomes
 
     @property
     def failed(self) -> int:

@@ -19,10 +19,11 @@ from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import field
 from nestperf.capture.model import Exchange, Frame, Outcome, Packet, Pairs, Row, Run, Session, Socket
 from nestperf.capture.redaction import Redactor
+from nestperf.capture.repeats import SIZE
 from nestperf.capture.routes import route_of
 from nestperf.capture.secret_names import BUILT_IN, SecretNames
 from nestperf.capture.vault import Vault
-from nestperf.capture.writer import CaptureWriter, Repeat
+from nestperf.capture.writer import CaptureWriter
 from nestperf.errors import UsageError
 from replay.records import ExchangeRecord, FrameRecord, PacketRecord, Record, SessionRecord
 from replay.steps import Http
@@ -36,8 +37,8 @@ SLOWEST = 25
 """An answer slower than all but this many before it is kept with head and body."""
 _SLICE = 200
 """Records stored in one transaction: the thread holds the interpreter for short moments only."""
-_REPEATS = 4096
-"""Rows of numbers only, stored in one transaction."""
+_REPEATS = 4096 * SIZE
+"""Bytes of repeats, stored in one transaction."""
 _EVERY_S = 0.05
 
 
@@ -64,9 +65,10 @@ class Journal:
         self._contents = Contents(self._new_redactor(), writer.add)
         self._ended = asyncio.Event()
         self._pending: list[Record] = []
-        self._repeats: list[Repeat] = []
-        self.note_repeat = self._repeats.append
-        """An exchange of a known pattern went well, and only its numbers are stored."""
+        self._repeats = bytearray()
+        self.note_repeat = self._repeats.extend
+        """An exchange of a known pattern went well, and only its numbers are stored, packed by `repeats.pack`."""
+        self.words = writer.words
         self._visits: Counter[int] = Counter()
         self._failures_kept = 0
         self._slowest: list[int] = []
@@ -131,6 +133,7 @@ class Journal:
             authority=action.authority,
             target=target,
             route=route_of(target),
+            status=action.status,
             source_exchange=action.source,
         )
         if request is not None:
@@ -157,20 +160,20 @@ class Journal:
         """Store what was noted so far, in small slices."""
         self._store(*self._take())
 
-    def _take(self) -> tuple[list[Record], list[Repeat]]:
+    def _take(self) -> tuple[list[Record], bytearray]:
         """What was noted since. On the loop, so that nothing is noted meanwhile."""
         taken = self._pending, self._repeats
-        self._pending, self._repeats = [], []
-        self.note_repeat = self._repeats.append
+        self._pending, self._repeats = [], bytearray()
+        self.note_repeat = self._repeats.extend
         return taken
 
-    def _store(self, records: list[Record], repeats: list[Repeat]) -> None:
+    def _store(self, records: list[Record], repeats: bytearray) -> None:
         for at in range(0, len(records), _SLICE):
             for record in records[at : at + _SLICE]:
                 self._add(record)
             self._commit()
         for at in range(0, len(repeats), _REPEATS):
-            self.writer.add_repeats(repeats[at : at + _REPEATS])
+            self.writer.add_repeats(bytes(repeats[at : at + _REPEATS]))
             self._commit()
 
     def _add(self, record: Record) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from nestperf.capture.model import FAILED, Outcome, Session
+from nestperf.capture.repeats import NOTHING, pack
 from replay.live import LiveState
 from replay.live_connection import Visitor
 from replay.outcome import Judged, judge_body, judge_exchange
@@ -42,10 +43,8 @@ class Visit:
         self.user = user
         self.iteration = iteration
         self.state = "finished"
-        self.attempts = 0
-        """Exchanges begun."""
-        self.reached = 0
-        """Exchanges whose request went out."""
+        self._reached = False
+        """A request of it went out."""
         plan = script.plan
         self._stage = stage
         self._script = script
@@ -61,6 +60,10 @@ class Visit:
         self._patterns: Sequence[int | None] = [None] * len(plan.steps) if self._whole else script.patterns
         """By step: the pattern of an exchange of which only the numbers are stored."""
         self._unconditional = script.unconditional if stage.offer is None else bytes(len(plan.steps))
+        self._next: Sequence[Step | None] = [None] * len(plan.steps)
+        """By step: the request that follows at once, without a look at anything else."""
+        if stage.offer is None and not stage.load.think.factor:
+            self._next = script.next
         self._live = LiveState(len(plan.values), [(number, plan.values[number]) for number in plan.fresh])
         if user.identity is not None:
             self._live.supply(plan.supplied, user.identity.values)
@@ -171,7 +174,6 @@ class Visit:
         if isinstance(action, Http):
             self._exchange(step, action, intended_ns)
         else:
-            self._stage.tally.planned += 1
             self._begun[step.index] = 1
             self._under_way[step.index] = None
             self._begin(step, intended_ns)
@@ -287,10 +289,11 @@ class Visit:
     def _end(self, step: Step, stamp_ns: int) -> None:
         """A step is over: release those that waited for it."""
         self._under_way.pop(step.index, None)
-        freed = self._walk.end(step.index, stamp_ns)
+        walk = self._walk
+        freed = walk.end(step.index, stamp_ns)
         if freed and not self._stopping:
             self._schedule(freed, stamp_ns)
-        if not self._walk.left or self._stopping:
+        if not walk.left or self._stopping:
             self._settle()
 
     def _settle(self) -> None:
@@ -299,8 +302,10 @@ class Visit:
             return
         if not self._closing:
             self._closing = True
-            self.state = "cut" if self._walk.left else "failed" if self.attempts and not self.reached else "finished"
-            self._stage.tally.not_reached += sum(1 for begun in self._begun if not begun)
+            self.state = "cut" if self._walk.left else "failed" if self._in_vain() else "finished"
+            begun = sum(self._begun)
+            self._tally.planned += begun
+            self._tally.not_reached += len(self._begun) - begun
             for socket in self._sockets.values():
                 socket.close(1000, "", cut=False)
         if self._sockets_open == 0 and not self._over:
@@ -312,6 +317,12 @@ class Visit:
             self._note_session(self.state, self._walk.last_ns)
             self._on_over(self)
 
+    def _in_vain(self) -> bool:
+        """Whether it had requests, and none of them went out."""
+        return not self._reached and any(
+            isinstance(self._script.plan.steps[at].action, Http) and begun for at, begun in enumerate(self._begun)
+        )
+
     def _socket_closed(self) -> None:
         self._sockets_open -= 1
         self._settle()
@@ -319,8 +330,6 @@ class Visit:
     # exchanges
 
     def _exchange(self, step: Step, action: Http, intended_ns: int) -> None:
-        self._tally.planned += 1
-        self.attempts += 1
         index, script = step.index, self._script
         self._begun[index] = 1
         request, target = script.fixed[index], action.target
@@ -329,14 +338,14 @@ class Visit:
         answer = Answer(
             request, action.upstream, action.connection, self._on_answer, (step, action, target, intended_ns)
         )
+        self._under_way[index] = answer
         if index in script.particular:
             answer.patient = index in script.patient
             answer.keep = script.kept_bytes.get(index, answer.keep)
-        self._under_way[index] = answer
+            if action.hold_ns is not None:
+                until_ns = self._stage.clock.now_ns() + self._pace.hold_ns(action.hold_ns)
+                self._stage.pacer.at(until_ns, self._held_long_enough, step)
         self._connections.exchange(answer)
-        if index in script.particular and action.hold_ns is not None:
-            until_ns = self._stage.clock.now_ns() + self._pace.hold_ns(action.hold_ns)
-            self._stage.pacer.at(until_ns, self._held_long_enough, step)
 
     def _held_long_enough(self, step: Step) -> None:
         """Let go of an answer that does not end, as long after its sending as the recorded client did."""
@@ -362,21 +371,66 @@ class Visit:
         self._answered(answer)
 
     def _answered(self, answer: Answer) -> None:
+        """Nearly all exchanges of a large run end as recorded: of those only the numbers are stored."""
+        step, action, _, intended_ns = answer.tag
+        index, head = step.index, answer.head
+        missing = self._learn(step, action, answer) if head is not None and (step.takes or head.cookies) else ""
+        pattern = self._patterns[index]
+        if head is None or not pattern or not answer.plain or head.status != action.status:
+            self._judge(answer, missing)
+            return
+        sent_ns: int = answer.sent_ns  # type: ignore[assignment]  # a plain answer is one to a request that went out
+        done_ns: int = answer.done_ns  # type: ignore[assignment]
+        connect_ns = answer.connect_ns
+        service_ns = done_ns - sent_ns
+        journal, tally = self._journal, self._tally
+        if service_ns > journal.slow_ns and journal.keeps_slow(service_ns):
+            self._judge(answer, missing, slow=True)
+            return
+        journal.note_repeat(
+            pack(
+                journal.exchange_id(),
+                self._id,
+                answer.connection,
+                answer.request_bytes,
+                journal.words[head.reason],
+                answer.response_bytes,
+                intended_ns,
+                sent_ns,
+                answer.request_done_ns,
+                answer.first_byte_ns,
+                done_ns,
+                NOTHING if connect_ns is None else connect_ns,
+                pattern,
+            )
+        )
+        self._reached = True
+        tally.as_recorded += 1
+        tally.services_ns.append(service_ns)
+        tally.responses_ns.append(done_ns - intended_ns)
+        lag_ns = sent_ns - intended_ns - answer.queued_ns
+        if connect_ns is not None:
+            tally.connections += 1
+            lag_ns -= connect_ns
+        tally.lags_ns.append(lag_ns)
+        if self._watching is not None:
+            self._watch(self._watching, answer, intended_ns, Outcome.OK)
+        follower = self._next[index]
+        if follower is None or self._stopping or self._ready:
+            self._end(step, done_ns)
+        else:
+            del self._under_way[index]
+            self._walk.pass_by(index, done_ns)
+            self._exchange(follower, follower.action, done_ns)
+
+    def _judge(self, answer: Answer, missing: str, *, slow: bool = False) -> None:
+        """An exchange is over that is stored in full, or went otherwise than recorded."""
         step, action, target, intended_ns = answer.tag
-        missing = self._learn(step, action, answer) if step.takes or answer.cookies else ""
-        done_ns, status = answer.done_ns, answer.status
+        status, done_ns = answer.status, answer.done_ns
         assert done_ns is not None
-        journal = self._journal
-        slow = False
-        if (answer.plain or answer.failure is None) and not answer.patient:
-            service_ns = done_ns - answer.sent_ns  # type: ignore[operator]
-            slow = service_ns > journal.slow_ns and journal.keeps_slow(service_ns)
-            pattern = self._patterns[step.index]
-            if answer.plain and pattern and status == action.status and status != 429 and not slow:
-                # Nearly all exchanges of a large run come through here.
-                self._note_repeat(answer, pattern, intended_ns, done_ns, service_ns)
-                self._end(step, done_ns)
-                return
+        if not slow and answer.failure is None and not answer.patient:
+            assert answer.sent_ns is not None
+            slow = self._journal.keeps_slow(done_ns - answer.sent_ns)
         judged = judge_exchange(status, action.status, answer.failure, answer.detail, missing)
         shape = self._script.plan.shapes.get(step.index)
         if shape is not None and judged.outcome is Outcome.OK and status == action.status and answer.whole:
@@ -385,14 +439,14 @@ class Visit:
         if unsent:
             judged = Judged(Outcome.DROPPED, judged.detail or "no connection was free")
         self._count(action, answer, intended_ns, judged, unsent=unsent)
-        exchange_id = self._stage.journal.exchange_id()
+        exchange_id = self._journal.exchange_id()
         if judged.outcome is Outcome.MISMATCH and self._tally.mismatch is None:
             self._tally.mismatch = exchange_id
-        self._stage.journal.note(
+        self._journal.note(
             ExchangeRecord(
                 id=exchange_id,
                 session_id=self._id,
-                client_id=self.user.client_id,
+                client_id=self._client_id,
                 kind=action.kind,
                 authority=action.authority,
                 target=target,
@@ -403,54 +457,14 @@ class Visit:
                 outcome=judged.outcome,
                 detail=judged.detail,
                 source=action.source,
-                kept=self._whole or slow or (judged.outcome in FAILED and self._stage.journal.keeps_failure()),
+                kept=self._whole or slow or (judged.outcome in FAILED and self._journal.keeps_failure()),
                 secrets=self._live.in_place_of(step.uses, self._script.secret_values),
             )
         )
         self._end(step, done_ns)
 
-    def _note_repeat(self, answer: Answer, pattern: int, intended_ns: int, done_ns: int, service_ns: int) -> None:
-        """Store the numbers of an answer that is as recorded."""
-        journal, tally = self._journal, self._tally
-        sent_ns, connect_ns = answer.sent_ns, answer.connect_ns
-        assert sent_ns is not None
-        journal.note_repeat(
-            (
-                journal.exchange_id(),
-                self._id,
-                self._client_id,
-                answer.connection,
-                answer.request_bytes,
-                answer.status,
-                answer.reason,
-                answer.response_bytes,
-                intended_ns,
-                sent_ns,
-                answer.request_done_ns,
-                answer.first_byte_ns,
-                done_ns,
-                connect_ns,
-                pattern,
-            )
-        )
-        self.reached += 1
-        tally.sent += 1
-        tally.requests += 1
-        tally.as_recorded += 1
-        tally.services_ns.append(service_ns)
-        tally.responses_ns.append(done_ns - intended_ns)
-        if self._watching is not None:
-            self._watch(self._watching, answer, intended_ns, Outcome.OK)
-        lag_ns = sent_ns - intended_ns - answer.queued_ns
-        if connect_ns is not None:
-            tally.connections += 1
-            lag_ns -= connect_ns
-        tally.lags_ns.append(lag_ns)
-
     def _learn(self, step: Step, action: Http, answer: Answer) -> str:
         """Take what later steps need; half a sentence where it is not there."""
-        if answer.status is None:
-            return ""
         body = None
         if step.index in self._script.kept_bytes:
             body = decoded(answer, JSON_LIMIT)
@@ -477,7 +491,7 @@ class Visit:
             return
         tally.sent += 1
         tally.requests += 1
-        self.reached += 1
+        self._reached = True
         tally.lags_ns.append(answer.sent_ns - intended_ns - answer.queued_ns - (answer.connect_ns or 0))
         if answer.failure is None and answer.done_ns is not None and not answer.patient:
             tally.services_ns.append(answer.done_ns - answer.sent_ns)

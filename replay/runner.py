@@ -35,6 +35,8 @@ HEAD_START_NS = 30_000_000
 """From the run's beginning to the first arrival: time to get ready in, so that nobody arrives late."""
 INTERRUPTED_GRACE_NS = 2 * SECOND_NS
 _SHOW_EVERY_S = 0.25
+_MANY = 200_000
+"""Exchanges whose rows take a second or more to write."""
 
 
 class Shows(Protocol):
@@ -157,6 +159,9 @@ class Runner:
             ended = []
             for side, stage in zip(self._sides, self._stages, strict=True):
                 run = self._certified(side, stage.tally, spent)
+                stored = side.journal.writer.stored.get("exchanges", 0)
+                if stored >= _MANY:
+                    self._view.say(f"The load is over; writing {stored:,} exchanges as rows.")
                 await asyncio.to_thread(side.journal.finish, run)
                 ended.append(Ended(run=run, tally=stage.tally, at_once=self._interrupts > 1))
         return tuple(ended)

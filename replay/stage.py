@@ -19,7 +19,7 @@ from replay.steps import Http, SessionPlan, Step
 from replay.timer import Pacer
 from replay.transport.dial import Target
 from replay.transport.outbox import Outbox
-from replay.walk import invert
+from replay.walk import chained, invert
 from replay.watch import Watch
 
 if TYPE_CHECKING:
@@ -112,6 +112,10 @@ class Script:
             isinstance(step.action, Http) and step.behind is None and not step.awaits for step in plan.steps
         )
         """By step: whether it is a request that waits for nothing but its turn."""
+        self.next = tuple(
+            step if step is not None and self.unconditional[step.index] else None for step in chained(plan.steps)
+        )
+        """By step: the request that its end releases, where it releases that one alone and only its end does."""
         self.fixed = tuple(None if forwarded else self.requests.fixed(step) for step in plan.steps)
         """By step: its request, where that is the same for every user."""
         secrets = frozenset(plan.secrets)
@@ -120,14 +124,14 @@ class Script:
         }
         """Live values that are secret, because the recorded ones were."""
         self.patterns = tuple(self._pattern(step, journal) for step in plan.steps)
-        """By step: the journal's pattern of its exchange; None where targets differ from user to user, or where its
-        body is checked."""
+        """By step: the journal's pattern of its exchange as recorded; None where targets differ from user to user,
+        where its body is checked, where it has no service time, or where the recording was refused with a 429."""
 
     def _pattern(self, step: Step, journal: Journal) -> int | None:
         action = step.action
         if not isinstance(action, Http) or any(use.place == "target" for use in step.uses):
             return None
-        if step.index in self.plan.shapes:
+        if step.index in self.plan.shapes or step.index in self.patient or action.status == 429:
             return None
         return journal.pattern(action, self.fixed[step.index], self.plan.secrets)
 

@@ -55,9 +55,24 @@ class Walk:
                 freed.append(self._due(self._steps[follower]))
         return freed
 
+    def pass_by(self, index: int, stamp_ns: int) -> None:
+        """A step has ended, and who comes next is known without looking: the one that waits for it and nobody else."""
+        self._ended[index] = 1
+        self.left -= 1
+        if stamp_ns > self.last_ns:
+            self.last_ns = stamp_ns
+
     def _due(self, step: Step) -> Due:
         due_ns = self._released_ns[step.index]
         return step, due_ns + self._pace.pause_ns(step.think_ns, step.index) if self._pauses else due_ns
+
+
+def chained(steps: Sequence[Step]) -> tuple[Step | None, ...]:
+    """By step: the only one that waits for its end, where that one waits for nobody else."""
+    return tuple(
+        steps[following[0]] if len(following) == 1 and len(steps[following[0]].after) == 1 else None
+        for following in invert(steps)
+    )
 
 
 def invert(steps: Sequence[Step]) -> tuple[tuple[int, ...], ...]:

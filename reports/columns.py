@@ -64,11 +64,22 @@ class _Labelling:
 
 
 def _joined(parts: list[Any], dtype: Any) -> Any:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)
+    return np.concatenate(parts, dtype=dtype) if parts else np.zeros(0, dtype=dtype)
+
+
+def _numbers(values: tuple[int | None, ...]) -> NDArray[Any]:
+    """Numbers, NULL as NaN: numpy takes a third of the time for integers as for what may be anything."""
+    first = values[0]
+    if first is values[-1] and values.count(first) == len(values):
+        return np.full(len(values), np.nan if first is None else first)
+    try:
+        return np.array(values, dtype=np.int64)
+    except TypeError:
+        return np.fromiter(values, dtype=np.float64, count=len(values))  # None becomes NaN
 
 
 def read_columns(batches: Iterator[list[tuple[Any, ...]]], texts: frozenset[int], width: int) -> list[Any]:
-    """Each column as `Labels` where it is one of `texts`, else as float64 with NaN for NULL."""
+    """Each column as `Labels` where it is one of `texts`, else whole numbers as float64 with NaN for NULL."""
     labelled = {place: _Labelling() for place in texts}
     numbers: dict[int, list[Any]] = {place: [] for place in range(width) if place not in texts}
     for rows in batches:
@@ -76,7 +87,7 @@ def read_columns(batches: Iterator[list[tuple[Any, ...]]], texts: frozenset[int]
             if place in labelled:
                 labelled[place].extend(values)
             else:
-                numbers[place].append(np.array(values, dtype=np.float64))  # None becomes NaN
+                numbers[place].append(_numbers(values))
     return [
         labelled[place].labels() if place in labelled else _joined(numbers[place], np.float64) for place in range(width)
     ]

@@ -171,7 +171,8 @@ MITMPROXY_ONLY_IN = frozenset({"proxy_addon/addon.py", "proxy_addon/master.py", 
                                "proxy_addon/tls.py", "proxy_addon/authority.py",
                                "proxy_addon/mitmdump.py"})  # fmt: skip
 SQL_ONLY_IN = frozenset({"nestperf/capture/schema.py", "nestperf/capture/writer.py", "nestperf/capture/reader.py",
-                         "nestperf/capture/sweep.py", "nestperf/capture/rewriting.py"})  # fmt: skip
+                         "nestperf/capture/sweep.py", "nestperf/capture/rewriting.py",
+                         "nestperf/capture/repeats.py"})  # fmt: skip
 ASYNC_SOCKETS_ONLY_IN = "replay/transport"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from nestperf.capture import model, schema
+from nestperf.capture import model, repeats, schema
 from nestperf.capture.marks import TEST_HEADER, Named, name_exchanges, test_name
 from nestperf.capture.marks import Row as NameRow
 from nestperf.capture.sessions import derive_sessions
@@ -72,6 +72,8 @@ class Capture:
             rows = connection.execute("select * from run").fetchall() if begun else []
             if not rows:
                 raise CaptureEmpty(f"{path} ended before anything was stored: record again.")
+            if version >= schema.SINCE["repeats"] and repeats.exist(connection):
+                repeats.show_unpacked(connection)
             return cls(path, connection, _run(rows[0]), version)
         except BaseException as error:
             connection.close()

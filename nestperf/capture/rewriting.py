@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from sqlite_utils import Database
 
-from nestperf.capture import model, schema
+from nestperf.capture import model, repeats, schema
 from nestperf.capture.reader import Capture, connect
 from nestperf.capture.remarks import NOT_REDACTED, TRIMMED
 from nestperf.capture.slimming import Slimmer
@@ -90,6 +90,7 @@ def rewritten(capture: Capture, target: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("pragma journal_mode = off")
         connection.execute("pragma synchronous = off")
         schema.migrate(Database(connection))
+        repeats.unpack(connection)
         yield connection
         schema.build_indexes(Database(connection))
         connection.execute("vacuum")

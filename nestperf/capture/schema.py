@@ -12,10 +12,10 @@ from sqlite_utils import Database
 from sqlite_utils.db import Table
 from sqlite_utils.migrations import Migrations
 
-from nestperf.capture import model
+from nestperf.capture import model, repeats
 
 APPLICATION_ID = 0x4E507266  # "NPrf"
-FORMAT = 7
+FORMAT = 8
 
 TABLES: dict[type[Any], str] = {
     model.Client: "clients",
@@ -48,6 +48,7 @@ SINCE: dict[str, int] = {
     "pages": 7,
     "resources": 7,
     "timings": 7,
+    "repeats": 8,
 }
 """The format that brought a table, where it was not the first: older captures have none of its rows."""
 
@@ -397,6 +398,12 @@ def v7_pages(db: Database) -> None:
         from pages
         """,
     )
+
+
+@migrations()
+def v8_repeats(db: Database) -> None:
+    """Exchanges that are packed while a run goes on; there are none when it is over."""
+    repeats.create(db.conn)
 
 
 def _create(db: Database, name: str, columns: dict[str, type]) -> None:

@@ -8,42 +8,20 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlite_utils import Database
 
-from nestperf.capture import model, schema
+from nestperf.capture import model, repeats, schema
 from nestperf.capture.sweep import all_known, join_parts, leaves_traces, sweep
 from nestperf.capture.vault import Vault
 from nestperf.errors import CaptureError, UsageError
 
-REPEATED = (
-    "id",
-    "session_id",
-    "client_id",
-    "connection",
-    "request_bytes",
-    "status",
-    "reason",
-    "response_bytes",
-    "intended_ns",
-    "sent_ns",
-    "request_done_ns",
-    "first_byte_ns",
-    "done_ns",
-    "connect_ns",
-)
-"""What differs between two exchanges of one pattern, as `exchanges` calls it."""
-Repeat: TypeAlias = tuple[int | str | None, ...]
-"""One exchange of a pattern: the columns `REPEATED` in that order, and the pattern's number."""
-_REPEATS_AT_ONCE = 64
-"""Rows in one statement: for as long as it runs, other threads do too."""
 _CONTENT = {model.Body: 8, model.BodyPart: 2, model.Frame: 10, model.Packet: 12}
 """Which field of a row may be large."""
 _KEPT = (model.Client, model.Session, model.HeaderSet, model.Socket, model.Statement, model.Wording)
@@ -72,8 +50,11 @@ class CaptureWriter:
         self._in_parts: set[int] = set()
         """Bodies of which parts are stored."""
         self._refused: Counter[str] = Counter()
-        self._repeats: list[Repeat] = []
-        self._patterns = 0
+        self._repeats: list[bytes] = []
+        self._patterns: list[model.Exchange] = []
+        self._pattern_ids = itertools.count(1)
+        self.words = repeats.Words()
+        """The numbers of words in `add_repeats`. New ones may come while a commit goes on."""
         self._run_changed = True
         self._swept: frozenset[str] = frozenset()
 
@@ -117,6 +98,7 @@ class CaptureWriter:
             connection.execute("pragma journal_mode = wal")
             db = Database(connection)
             schema.migrate(db)
+            repeats.unpack(connection)
         except sqlite3.Error as error:
             raise UsageError(f"Cannot write {path}: {error}.") from error
         return cls(path, db, run, None)
@@ -144,22 +126,14 @@ class CaptureWriter:
             self.add(row)
 
     def add_pattern(self, row: model.Exchange) -> int:
-        """What many exchanges have in common (the columns that are not `REPEATED`); the number to repeat it by.
+        """What many exchanges have in common (the columns that are not among `repeats.NUMBERS`); its number."""
+        row = row._replace(id=next(self._pattern_ids))
+        self._patterns.append(row)
+        return row.id
 
-        It is kept beside the capture, not in it: a tenth of the values then need to be handed over for each exchange.
-        """
-        connection = self._db.conn
-        if not self._patterns:
-            columns = ", ".join(("id integer primary key", *model.Exchange._fields[1:]))
-            connection.execute("pragma temp_store = memory")
-            connection.execute(f"create temp table patterns ({columns})")
-        self._patterns += 1
-        _store(connection, "patterns", [row._replace(id=self._patterns)])
-        return self._patterns
-
-    def add_repeats(self, rows: Iterable[Repeat]) -> None:
-        """Collect exchanges of known patterns for the next commit."""
-        self._repeats += rows
+    def add_repeats(self, packed: bytes) -> None:
+        """Collect exchanges of known patterns, as `repeats.pack` packs them, for the next commit."""
+        self._repeats.append(packed)
 
     def set_run(self, run: model.Run) -> None:
         """Replace the run's row at the next commit."""
@@ -167,9 +141,13 @@ class CaptureWriter:
         self._run_changed = True
 
     @property
+    def _repeated(self) -> int:
+        return sum(map(len, self._repeats)) // repeats.SIZE
+
+    @property
     def pending(self) -> int:
         """Rows collected and not yet stored."""
-        return self._pending_rows + len(self._repeats)
+        return self._pending_rows + self._repeated
 
     def commit(self) -> None:
         """Store what was collected, in one transaction.
@@ -193,7 +171,7 @@ class CaptureWriter:
                         replaced = [(row[0],) for row in rows if row[0] in self._in_parts]
                         connection.executemany("delete from body_parts where body_id = ?", replaced)
             if self._repeats:
-                _store_repeats(connection, self._repeats)
+                self._store_repeats()
             connection.execute("commit")
         except BaseException:
             if connection.in_transaction:
@@ -204,14 +182,25 @@ class CaptureWriter:
             table = schema.TABLES[row_type]
             self.stored[table] = self.stored.get(table, 0) + len(rows)
             rows.clear()
-        self.stored["exchanges"] = self.stored.get("exchanges", 0) + len(self._repeats)
-        self._repeats.clear()
+        self.stored["exchanges"] = self.stored.get("exchanges", 0) + self._repeated
+        if self._repeats:
+            self._repeats.clear()
+            self._patterns.clear()
         self._pending_rows = self.pending_bytes = 0
 
     def take_refused(self) -> Counter[str]:
         """Rows since the last call that no attempt could store, by table."""
         refused, self._refused = self._refused, Counter()
         return refused
+
+    def _store_repeats(self) -> None:
+        """Packed exchanges, and before them what their numbers stand for."""
+        connection = self._db.conn
+        if self._patterns:
+            _store(connection, "repeat_patterns", self._patterns)
+        words = list(self.words.items())
+        connection.executemany("insert or replace into repeat_words (word, id) values (?, ?)", words)
+        connection.executemany("insert into repeats (numbers) values (?)", [(one,) for one in self._repeats])
 
     def _store(self, table: str, rows: list[Any]) -> None:
         try:
@@ -235,7 +224,7 @@ class CaptureWriter:
         self._pending_rows = sum(map(len, self._pending.values()))
         self.pending_bytes = 0
         if self._repeats:
-            lost["exchanges"] = lost.get("exchanges", 0) + len(self._repeats)
+            lost["exchanges"] = lost.get("exchanges", 0) + self._repeated
             self._repeats.clear()
         return lost
 
@@ -271,6 +260,8 @@ class CaptureWriter:
         run = self.run
         self.set_run(run._replace(state=model.RUNNING))
         try:
+            self.commit()
+            repeats.unpack(self._db.conn)
             self.sweep()
         finally:
             self.set_run(run)
@@ -428,33 +419,3 @@ def _store(connection: sqlite3.Connection, table: str, rows: list[Any]) -> None:
 
 def _insert(table: str, columns: int) -> str:
     return f"insert or replace into {table} values ({','.join('?' * columns)})"  # noqa: S608 - our own table names
-
-
-def _store_repeats(connection: sqlite3.Connection, rows: Sequence[Repeat]) -> None:
-    whole = len(rows) // _REPEATS_AT_ONCE * _REPEATS_AT_ONCE
-    for at in range(0, whole, _REPEATS_AT_ONCE):
-        values = list(itertools.chain.from_iterable(rows[at : at + _REPEATS_AT_ONCE]))
-        connection.execute(_REPEAT_MANY, values)
-        _let_others_run()
-    connection.executemany(_REPEAT_ONE, rows[whole:])
-
-
-def _let_others_run() -> None:
-    """On a core of their own, whoever waits for an answer meanwhile goes first."""
-    if hasattr(os, "sched_yield"):
-        os.sched_yield()
-
-
-def _repeat_sql(count: int) -> str:
-    """Insert `count` exchanges, each out of its numbers and its pattern."""
-    numbers = {name: f"column{at}" for at, name in enumerate(REPEATED, 1)}
-    columns = ", ".join(numbers.get(name, f"patterns.{name}") for name in model.Exchange._fields)
-    marks = f"({', '.join('?' * (len(REPEATED) + 1))})"
-    return (
-        f"insert into exchanges select {columns} from (values {', '.join([marks] * count)}) "  # noqa: S608 - our names
-        f"cross join temp.patterns on patterns.id = column{len(REPEATED) + 1}"
-    )
-
-
-_REPEAT_ONE = _repeat_sql(1)
-_REPEAT_MANY = _repeat_sql(_REPEATS_AT_ONCE)

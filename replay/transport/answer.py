@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nestperf.capture.contents import BodyCollector
 from nestperf.capture.kinds import field
 from nestperf.capture.model import Outcome, Pairs
+from replay.transport.response import Head
 
 if TYPE_CHECKING:
     from replay.transport.connection import Connection
@@ -87,14 +88,12 @@ class Answer:
     first_byte_ns: int | None = None
     done_ns: int | None = None
     """It is over, well or badly."""
-    status: int | None = None
-    reason = ""
-    version = ""
-    headers: Pairs = ()
+    head: Head | None = None
+    """Of the final answer."""
+    body: Sequence[bytes] = ()
+    """Pieces, still content-coded, without chunk framing."""
     trailers: Pairs = ()
     interim: tuple[EarlyAnswer, ...] = ()
-    cookies = False
-    """There is a Set-Cookie among its fields."""
     plain = False
     """One final head and a whole body, nothing before and nothing after: what most answers are."""
     whole = False
@@ -118,10 +117,28 @@ class Answer:
         self.request = request
         self.upstream = upstream
         self.wanted = wanted
-        self.body: list[bytes] = []
-        """Pieces, still content-coded, without chunk framing."""
         self.tag = tag
         self.on_done = on_done
+
+    @property
+    def status(self) -> int | None:
+        """The final answer's; None where none came."""
+        return None if self.head is None else self.head.status
+
+    @property
+    def reason(self) -> str:
+        """As sent, or empty."""
+        return "" if self.head is None else self.head.reason
+
+    @property
+    def headers(self) -> Pairs:
+        """The final answer's."""
+        return () if self.head is None else self.head.headers
+
+    @property
+    def version(self) -> str:
+        """As sent, or empty."""
+        return "" if self.head is None else self.head.version
 
     @property
     def over(self) -> bool:
@@ -133,6 +150,8 @@ class Answer:
         room = self.keep - self._kept
         self._kept += len(piece)
         if room > 0:
+            if not isinstance(self.body, list):
+                self.body = [*self.body]
             self.body.append(piece if len(piece) <= room else piece[:room])
 
     @property

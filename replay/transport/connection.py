@@ -7,6 +7,7 @@ stamps it, past the transport's buffer, so that `sent_ns` is when it was sent an
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import socket
 import time
 from collections import deque
@@ -57,10 +58,10 @@ class Connection(asyncio.Protocol):
         self._outbox = owner.outbox
         self._anchor_ns = owner.clock.anchor_ns
         self._transport: asyncio.Transport | None = None
-        self._head: Head | None = None
-        """Of a plain answer under way."""
+        self._half = False
+        """The head of a plain answer has come, and not all of its body."""
         self._left = 0
-        """Bytes of its body still to come."""
+        """Bytes of it still to come."""
         self._reader: ResponseReader | None = None
         """Reads an answer that is not plain."""
         self._used = False
@@ -146,22 +147,36 @@ class Connection(asyncio.Protocol):
         self._outbox.reading_ns = stamp_ns
         if self._reader is not None:
             self._read(answer, data, stamp_ns)
-        elif self._head is not None:
-            self._more(answer, data, stamp_ns)
+            whole = False
+        elif self._half:
+            whole = self._more(answer, data, stamp_ns)
         else:
             end = data.find(b"\r\n\r\n") + 4
             head = read_head(data[:end]) if 3 < end <= LONGEST else None
             if head is None or answer.request.is_odd:
-                self._begin_odd(answer, head, data, end, stamp_ns)
-            elif head.body == len(data) - end:
+                whole = self._begin_odd(answer, head, data, end, stamp_ns)
+            elif head.body != len(data) - end:
+                whole = self._begin_body(answer, head, data, end, stamp_ns)
+            else:
                 # Nearly all answers of a large run are this one.
+                answer.head = head
                 if head.body:
-                    answer.body.append(data[end:])
+                    answer.body = (data[end:],)
                 answer.first_byte_ns = stamp_ns
                 answer.response_bytes = len(data)
-                self._plain_end(answer, head, stamp_ns)
+                whole = True
+        if whole:
+            answer.plain = answer.whole = True
+            # An answer that came before the request was complete leaves the connection in the middle of a message.
+            if self._unsent is not None or not answer.head.reusable:  # type: ignore[union-attr]
+                self._over(stamp_ns, reusable=False)
             else:
-                self._begin_body(answer, head, data, end, stamp_ns)
+                self.answer = None
+                self._used = True
+                self._idle_since_ns = answer.done_ns = stamp_ns
+                answer.on_done(answer)
+                if self._owner.queues and self.answer is None:
+                    self._owner.freed(self)
         self._outbox.reading_ns = None
 
     def eof_received(self) -> bool:
@@ -181,71 +196,56 @@ class Connection(asyncio.Protocol):
         if self._unsent is not None and self._continue_timer is None:
             self._send_body()
 
-    # plain answers
+    # plain answers: each of these says whether the answer is whole now
 
-    def _begin_odd(self, answer: Answer, head: Head | None, data: bytes, end: int, stamp_ns: int) -> None:
+    def _begin_odd(self, answer: Answer, head: Head | None, data: bytes, end: int, stamp_ns: int) -> bool:
         """What cannot be read in one look; an answer to HEAD can, if nothing follows its head."""
         if head is None or answer.request.method != "HEAD" or end < len(data):
             self._read_closely(answer, data, stamp_ns)
-            return
+            return False
+        answer.head = head
         answer.first_byte_ns = stamp_ns
         answer.response_bytes = end
-        self._plain_end(answer, head, stamp_ns)
+        return True
 
-    def _begin_body(self, answer: Answer, head: Head, data: bytes, end: int, stamp_ns: int) -> None:
+    def _begin_body(self, answer: Answer, head: Head, data: bytes, end: int, stamp_ns: int) -> bool:
         """A head with another part of its body than all of it."""
         here = len(data) - end
         if head.body == CHUNKED:
             pieces = read_chunks(data, end)
             if pieces is None:
                 self._read_closely(answer, data, stamp_ns)
-                return
+                return False
             answer.body = pieces
         elif here > head.body:
             self._read_closely(answer, data, stamp_ns)
-            return
+            return False
         elif here:
             answer.take(data[end:])
+        answer.head = head
         answer.first_byte_ns = answer.progress_ns = stamp_ns
         answer.response_bytes = len(data)
         if head.body == CHUNKED:
-            self._plain_end(answer, head, stamp_ns)
-            return
-        answer.status = head.status
-        self._head = head
+            return True
+        self._half = True
         self._left = head.body - here
+        return False
 
-    def _more(self, answer: Answer, data: bytes, stamp_ns: int) -> None:
+    def _more(self, answer: Answer, data: bytes, stamp_ns: int) -> bool:
         """More of a plain answer's body."""
-        head, size = self._head, len(data)
-        assert head is not None
+        size = len(data)
         if size > self._left:
             # What follows is no part of this answer, and the connection cannot be trusted any more.
+            assert answer.head is not None
+            answer.head = dataclasses.replace(answer.head, reusable=False)
             data = data[: self._left]
             size = self._left
-            head = head._replace(reusable=False)
         answer.take(data)
         answer.progress_ns = stamp_ns
         answer.response_bytes += size
         self._left -= size
-        if not self._left:
-            self._plain_end(answer, head, stamp_ns)
-
-    def _plain_end(self, answer: Answer, head: Head, stamp_ns: int) -> None:
-        answer.status, answer.reason, answer.version, answer.headers, _, reusable, answer.cookies = head
-        answer.plain = answer.whole = True
-        self._head = None
-        # An answer that came before the request was complete leaves the connection in the middle of a message.
-        if not reusable or self._unsent is not None:
-            self._over(stamp_ns, reusable=False)
-            return
-        self.answer = None
-        self._used = True
-        self._idle_since_ns = stamp_ns
-        answer.done_ns = stamp_ns
-        answer.on_done(answer)
-        if self._owner.queues and self.answer is None:
-            self._owner.freed(self)
+        self._half = self._left > 0
+        return not self._half
 
     # all others
 
@@ -269,11 +269,7 @@ class Connection(asyncio.Protocol):
 
     def _saw_head(self, answer: Answer, seen: ResponseHead) -> None:
         answer.first_byte_ns = seen.stamp_ns
-        answer.status = seen.status
-        answer.reason = seen.reason
-        answer.version = seen.version
-        answer.headers = seen.headers
-        answer.cookies = True
+        answer.head = Head(seen.status, seen.reason, seen.version, seen.headers)
 
     def _saw_body(self, answer: Answer, seen: ResponseBody) -> None:
         answer.take(seen.data)
@@ -368,10 +364,7 @@ class Connection(asyncio.Protocol):
             self._over(stamp_ns, Outcome.RESET, self._how_it_ended(error))
 
     def _how_it_ended(self, error: Exception | None) -> str:
-        if self._head is not None:
-            answer = self.answer
-            assert answer is not None
-            answer.reason, answer.version, answer.headers = self._head.reason, self._head.version, self._head.headers
+        if self._half:
             return "the connection ended before the answer did"
         how = "was reset" if isinstance(error, ConnectionError) else "ended"
         # A browser would send the request again (RFC 9112, 9.3.1); a load generator that did would hide the drop.
@@ -387,7 +380,8 @@ class Connection(asyncio.Protocol):
         if self._continue_timer is not None:
             self._continue_timer.cancel()
             self._continue_timer = None
-        self._reader = self._head = None
+        self._reader = None
+        self._half = False
         self._used = True
         self._idle_since_ns = stamp_ns
         if not reusable:

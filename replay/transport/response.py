@@ -8,8 +8,8 @@ read the same; a property test holds them to it.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from nestperf.capture.model import Pairs
 from nestperf.wire import heads
@@ -23,19 +23,20 @@ _REMEMBERED = 1024
 """Heads remembered: a server that stamps seconds into them sends the same one for a second."""
 
 
-class Head(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Head:
     """The head of a final answer."""
 
     status: int
     reason: str
     version: str
     headers: Pairs
-    body: int
+    body: int = 0
     """Bytes of the body, or `CHUNKED`. Not so in the answer to HEAD, which has none."""
-    reusable: bool
+    reusable: bool = False
     """The connection may be used again."""
-    cookies: bool
-    """A Set-Cookie is among the fields."""
+    cookies: bool = True
+    """A Set-Cookie may be among the fields."""
 
 
 @lru_cache(_REMEMBERED)

@@ -20,6 +20,7 @@ from nestperf.wire.observations import FrameSeen, MessageSeen, Sender
 from nestperf.wire.websocket import WebSocketDecoder, encode_frame, parse_close
 from replay.transport.answer import Answer, Request, head_bytes
 from replay.transport.dial import Target, describe_refusal, dial
+from replay.transport.response import Head
 
 CLOSE_S = 1.0
 """How long the other side may take to answer a close frame."""
@@ -152,8 +153,7 @@ class WebSocket(asyncio.Protocol):
         for seen in self._reader.receive(data, stamp_ns):
             if isinstance(seen, ResponseHead):
                 self.answer.first_byte_ns = seen.stamp_ns
-                self.answer.status, self.answer.reason = seen.status, seen.reason
-                self.answer.headers, self.answer.version = seen.headers, seen.version
+                self.answer.head = Head(seen.status, seen.reason, seen.version, seen.headers)
                 self.answer.response_bytes = seen.size
             elif isinstance(seen, ResponseBody):
                 self.answer.take(seen.data)

@@ -68,7 +68,28 @@ def test_memory_does_not_grow_with_the_number_of_samples() -> None:
             if chance.random() < 0.01:
                 made.fold()
         made.fold()
-        sizes.append(len(made._buckets))
+        sizes.append(len(made._counts))
+        assert len(made._fresh) < 4000
     assert len(made) == 80_000
-    assert sizes[3] < 1.2 * sizes[1] < 2000
+    assert sizes[3] < 1.2 * sizes[1] < 5000
     assert made._fresh == array("q")
+
+
+def test_many_numbers_are_told_as_few_are_whether_folded_in_between_or_not() -> None:
+    chance = random.Random(3)
+    numbers = [round(chance.lognormvariate(15, 2)) for _ in range(20_000)]
+    folded, whole = Distribution(), of(numbers)
+    for number in numbers:
+        folded.append(number)
+        folded.fold()
+    assert len(folded) == len(whole) == len(numbers)
+    assert [folded.percentile(share / 10) for share in range(1, 11)] == [
+        whole.percentile(share / 10) for share in range(1, 11)
+    ]
+
+
+def test_largest_and_smallest_numbers_have_buckets() -> None:
+    edges = [0, 255, 256, 2**53 - 1, 2**53, 2**62, 2**63 - 1]
+    made = of(edges)
+    for rank, edge in enumerate(edges, 1):
+        assert edge <= made.ranked(rank) <= edge + edge // 128

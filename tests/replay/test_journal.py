@@ -10,6 +10,7 @@ import pytest
 
 from nestperf.capture.model import Kind, Outcome, Run, Session
 from nestperf.capture.reader import Capture
+from nestperf.capture.repeats import NOTHING, pack
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
 from nestperf.errors import UsageError
@@ -17,6 +18,7 @@ from replay.journal import SAMPLE, SLOWEST, Journal
 from replay.records import ExchangeRecord, SessionRecord
 from replay.steps import Http
 from replay.transport.answer import Answer, Request, head_bytes
+from replay.transport.response import Head
 
 RUN = Run(uid="r", purpose="replay", vantage="client", state="running", version="0", started_unix_ns=1)
 
@@ -31,8 +33,8 @@ def journal(tmp_path: Path) -> Journal:
 def exchange(journal: Journal, session: int = 1, *, gives: str = "", sends: str = "") -> ExchangeRecord:
     fields = (("Host", "x"), *((("X-Copy", sends),) if sends else ()))
     answer = Answer(Request(method="GET", head=head_bytes("GET", "/", "HTTP/1.1", fields)), 0, None, lambda _: None)
-    answer.status, answer.reason, answer.sent_ns, answer.done_ns = 200, "OK", 5, 9
-    answer.headers = (("Content-Type", "application/json"),)
+    answer.head = Head(200, "OK", "HTTP/1.1", (("Content-Type", "application/json"),))
+    answer.sent_ns, answer.done_ns = 5, 9
     answer.body = [b'{"token": "' + gives.encode() + b'"}'] if gives else []
     answer.whole = True
     return ExchangeRecord(
@@ -132,9 +134,25 @@ def test_repeats_of_a_pattern_have_its_columns_and_their_numbers(journal: Journa
     whole = journal.pattern(action, request, ("deep-secret-of-kim",))
     bare = journal.pattern(action, None, ("deep-secret-of-kim",))
     many = 200
+    journal.note(SessionRecord(Session(2, 3, "user"), (), over=False))
     for number in range(1, many + 1):
         pattern = whole if number % 2 else bare
-        journal.note_repeat((number, 2, 3, 4, 50, 200, "Fine", 60, 70, 71, 72, 73, 74, None, pattern))
+        numbers = (
+            number,
+            2,
+            4,
+            50,
+            journal.words["Fine"],
+            60,
+            70,
+            71,
+            72,
+            73,
+            74,
+            NOTHING if number > 1 else 9,
+            pattern,
+        )
+        journal.note_repeat(pack(*numbers))
     journal.finish(RUN)
     content = journal.writer.path.read_bytes()
     assert b"deep-secret-of-kim" not in content
@@ -144,10 +162,12 @@ def test_repeats_of_a_pattern_have_its_columns_and_their_numbers(journal: Journa
         assert [row.id for row in rows] == list(range(1, many + 1))
         assert first == second._replace(
             id=1,
+            connect_ns=9,
             request_headers=first.request_headers,
             request_trailers=first.request_trailers,
             request_body=first.request_body,
         )
+        assert second.connect_ns is None
         assert (second.request_headers, second.request_trailers, second.request_body) == (None, None, None)
         assert (first.session_id, first.client_id, first.connection, first.upstream) == (2, 3, 4, 1)
         assert (first.kind, first.method, first.authority, first.http_version) == ("page", "PUT", "x:1", "HTTP/1.1")
@@ -173,12 +193,12 @@ def test_repeats_wait_while_the_capture_is_locked(journal: Journal) -> None:
         ), None, (),
     )  # fmt: skip
     other.execute("begin immediate")
-    journal.note_repeat((1, 2, 3, 4, 50, 200, "", 60, 70, 71, 72, 73, 74, None, pattern))
+    journal.note_repeat(pack(1, 2, 4, 50, journal.words[""], 60, 70, 71, 72, 73, 74, NOTHING, pattern))
     journal.store()
     assert journal.writer.pending == 1
     other.execute("rollback")
     other.close()
     journal.finish(RUN)
     with Capture.open(journal.writer.path) as capture:
-        assert [row.id for row in capture.exchanges()] == [1]
+        assert [(row.id, row.reason) for row in capture.exchanges()] == [(1, None)]
         assert capture.run.losses == {}
