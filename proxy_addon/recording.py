@@ -31,7 +31,7 @@ from nestperf.console import duration, plural, size
 from nestperf.errors import ExitCode, NestperfError
 from nestperf.faults import describe_fault
 from nestperf.pages.rules import SETTING as RENDER_RULES
-from nestperf.wire.postgres import TLS
+from nestperf.wire.postgres_opening import TLS
 from proxy_addon.background import Background
 from proxy_addon.keys import MarkLine
 from proxy_addon.limits import BodyLimits

@@ -7,7 +7,6 @@ client. Nothing is ever answered, no credentials are kept, and no bytes raise: w
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
@@ -18,23 +17,16 @@ from nestperf.wire.postgres_fields import (
     read_affected,
     read_error,
     read_parameters,
-    read_startup,
     read_string,
     read_types,
 )
 from nestperf.wire.postgres_messages import Message, MessageStream
+from nestperf.wire.postgres_opening import Opening
 
 __all__ = ["DatabaseOpened", "Opaque", "PostgresDecoder", "PostgresObservation", "QuerySeen", "Sender", "ServerSaid"]
 
 PostgresObservation: TypeAlias = DatabaseOpened | QuerySeen | ServerSaid | Opaque
 
-TLS = "the connection turned to TLS"
-"""Reason of an `Opaque`: the way to see the queries is `sslmode=disable` between application and recorder."""
-GSS = "the connection turned to GSSAPI encryption"
-
-_MAX_STARTUP = 10_000
-"""Bytes; `MAX_STARTUP_PACKET_LENGTH` of the server."""
-_CANCEL, _SSL, _GSS = 80877102, 80877103, 80877104
 _CLIENT = {"known": "BCDEFHPQSXcdfp", "kept": "BCDEPQ", "counted": "d"}
 _SERVER = {"known": "123ACDEGHIKNRSTVWZcdnstv", "kept": "ACENZ", "counted": "Dd"}
 
@@ -50,10 +42,7 @@ class PostgresDecoder:
         self._client = MessageStream(**_CLIENT, limit=max_statement)
         self._server = MessageStream(**_SERVER, limit=max_statement)
         self._max = max_statement
-        self._startup: bytearray | None = bytearray()
-        """The client's messages without a type byte; None once the start-up message came."""
-        self._wish = ""
-        """`ssl` or `gss`: the server's next byte is its answer."""
+        self._opening = Opening()
         self._asked: deque[Asked] = deque()
         self._begun = 0
         self._building: OpenQuery | None = None
@@ -118,47 +107,25 @@ class PostgresDecoder:
     def _give_up(self, sender: Sender, reason: str, stamp_ns: int, data: bytes, out: list[PostgresObservation]) -> None:
         out += self.end(stamp_ns)
         self.opaque = True
-        out.append(Opaque(sender, stamp_ns, reason, b"" if reason in (TLS, GSS) else data))
+        out.append(Opaque(sender, stamp_ns, reason, data))
+
+    def _give_up_unopened(self, sender: Sender, stamp_ns: int, out: list[PostgresObservation]) -> None:
+        fault = self._opening.fault
+        if fault is not None:
+            self._give_up(sender, fault.reason, stamp_ns, fault.data, out)
 
     # The client's side ------------------------------------------------------------------------------------------
 
     def _from_client(self, data: bytes, stamp_ns: int, out: list[PostgresObservation]) -> None:
-        if self._startup is not None:
-            self._startup += data
-            data = self._start(self._startup, stamp_ns, out)
+        if not self._opening.is_over:
+            data = self._opening.from_client(data, stamp_ns, out.append)
+            self._give_up_unopened("client", stamp_ns, out)
         if not data or self.opaque:
             return
         for message in self._client.receive(data, stamp_ns):
             taken = _ASKS.get(message.kind)
             if taken is not None:
                 taken(self, message)
-
-    def _start(self, held: bytearray, stamp_ns: int, out: list[PostgresObservation]) -> bytes:
-        """Read messages without a type byte; the bytes after the last of them."""
-        while len(held) >= 8:
-            length, code = struct.unpack_from(">II", held)
-            if held[0] == 0x16:
-                self._give_up("client", TLS, stamp_ns, b"", out)
-                return b""
-            if not 8 <= length <= _MAX_STARTUP:
-                self._give_up("client", "no PostgreSQL start-up message", stamp_ns, bytes(held), out)
-                return b""
-            if len(held) < length:
-                return b""
-            body = bytes(held[8:length])
-            del held[:length]
-            if code in (_SSL, _GSS):
-                self._wish = "ssl" if code == _SSL else "gss"
-            elif code == _CANCEL:
-                out.append(ServerSaid(stamp_ns, "cancel", None, None, None))
-            elif code >> 16 == 3:
-                out.append(read_startup(body, stamp_ns))
-                self._startup = None
-                return bytes(held)
-            else:
-                self._give_up("client", "a start-up message of another protocol version", stamp_ns, body, out)
-                return b""
-        return b""
 
     def _begin(self, message: Message, protocol: str) -> OpenQuery:
         self._begun += 1
@@ -241,16 +208,9 @@ class PostgresDecoder:
     # The server's side ------------------------------------------------------------------------------------------
 
     def _from_server(self, data: bytes, stamp_ns: int, out: list[PostgresObservation]) -> None:
-        if self._wish:
-            answer, wish, self._wish = data[:1], self._wish, ""
-            if answer == b"S" and wish == "ssl":
-                self._give_up("server", TLS, stamp_ns, b"", out)
-            elif answer == b"G" and wish == "gss":
-                self._give_up("server", GSS, stamp_ns, b"", out)
-            elif answer == b"N":
-                data = data[1:]
-            elif answer != b"E":
-                self._give_up("server", "no answer to a wish for encryption", stamp_ns, data, out)
+        if self._opening.awaits:
+            data = self._opening.from_server(data)
+            self._give_up_unopened("server", stamp_ns, out)
         if not data or self.opaque:
             return
         for message in self._server.receive(data, stamp_ns):

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from nestperf.wire.observations import Sender
 from nestperf.wire.postgres import (
-    TLS,
     DatabaseOpened,
     Opaque,
     PostgresDecoder,
@@ -22,6 +21,7 @@ from nestperf.wire.postgres import (
     QuerySeen,
     ServerSaid,
 )
+from nestperf.wire.postgres_opening import TLS
 from tests.wire import postgres_bytes as pg
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "medianest-postgres.jsonl"
