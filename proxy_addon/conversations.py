@@ -9,9 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import Fields, fields_of, is_poll
-from nestperf.capture.model import Client, Exchange, Outcome, Row, Upstream
+from nestperf.capture.model import Client, Exchange, Outcome, Upstream
 from nestperf.capture.server_timing import database_times
 from nestperf.wire import http1
 from proxy_addon.databases import Statements
@@ -19,8 +18,8 @@ from proxy_addon.exchanges import OpenConnection, OpenExchange, exchange_row, is
 from proxy_addon.handshakes import is_tls_failure, upstream_reason, wrong_protocol
 from proxy_addon.mentions import Mentions
 from proxy_addon.opaque import OpaqueTrack, opaque_socket
+from proxy_addon.sink import Sink
 from proxy_addon.sockets import SocketTrack, new_socket, unusual
-from proxy_addon.tally import Tally
 from proxy_addon.watched import WatchedPages
 
 _SID = re.compile(r"[?&]sid=([^&]*)")
@@ -31,22 +30,17 @@ class Conversations:
 
     def __init__(
         self,
-        contents: Contents,
-        add: Callable[[Row], None],
-        stamp: Callable[[int], int],
+        sink: Sink,
         upstreams: Sequence[Upstream],
         *,
-        tally: Tally,
         mentions: Mentions,
         statements: Statements,
         pages: WatchedPages | None,
     ) -> None:
-        """`stamp`: makes stamps of readings; `pages`: told of what browsers sent, where they are watched."""
-        self._contents = contents
-        self._add = add
-        self._stamp = stamp
+        """`pages`: told of what browsers sent, where they are watched."""
+        self._sink = sink
+        self._contents, self._add, self._stamp, self._tally = sink
         self._upstreams = upstreams
-        self._tally = tally
         self._mentions = mentions
         self._statements = statements
         self._pages = pages
@@ -194,9 +188,7 @@ class Conversations:
         row = new_socket(
             exchange.request,
             response,
-            contents=self._contents,
-            stamp=self._stamp,
-            tally=self._tally,
+            self._sink,
             client_id=exchange.client_id,
             exchange_id=exchange.id,
             connection=exchange.connection.number,
@@ -205,7 +197,7 @@ class Conversations:
         sentence = unusual(row.version, self.upstream_of(exchange.connection).url)
         if sentence is not None:
             self._tally.notice(sentence)
-        return SocketTrack(row, contents=self._contents, add=self._add, stamp=self._stamp, tally=self._tally)
+        return SocketTrack(row, self._sink)
 
     def _poll(self, exchange: OpenExchange) -> None:
         """A long-polling exchange is complete: its packets belong to a Socket.IO connection."""
@@ -247,16 +239,14 @@ class Conversations:
         if connection.opaque is None:
             row = opaque_socket(
                 reason,
+                stamp_ns,
+                self._sink,
                 connection=connection.number,
                 upstream=connection.upstream,
                 exchange_id=exchange.id if exchange is not None else None,
-                target=self._contents.redactor.target(exchange.request.target) if exchange is not None else "",
-                stamp_ns=self._stamp(stamp_ns),
-                tally=self._tally,
+                target=exchange.request.target if exchange is not None else "",
             )
-            connection.opaque = OpaqueTrack(
-                row, contents=self._contents, add=self._add, stamp=self._stamp, tally=self._tally
-            )
+            connection.opaque = OpaqueTrack(row, self._sink)
         return connection.opaque
 
     def _answered(self, exchange: OpenExchange) -> None:
@@ -310,9 +300,7 @@ class Conversations:
     def _store(
         self, exchange: OpenExchange, outcome: Outcome, detail: str | None, *, whole: bool, growing: bool = False
     ) -> Exchange:
-        row = exchange_row(
-            exchange, outcome, detail, whole=whole, growing=growing, contents=self._contents, stamp=self._stamp
-        )
+        row = exchange_row(exchange, outcome, detail, self._sink, whole=whole, growing=growing)
         self._add(row)
         return row
 

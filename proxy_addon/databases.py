@@ -17,6 +17,7 @@ from nestperf.capture.statements import statement_of
 from nestperf.capture.wordings import parameter_names, unquoted, wording_of
 from nestperf.wire.observations import Sender
 from nestperf.wire.postgres import DatabaseOpened, Opaque, PostgresDecoder, PostgresObservation, QuerySeen
+from proxy_addon.sink import Sink
 from proxy_addon.tally import Tally
 
 TOLD = "Server-Timing: "
@@ -90,12 +91,9 @@ class DatabaseTrack:
         self,
         connection: int,
         upstream: int,
+        sink: Sink,
         *,
         statements: Statements,
-        add: Callable[[Row], None],
-        stamp: Callable[[int], int],
-        tally: Tally,
-        redactor: Redactor,
         parameters: bool,
     ) -> None:
         """`parameters`: store the values of queries, redacted."""
@@ -103,10 +101,8 @@ class DatabaseTrack:
         self._upstream = upstream
         self._decoder = PostgresDecoder(parameters=parameters)
         self._statements = statements
-        self._add = add
-        self._stamp = stamp
-        self._tally = tally
-        self._redactor = redactor
+        contents, self._add, self._stamp, self._tally = sink
+        self._redactor = contents.redactor
         self._keeps_values = parameters
         self._opened = DatabaseOpened(0, "", "", "")
         self._open: dict[tuple[int, int], int] = {}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nestperf.capture.contents import BodyCollector, Contents
@@ -17,6 +16,7 @@ from nestperf.capture.routes import route_of
 from nestperf.wire import http1
 from proxy_addon.databases import DatabaseTrack
 from proxy_addon.opaque import OpaqueTrack
+from proxy_addon.sink import Sink
 from proxy_addon.sockets import SocketTrack
 
 _JSONP = re.compile(r"[?&]j=")
@@ -88,14 +88,14 @@ def exchange_row(
     exchange: OpenExchange,
     outcome: Outcome,
     detail: str | None,
+    sink: Sink,
     *,
     whole: bool,
     growing: bool = False,
-    contents: Contents,
-    stamp: Callable[[int], int],
 ) -> Exchange:
     """The row of an exchange as it is now; its heads and bodies are stored on the way. `whole` False: it was cut off,
     or (`growing`) goes on."""
+    contents, stamp = sink.contents, sink.stamp
     request, response, connection = exchange.request, exchange.response, exchange.connection
     request_end, response_end = exchange.request_end, exchange.response_end
     if exchange.header_sets is None:

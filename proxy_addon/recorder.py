@@ -18,6 +18,7 @@ from proxy_addon.databases import DatabaseTrack, Statements
 from proxy_addon.exchanges import OpenConnection, OpenExchange
 from proxy_addon.handshakes import client_sentence, is_tls_failure, upstream_reason
 from proxy_addon.mentions import Mentions
+from proxy_addon.sink import Sink
 from proxy_addon.tally import Tally
 from proxy_addon.tap import Record, What
 from proxy_addon.watched import WatchedPages
@@ -53,17 +54,13 @@ class Recorder:
         self._parameters = parameters
         self._statements = Statements(add, contents.redactor, self.tally)
         self.vault = contents.redactor.vault
-        self._contents = contents
-        self._add = add
         self._stamp = clock.stamp_ns
+        self._sink = Sink(contents, add, clock.stamp_ns, self.tally)
         self._connections: dict[int, OpenConnection] = {}
         self._pages = _watched_pages(contents, add, clock, self.tally, upstreams) if watched else None
         self._conversations = Conversations(
-            contents,
-            add,
-            clock.stamp_ns,
+            self._sink,
             upstreams,
-            tally=self.tally,
             mentions=self._mentions,
             statements=self._statements,
             pages=self._pages,
@@ -97,11 +94,8 @@ class Recorder:
             connection.database = DatabaseTrack(
                 connection.number,
                 connection.upstream,
+                self._sink,
                 statements=self._statements,
-                add=self._add,
-                stamp=self._stamp,
-                tally=self.tally,
-                redactor=self._contents.redactor,
                 parameters=self._parameters,
             )
         self._connections[connection.number] = connection

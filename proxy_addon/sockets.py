@@ -7,12 +7,11 @@ beside it as packets.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import field as head_field
-from nestperf.capture.model import NESTPERF, Frame, Outcome, Packet, Row, Socket
+from nestperf.capture.model import NESTPERF, Frame, Outcome, Packet, Socket
 from nestperf.wire import http1
 from nestperf.wire.socketio import PacketSeen, SocketIoDecoder, decode_payload, is_socket_io
 from nestperf.wire.websocket import (
@@ -24,7 +23,7 @@ from nestperf.wire.websocket import (
     parse_close,
 )
 from proxy_addon.opaque import opaque_frame
-from proxy_addon.tally import Tally
+from proxy_addon.sink import Sink
 
 _MOST_AWAITED = 10_000
 """Emits of one connection that wait for an ack; the oldest are given up."""
@@ -35,29 +34,19 @@ _SENDERS: tuple[http1.Sender, ...] = ("client", "server")
 class SocketTrack:
     """The state of one connection after its upgrade."""
 
-    def __init__(
-        self,
-        row: Socket,
-        *,
-        contents: Contents,
-        add: Callable[[Row], None],
-        stamp: Callable[[int], int],
-        tally: Tally,
-    ) -> None:
+    def __init__(self, row: Socket, sink: Sink) -> None:
         self.row = row
         self._decoders: dict[http1.Sender, WebSocketDecoder] = {}
         self._packets = SocketIoDecoder(row.version) if row.version is not None else None
-        self._contents = contents
-        self._add = add
-        self._stamp = stamp
-        self._tally = tally
+        self._sink = sink
+        self._contents, self._add, self._stamp, self._tally = sink
         self._first_frame: dict[http1.Sender, int] = {}
         """The frame that began the packet whose attachments are still coming."""
         self._awaited: dict[tuple[str, str | None, int], int] = {}
         """Emits that asked for an ack: (who will answer, namespace, ack id) to packet id."""
         self._opaque_size = 0
         self._gone = False
-        tally.sockets_open += 1
+        self._tally.sockets_open += 1
         self._add(row)
 
     def upgrade(self, response: http1.ResponseHead) -> None:
@@ -110,12 +99,7 @@ class SocketTrack:
         """Store what cannot be decoded as it came."""
         room = self._contents.max_response - self._opaque_size
         self._opaque_size += len(data)
-        socket_id, stamp = self.row.id, self._stamp(stamp_ns)
-        self._add(
-            opaque_frame(
-                sender, data, stamp, socket_id=socket_id, room=room, contents=self._contents, tally=self._tally
-            )
-        )
+        self._add(opaque_frame(sender, data, stamp_ns, self._sink, socket_id=self.row.id, room=room))
 
     def end(self, sender: http1.Sender, stamp_ns: int) -> None:
         """That side will send no more: without a close frame the connection was cut."""
@@ -281,10 +265,8 @@ def unusual(version: int | None, url: str) -> str | None:
 def new_socket(
     request: http1.RequestHead,
     response: http1.ResponseHead,
+    sink: Sink,
     *,
-    contents: Contents,
-    stamp: Callable[[int], int],
-    tally: Tally,
     client_id: int,
     exchange_id: int,
     connection: int,
@@ -294,7 +276,7 @@ def new_socket(
     version = is_socket_io(request.target)
     websocket = response.status == 101
     return Socket(
-        id=tally.next_id("sockets"),
+        id=sink.tally.next_id("sockets"),
         session_id=None,
         client_id=client_id,
         exchange_id=exchange_id,
@@ -303,12 +285,12 @@ def new_socket(
         protocol="websocket" if version is None else "socket.io",
         version=version,
         authority=head_field(request.headers, "host"),
-        target=contents.redactor.target(request.target),
+        target=sink.contents.redactor.target(request.target),
         sid=None,
         transports="websocket" if websocket else "polling",
         intended_ns=None,
-        opened_ns=stamp(request.stamp_ns),
-        connected_ns=stamp(response.stamp_ns) if version is None else None,
+        opened_ns=sink.stamp(request.stamp_ns),
+        connected_ns=sink.stamp(response.stamp_ns) if version is None else None,
         closed_ns=None,
         closed_by=None,
         close_code=None,
