@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +265,25 @@ async def answer_ok(server: CountingServer, request: Request, writer: asyncio.St
     """200, with the request's number as JSON."""
     body = b"{}" if request.method != "HEAD" else b""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n" + body)
+
+
+def answering(status: str = "200 OK", *, after_s: float = 0.0, never: str = "") -> Behaviour:
+    """A status without content, after so long; no answer to requests for `never`, a pattern of targets."""
+
+    async def answer(server: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
+        if after_s:
+            await asyncio.sleep(after_s)
+        if not fnmatchcase(request.target, never):
+            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    return answer
+
+
+def write_json(writer: asyncio.StreamWriter, document: Any, *fields: str) -> None:
+    """200 with a document; `fields`: more of the head."""
+    body = json.dumps(document).encode()
+    head = ("HTTP/1.1 200 OK", "Content-Type: application/json", *fields, f"Content-Length: {len(body)}")
+    writer.write("\r\n".join((*head, "", "")).encode() + body)
 
 
 @dataclass

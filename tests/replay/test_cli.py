@@ -20,7 +20,18 @@ from aiohttp import web
 from nestperf.capture.model import Kind, Outcome
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault
-from tests.replay.conftest import MS, CountingServer, Recording, Replays, Request, command, plan_of, start_command
+from tests.replay.conftest import (
+    MS,
+    CountingServer,
+    Recording,
+    Replays,
+    Request,
+    answering,
+    command,
+    plan_of,
+    start_command,
+    write_json,
+)
 
 JSON = ("Content-Type", "application/json")
 THRESHOLDS = """
@@ -103,13 +114,11 @@ async def test_each_user_carries_the_values_that_it_was_given(
     given: dict[str, str] = {}
 
     async def login(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        body, extra = b"{}", b""
-        if request.target == "/login":
-            token = given[request.address] = f"live-token-of-{request.address}-{len(given)}"
-            body = json.dumps({"data": {"token": token}}).encode()
-            extra = f"Set-Cookie: sid=cookie-{token}; Path=/\r\n".encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n".encode()
-        writer.write(head + extra + b"\r\n" + body)
+        if request.target != "/login":
+            write_json(writer, {})
+            return
+        token = given[request.address] = f"live-token-of-{request.address}-{len(given)}"
+        write_json(writer, {"data": {"token": token}}, f"Set-Cookie: sid=cookie-{token}; Path=/")
 
     server.behaviour = login
     recording = recordings(server.url)
@@ -143,9 +152,7 @@ async def test_recorded_secret_stays_out_of_the_replay_wherever_it_stands(
     server: CountingServer, recordings: Recordings, replay: Replays
 ) -> None:
     async def echo(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        body = json.dumps({"echo": "the-secret-of-the-tester-1"}).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
+        write_json(writer, {"echo": "the-secret-of-the-tester-1"})
 
     server.behaviour = echo
     recording = recordings(server.url)
@@ -162,9 +169,7 @@ async def test_replay_of_a_replay_repeats_each_of_its_sessions(
     server: CountingServer, recordings: Recordings, replay: Replays
 ) -> None:
     async def login(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        body = json.dumps({"token": f"token-number-{len(counting.requests):08d}"}).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
+        write_json(writer, {"token": f"token-number-{len(counting.requests):08d}"})
 
     server.behaviour = login
     recording = recordings(server.url)
@@ -248,11 +253,7 @@ async def test_outcomes_say_what_differs_from_the_recording(
 
 
 async def test_thresholds_decide_the_exit_code(server: CountingServer, recordings: Recordings, tmp_path: Path) -> None:
-    async def fine(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(1)  # a tenth of it is what a busy machine may be late
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    server.behaviour = fine
+    server.behaviour = answering(after_s=1)  # a tenth of it is what a busy machine may be late
     recording = recordings(server.url)
     recording.exchange("GET", "/a", 0, 1)
     recording.exchange("GET", "/a", 600, 601)
@@ -263,11 +264,7 @@ async def test_thresholds_decide_the_exit_code(server: CountingServer, recording
     assert "Nothing fails" in printed
     assert code == 0, printed
 
-    async def broken(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(1)  # a tenth of it is what a busy machine may be late
-        writer.write(b"HTTP/1.1 503 Gone\r\nContent-Length: 0\r\n\r\n")
-
-    server.behaviour = broken
+    server.behaviour = answering("503 Gone", after_s=1)
     code, printed = await command(tmp_path, *arguments, "--force")
     assert code == 1, printed
     assert "40 × GET /a: answered 503 where the recording has 200" in printed
@@ -340,11 +337,7 @@ async def test_target_that_dies_midway_is_a_visible_gap_and_the_run_goes_on(
 async def test_target_that_never_answers_is_a_timeout(
     server: CountingServer, recordings: Recordings, replay: Replays
 ) -> None:
-    async def silent(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        if request.target != "/silent":
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    server.behaviour = silent
+    server.behaviour = answering(never="/silent")
     recording = recordings(server.url)
     recording.exchange("GET", "/silent", 0, 5)
     recording.exchange("GET", "/after", 10, 15)
@@ -356,11 +349,7 @@ async def test_target_that_never_answers_is_a_timeout(
 async def test_what_is_in_flight_at_the_end_gets_its_time(
     server: CountingServer, recordings: Recordings, replay: Replays
 ) -> None:
-    async def slowly(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.8)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    server.behaviour = slowly
+    server.behaviour = answering(after_s=0.8)
     recording = recordings(server.url)
     recording.exchange("GET", "/slow", 0, 5)
     recording.exchange("GET", "/never", 10, 15)
@@ -397,11 +386,7 @@ async def test_stream_is_held_as_long_as_recorded_and_no_longer(
 async def test_ctrl_c_keeps_what_was_measured(
     server: CountingServer, recordings: Recordings, tmp_path: Path, times: int
 ) -> None:
-    async def hangs(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        if request.target != "/hang":
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    server.behaviour = hangs
+    server.behaviour = answering(never="/hang")
     recording = recordings(server.url)
     recording.exchange("GET", "/a", 0, 5)
     recording.exchange("GET", "/hang", 10, 15)

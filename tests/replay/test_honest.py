@@ -27,6 +27,7 @@ from tests.replay.conftest import (
     Recording,
     Replays,
     Request,
+    answering,
     command,
     plan_of,
     start_command,
@@ -132,10 +133,7 @@ def outcomes(path: Path) -> Counter[Outcome]:
 async def test_target_that_accepts_and_never_answers_is_a_timeout_of_every_request(
     server: CountingServer, recordings: Recordings, replay: Replays
 ) -> None:
-    async def silent(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        pass
-
-    server.behaviour = silent
+    server.behaviour = answering(never="*")
     recording = recordings(server.url)
     recording.exchange("GET", "/a", 0, 5)
     result = await replay(recording.finish(), "--rate", "20/s", "--duration", "1s", "--timeout", "500ms")

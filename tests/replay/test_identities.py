@@ -16,7 +16,7 @@ from nestperf.errors import UsageError
 from replay.identities import Identity, ask_command, enough_for, read_identities, refuse_expired
 from replay.plan import build_plan
 from replay.steps import Http, Plan
-from tests.replay.conftest import CountingServer, Recording, Recordings, Replays, Request, command
+from tests.replay.conftest import CountingServer, Recording, Recordings, Replays, Request, command, write_json
 
 JSON = ("Content-Type", "application/json")
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
@@ -84,12 +84,11 @@ def test_column_that_nothing_is_named_is_refused_and_named(recording: Recording)
 
 
 async def answer_login(server: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-    body = b"{}"
+    document = {}
     if request.target == "/login":
         user = request.body.decode().partition("user=")[2].partition("&")[0]
-        body = json.dumps({"token": f"token-for-{user}-{len(server.requests):06d}"}).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    writer.write(head.encode() + body)
+        document["token"] = f"token-for-{user}-{len(server.requests):06d}"
+    write_json(writer, document)
 
 
 async def test_every_user_signs_in_as_a_person_of_the_file(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import pytest
 from nestperf.capture.model import Outcome
 from nestperf.capture.reader import Capture
 from reports.samples import Samples
-from tests.replay.conftest import MS, CountingServer, Recording, Replays, Request, command
+from tests.replay.conftest import MS, CountingServer, Recording, Replays, answering, command
 
 Recordings = Callable[..., Recording]
 
@@ -48,11 +47,7 @@ async def test_requests_at_a_rate_go_out_in_evenly_spaced_slots(
 async def test_slots_that_find_no_free_user_are_dropped_counted_and_stored(
     server: CountingServer, recordings: Recordings, tmp_path: Path
 ) -> None:
-    async def slowly(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.2)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    server.behaviour = slowly
+    server.behaviour = answering(after_s=0.2)
     path = visit(recordings(server.url))
     arguments = ("--rate", "50/s", "--duration", "2s", "--max-users", "2", "-o", "r.db")
     _, printed = await command(tmp_path, str(path), *arguments)
@@ -74,10 +69,7 @@ async def test_slots_that_find_no_free_user_are_dropped_counted_and_stored(
 async def test_open_arrivals_never_wait_for_earlier_sessions(
     server: CountingServer, recordings: Recordings, replay: Replays
 ) -> None:
-    async def never(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        pass
-
-    server.behaviour = never
+    server.behaviour = answering(never="*")
     result = await replay(
         visit(recordings(server.url)), "--sessions", "20/s", "--duration", "2s", "--timeout", "3s", "--seed", "3"
     )
@@ -93,10 +85,7 @@ async def test_open_arrivals_never_wait_for_earlier_sessions(
 async def test_arrivals_that_find_no_free_user_are_stored_as_dropped_sessions(
     server: CountingServer, recordings: Recordings, replay: Replays
 ) -> None:
-    async def never(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        pass
-
-    server.behaviour = never
+    server.behaviour = answering(never="*")
     result = await replay(
         visit(recordings(server.url)), "--sessions", "20/s", "--duration", "1s", "--max-users", "5", "--timeout", "4s"
     )
@@ -212,10 +201,7 @@ async def test_jitter_is_bounded_and_repeats_with_its_seed(
 
 
 async def test_hopeless_run_is_given_up_early(server: CountingServer, recordings: Recordings, tmp_path: Path) -> None:
-    async def broken(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 503 Gone\r\nContent-Length: 0\r\n\r\n")
-
-    server.behaviour = broken
+    server.behaviour = answering("503 Gone")
     (tmp_path / "limits.toml").write_text('[[threshold]]\nexpression = "count(users) >= 1"\n')
     code, printed = await command(
         tmp_path, str(visit(recordings(server.url))), "--rate", "100/s", "--duration", "25s", "-o", "r.db",

@@ -12,7 +12,7 @@ import pytest
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault, secrets_path
 from nestperf.cli import run
-from tests.replay.conftest import CountingServer, Recording, Replays, Request
+from tests.replay.conftest import CountingServer, Recording, Replays, Request, write_json
 
 TOKEN = "s3cr3t-token-4711-abcdef"
 
@@ -88,9 +88,7 @@ async def test_replay_of_a_capture_for_replay_signs_in_anew_and_shows_nothing(
 ) -> None:  # fmt: skip
     async def sign_in(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
         number = counting.requests.index(request)
-        body = json.dumps({"token": f"live-{number}-token-abcdef", "film": {"id": 9000 + number}}).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
+        write_json(writer, {"token": f"live-{number}-token-abcdef", "film": {"id": 9000 + number}})
 
     server.behaviour = sign_in
     recording = recordings(server.url)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nestperf.capture.model import Outcome
 from replay.shape import difference, difference_of_body, learn_shapes, merge, shape_of
-from tests.replay.conftest import CountingServer, Recordings, Replays, Request, command
+from tests.replay.conftest import CountingServer, Recordings, Replays, Request, answering, command, write_json
 
 UUIDS = ("0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7")
 
@@ -72,9 +72,7 @@ async def test_replay_finds_a_body_of_another_shape(
     server: CountingServer, recordings: Recordings, replay: Replays
 ) -> None:
     async def answer(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        body = b'{"data": {"name": "kim"}}' if request.target == "/b" else b'{"data": {"id": 7, "at": 99}}'
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
+        write_json(writer, {"data": {"name": "kim"} if request.target == "/b" else {"id": 7, "at": 99}})
 
     server.behaviour = answer
     recording = recordings(server.url)
@@ -92,10 +90,7 @@ async def test_replay_finds_a_body_of_another_shape(
 async def test_replay_names_the_command_that_shows_the_first_mismatch(
     server: CountingServer, recordings: Recordings, tmp_path: Path
 ) -> None:
-    async def answer(counting: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-
-    server.behaviour = answer
+    server.behaviour = answering("404 Not Found")
     recording = recordings(server.url)
     recording.exchange("GET", "/a/17", 0, 5)
     source = recording.finish()

@@ -16,7 +16,7 @@ from replay.identities import Identity
 from replay.plan import build_plan
 from replay.transport.dial import resolve_target
 from tests.replay.browse.test_tour import TOKEN, page
-from tests.replay.conftest import CountingServer, Recording, Request
+from tests.replay.conftest import CountingServer, Recording, Request, answering
 from tests.replay.test_identities import jwt
 
 LIVE = "Zk3tYw9QhB5nXe1uRj7a"
@@ -73,10 +73,7 @@ async def test_a_page_is_opened_with_what_the_live_answers_gave(recording: Recor
 async def test_what_the_application_refuses_is_said_and_the_recorded_values_go_out(
     recording: Recording, server: CountingServer
 ) -> None:
-    async def refuse(server: CountingServer, request: Request, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
-
-    server.behaviour = refuse
+    server.behaviour = answering("401 Unauthorized")
     record_sign_in(recording)
     kim = person(recording, server)
     dashboard = stops_of(kim.session, UPSTREAMS)[1]
