@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from nestperf.capture.clock import Clock
-from nestperf.capture.model import Upstream
 from nestperf.capture.remarks import CUT_EVERY, IN_CLEAR, NOT_REDACTED, PARAMETERS, REDACT
 from nestperf.capture.secret_names import SecretNames
-from nestperf.capture.vault import secrets_path
+from nestperf.capture.vault import refuse_lone_secrets, secrets_path
 from nestperf.capture.writer import check_writable, default_output, remove_capture
 from nestperf.durations import parse_duration
 from nestperf.errors import UsageError
@@ -236,8 +234,8 @@ def _make_way(path: Path, *, force: bool) -> None:
     check_writable(path, force=force)
     if force:
         remove_capture(path)
-    elif secrets_path(path).exists():
-        raise UsageError(f"{secrets_path(path)} exists without its capture: move it away, or overwrite with --force.")
+    else:
+        refuse_lone_secrets(path)
 
 
 def _warn(path: Path, cut_every: str | None, *, no_redact: bool) -> None:
@@ -326,7 +324,7 @@ def _relay(
         try:
             addon = run_relay(
                 listeners,
-                _recorder(beginning.path, listeners, settings),
+                recorder_command(beginning.path, [listener.upstream for listener in listeners], settings),
                 partial(_begin, beginning, listeners),
                 trust=beginning.trust,
                 authority=beginning.authority.folder if beginning.authority is not None else None,
@@ -343,8 +341,3 @@ def _relay(
 
 def _begin(beginning: Beginning, listening: tuple[Listener, ...], _: Spool) -> Companion | None:
     return beginning.begin(listening)
-
-
-def _recorder(path: Path, listeners: tuple[Listener, ...], settings: dict[str, object]) -> list[str]:
-    upstreams = [Upstream(listener.url, listen=listener.authority)._asdict() for listener in listeners]
-    return recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **settings})

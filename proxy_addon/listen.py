@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from nestperf.capture.model import Upstream
 from nestperf.errors import UsageError
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -41,6 +42,11 @@ class Listener:
         """`host:port` to reach it at."""
         host = "127.0.0.1" if "127.0.0.1" in self.hosts or "0.0.0.0" in self.hosts else self.hosts[0]  # noqa: S104
         return f"{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def upstream(self) -> Upstream:
+        """As the run's row has it."""
+        return Upstream(self.url, listen=self.authority)
 
     @property
     def shown(self) -> str:

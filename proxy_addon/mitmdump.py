@@ -13,7 +13,6 @@ from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
-from nestperf.capture.clock import Clock
 from nestperf.capture.model import Upstream
 from nestperf.capture.writer import check_writable, default_output
 from proxy_addon.addon import NestperfAddon
@@ -35,11 +34,11 @@ class StockAddon(NestperfAddon):
             Upstream(
                 f"{mode.scheme}://{mode.address[0]}:{mode.address[1]}",
                 listen=f"127.0.0.1:{mode.listen_port(ctx.options.listen_port)}",
-            )._asdict()
+            )
             for mode in map(ProxyMode.parse, ctx.options.mode)
             if isinstance(mode, ReverseMode)
         ]
-        self._recorder = recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams})
+        self._recorder = recorder_command(path, upstreams)
         await super().running()
 
 

@@ -14,9 +14,11 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from nestperf.capture.clock import Clock
+from nestperf.capture.model import Upstream
 from proxy_addon.tap import What, encode
 
 _MOST_WAITING = 256 * 2**20
@@ -195,6 +197,9 @@ class _PipeProtocol(asyncio.BaseProtocol):
         self._room(enough=True)
 
 
-def recorder_command(capture: Path, settings: dict[str, object]) -> list[str]:
-    """The command line of the recorder process that writes `capture`."""
-    return [sys.executable, "-m", "proxy_addon.recording", str(capture), json.dumps(settings)]
+def recorder_command(
+    capture: Path, upstreams: Sequence[Upstream], settings: Mapping[str, object] | None = None
+) -> list[str]:
+    """The command line of the recorder process that writes `capture`, whose clock starts now."""
+    told = {"clock": Clock.start(), "upstreams": [upstream._asdict() for upstream in upstreams], **(settings or {})}
+    return [sys.executable, "-m", "proxy_addon.recording", str(capture), json.dumps(told)]

@@ -10,7 +10,7 @@ from nestperf.capture.model import RUNNING
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import cautions_of
 from nestperf.capture.rewriting import Rewritten, Stretch, rewrite, settle
-from nestperf.capture.vault import Vault, secrets_path
+from nestperf.capture.vault import Vault, refuse_lone_secrets, secrets_path
 from nestperf.capture.writer import check_writable
 from nestperf.console import plural, size
 from nestperf.durations import parse_duration
@@ -179,8 +179,8 @@ def _check_output(file: Path, output: Path, *, force: bool) -> None:
     if output.exists() and file.exists() and output.samefile(file):
         raise UsageError(f"{output} is the capture itself: name another file with -o.")
     check_writable(output, force=force)
-    if not force and secrets_path(output).exists():
-        raise UsageError(f"{secrets_path(output)} exists without its capture: move it away, or overwrite with --force.")
+    if not force:
+        refuse_lone_secrets(output)
 
 
 def _say_cautions(path: Path) -> None:

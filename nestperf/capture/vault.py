@@ -31,6 +31,18 @@ def secrets_path(capture: Path) -> Path:
     return capture.with_name(capture.name + ".secrets")
 
 
+def refuse_lone_secrets(capture: Path) -> None:
+    """Refuse to write a capture beside secrets that are not its own.
+
+    Raises:
+        UsageError: there are such.
+    """
+    if secrets_path(capture).exists():
+        raise UsageError(
+            f"{secrets_path(capture)} exists without its capture: move it away, or overwrite with --force."
+        )
+
+
 def is_from_environment(capture: Path) -> bool:
     """Whether a capture's secrets come from the environment."""
     return bool(os.environ.get(SECRETS, "").strip()) and not secrets_path(capture).exists()

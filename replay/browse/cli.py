@@ -13,8 +13,8 @@ import click
 from nestperf.capture.model import Upstream
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
-from nestperf.capture.vault import Vault, secrets_path
-from nestperf.capture.writer import check_writable, default_output, remove_capture
+from nestperf.capture.vault import Vault
+from nestperf.capture.writer import default_output, remove_capture
 from nestperf.console import plural
 from nestperf.durations import parse_duration
 from nestperf.errors import CaptureEmpty, ExitCode, RunInvalid, UsageError
@@ -28,6 +28,7 @@ from replay.browse.tour import LOOPBACK_NAMES, Stop, stops_of
 from replay.browse.tour_run import CACHES, Asked, TourRun, Visited
 from replay.identities import Identity, columns_of, read_identities
 from replay.options import Parsed
+from replay.outputs import check_output
 from replay.plan import build_plan
 from replay.provenance.supply import originals_of, same_name
 from replay.rules_file import read_rules
@@ -130,7 +131,7 @@ def browse(
     trust = Trust(ca=options["ca"], insecure=options["insecure"])
     client_context(trust)  # or a sentence about the file
     with Capture.open(file) as capture:
-        _check_output(file, path, force=force)
+        check_output(file, path, force=force, what="whose pages to open")
         recorded = capture.run
         where = choose_targets(recorded.upstreams, targets, allowed, trust)
         may = permissions(where, allowed, writes=allow_writes)
@@ -234,16 +235,6 @@ def _person(
     storage: tuple[Storage, ...],
 ) -> Person:
     return Person(session, stops, targets, upstreams, identity=identity, storage=storage)
-
-
-def _check_output(source: Path, path: Path, *, force: bool) -> None:
-    if path.exists() and path.resolve() == source.resolve():
-        raise UsageError(f"{path} is the capture whose pages to open: name another file with -o.")
-    check_writable(path, force=force)
-    if not force and secrets_path(path).exists():
-        raise UsageError(
-            f"{secrets_path(path)} exists without its capture: move it away, or overwrite it with --force."
-        )
 
 
 def _announce(

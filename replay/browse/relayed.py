@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nestperf.capture.clock import Clock
 from nestperf.capture.model import Run, Upstream
 from nestperf.errors import RunInvalid, UsageError
 from nestperf.network.profiles import NONE, Profile
@@ -130,8 +129,7 @@ class Relayed:
         folder = self._authority.folder if self._authority is not None else None
         for _ in range(_TRIES):
             listeners = self._led(doors)
-            upstreams = [Upstream(listener.url, listen=listener.authority)._asdict() for listener in listeners]
-            command = recorder_command(path, {"clock": Clock.start(), "upstreams": upstreams, **settings})
+            command = recorder_command(path, [listener.upstream for listener in listeners], settings)
             try:
                 return run_relay(listeners, command, ready, trust=self._trust, authority=folder).spool
             except CannotListen:  # somebody took the port since it was found free
