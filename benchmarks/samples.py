@@ -37,7 +37,7 @@ def measure(rows: int, folder: Path, claims: Claims) -> None:
             visit = number // 200
             journal.note_repeat(pack(
                 journal.exchange_id(), visit, visit + 1, 231, journal.words["OK"], 345, sent_ns - 900, sent_ns,
-                sent_ns + 5_100, sent_ns + 210_433, sent_ns + 210_433, NOTHING, patterns[number % PATTERNS],
+                sent_ns + 5_100, sent_ns + 210_433, sent_ns + 210_433, NOTHING, patterns[number % PATTERNS], 0,
             ))  # fmt: skip
         journal.store()
         if first // (rows // 10) != (first + AT_ONCE) // (rows // 10):

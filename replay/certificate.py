@@ -6,6 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from nestperf.capture import repeats
 from nestperf.capture.model import FAILED, Outcome
 from replay.distribution import Distribution
 
@@ -27,19 +30,20 @@ class Tally:
         """The first exchange that was answered otherwise than recorded."""
         self.planned = 0
         """Steps that came due."""
-        self._sent = 0
+        self.sent = 0
+        """Steps that went out: requests, handshakes, packets, closes."""
         self.dropped = 0
         """Steps that came due and could not be sent."""
         self.unconnected = 0
         """Steps that came due and found no connection: the target's doing, not ours."""
         self.not_reached = 0
         """Steps of begun visits whose turn never came, because the run ended."""
-        self._requests = 0
+        self.requests = 0
+        """Requests that went out."""
         self.packets_sent = 0
         self.packets_received = 0
-        self.as_recorded = 0
-        """Exchanges that went as recorded, and are in no other count yet."""
-        self._outcomes: Counter[Outcome] = Counter()
+        self.outcomes: Counter[Outcome] = Counter()
+        """Exchanges that are over."""
         self.visits: Counter[str] = Counter()
         """By state: `finished`, `cut`, `failed`."""
         self.connections = 0
@@ -70,39 +74,20 @@ class Tally:
         for column in (self.lags_ns, self.services_ns, self.responses_ns, self.sessions_ns):
             column.fold()
 
-    @property
-    def sent(self) -> int:
-        """Steps that went out: requests, handshakes, packets, closes."""
-        self._take_in()
-        return self._sent
-
-    @sent.setter
-    def sent(self, count: int) -> None:
-        self._sent = count
-
-    @property
-    def requests(self) -> int:
-        """Requests that went out."""
-        self._take_in()
-        return self._requests
-
-    @requests.setter
-    def requests(self, count: int) -> None:
-        self._requests = count
-
-    @property
-    def outcomes(self) -> Counter[Outcome]:
-        """Exchanges that are over, by outcome."""
-        self._take_in()
-        return self._outcomes
-
-    def _take_in(self) -> None:
-        """What was counted in one number because it happens most often belongs to three."""
-        if self.as_recorded:
-            self._outcomes[Outcome.OK] += self.as_recorded
-            self._sent += self.as_recorded
-            self._requests += self.as_recorded
-            self.as_recorded = 0
+    def note_repeats(self, packed: bytes | bytearray) -> None:
+        """Exchanges that went as recorded, as `nestperf.capture.repeats` packs them."""
+        if not packed:
+            return
+        stamps = repeats.stamps(packed)
+        count = len(stamps.sent)
+        self.sent += count
+        self.requests += count
+        self.outcomes[Outcome.OK] += count
+        self.services_ns.add(stamps.done - stamps.sent)
+        self.responses_ns.add(stamps.done - stamps.intended)
+        connected = stamps.connect != repeats.NOTHING
+        self.connections += int(connected.sum())
+        self.lags_ns.add(stamps.sent - stamps.intended - stamps.queued - np.where(connected, stamps.connect, 0))
 
     @property
     def failed(self) -> int:

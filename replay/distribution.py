@@ -50,6 +50,12 @@ class Distribution:
         """Several more."""
         self._fresh.extend(values)
 
+    def add(self, values: NDArray[np.int64]) -> None:
+        """One or more, at once."""
+        largest = int(np.max(values))
+        self._max_ns = largest if self._max_ns is None else max(largest, self._max_ns)
+        self._count(np.bincount(_buckets(values)))
+
     def fold(self) -> None:
         """Called now and then, so that memory stays flat."""
         if len(self._fresh) >= _FOLDED_AT:
@@ -59,12 +65,10 @@ class Distribution:
         """Take in what was added."""
         if not self._fresh:
             return
-        largest = max(self._fresh)
-        self._max_ns = largest if self._max_ns is None else max(largest, self._max_ns)
-        self._add(np.bincount(_buckets(np.array(self._fresh, dtype=np.int64))))
+        self.add(np.array(self._fresh, dtype=np.int64))
         del self._fresh[:]
 
-    def _add(self, counts: NDArray[np.int64]) -> None:
+    def _count(self, counts: NDArray[np.int64]) -> None:
         if len(counts) > len(self._counts):
             self._counts = np.pad(self._counts, (0, len(counts) - len(self._counts)))
         self._counts[: len(counts)] += counts
@@ -73,7 +77,7 @@ class Distribution:
         """All of another one as well."""
         other._fold()
         self._fold()
-        self._add(other._counts)
+        self._count(other._counts)
         if other._max_ns is not None:
             self._max_ns = other._max_ns if self._max_ns is None else max(self._max_ns, other._max_ns)
 

@@ -13,7 +13,7 @@ import heapq
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import field
@@ -68,6 +68,8 @@ class Journal:
         self._repeats = bytearray()
         self.note_repeat = self._repeats.extend
         """An exchange of a known pattern went well, and only its numbers are stored, packed by `repeats.pack`."""
+        self.on_repeats: Callable[[bytearray], None] | None = None
+        """Told of all of those, some hundreds at once, before they are stored."""
         self.words = writer.words
         self._visits: Counter[int] = Counter()
         self._failures_kept = 0
@@ -163,6 +165,8 @@ class Journal:
     def _take(self) -> tuple[list[Record], bytearray]:
         """What was noted since. On the loop, so that nothing is noted meanwhile."""
         taken = self._pending, self._repeats
+        if self.on_repeats is not None:
+            self.on_repeats(self._repeats)
         self._pending, self._repeats = [], bytearray()
         self.note_repeat = self._repeats.extend
         return taken

@@ -383,7 +383,7 @@ class Visit:
         done_ns: int = answer.done_ns  # type: ignore[assignment]
         connect_ns = answer.connect_ns
         service_ns = done_ns - sent_ns
-        journal, tally = self._journal, self._tally
+        journal = self._journal
         if service_ns > journal.slow_ns and journal.keeps_slow(service_ns):
             self._judge(answer, missing, slow=True)
             return
@@ -402,17 +402,10 @@ class Visit:
                 done_ns,
                 NOTHING if connect_ns is None else connect_ns,
                 pattern,
+                answer.queued_ns,
             )
         )
         self._reached = True
-        tally.as_recorded += 1
-        tally.services_ns.append(service_ns)
-        tally.responses_ns.append(done_ns - intended_ns)
-        lag_ns = sent_ns - intended_ns - answer.queued_ns
-        if connect_ns is not None:
-            tally.connections += 1
-            lag_ns -= connect_ns
-        tally.lags_ns.append(lag_ns)
         if self._watching is not None:
             self._watch(self._watching, answer, intended_ns, Outcome.OK)
         follower = self._next[index]

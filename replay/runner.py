@@ -158,6 +158,7 @@ class Runner:
             self.pacer.close()
             ended = []
             for side, stage in zip(self._sides, self._stages, strict=True):
+                await asyncio.to_thread(side.journal.store)
                 run = self._certified(side, stage.tally, spent)
                 stored = side.journal.writer.stored.get("exchanges", 0)
                 if stored >= _MANY:
@@ -223,7 +224,7 @@ class Runner:
     # beginning
 
     def _stage(self, side: Side) -> Stage:
-        return Stage(
+        stage = Stage(
             clock=self.clock,
             pacer=self.pacer,
             load=self._load,
@@ -232,6 +233,8 @@ class Runner:
             timeout_s=self._settings.timeout_s,
             watch=self._watch,
         )
+        side.journal.on_repeats = stage.tally.note_repeats
+        return stage
 
     def _driver_for(self, length_ns: int) -> Driver:
         if self._settings.direction is not None:

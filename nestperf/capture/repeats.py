@@ -9,6 +9,10 @@ from __future__ import annotations
 import sqlite3
 import struct
 from array import array
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nestperf.capture import model
 
@@ -27,14 +31,16 @@ NUMBERS = (
     "connect_ns",
 )
 """What differs between two exchanges of one pattern, as `exchanges` calls it; who sent it is known of its session. One
-exchange of a pattern is these columns in that order and the pattern's number, 64 bits each in this machine's order.
-`reason` is the number of a word, `NOTHING` stands for a `connect_ns` of None."""
+exchange of a pattern is these columns in that order, the pattern's number, and how long it waited for a connection to
+be free (which only whoever packs them wants to know again), 64 bits each in this machine's order. `reason` is the
+number of a word, `NOTHING` stands for a `connect_ns` of None."""
 NOTHING = -1
-_WIDTH = len(NUMBERS) + 1
+_PATTERN = len(NUMBERS)
+_WIDTH = len(NUMBERS) + 2
 SIZE = _WIDTH * 8
 """Bytes of one exchange."""
 pack = struct.Struct(f"{_WIDTH}q").pack
-"""One exchange, out of its numbers and its pattern's."""
+"""One exchange: the bytes of its numbers."""
 _AT_ONCE = 64
 """Exchanges unpacked by one statement."""
 
@@ -45,6 +51,26 @@ class Words(dict[str, int]):
     def __missing__(self, word: str) -> int:
         number = self[word] = len(self) + 1
         return number
+
+
+class Stamps(NamedTuple):
+    """Of packed exchanges, an array each, nanoseconds."""
+
+    intended: NDArray[np.int64]
+    sent: NDArray[np.int64]
+    done: NDArray[np.int64]
+    connect: NDArray[np.int64]
+    """`NOTHING` where none waited to connect."""
+    queued: NDArray[np.int64]
+
+
+def stamps(packed: bytes | bytearray) -> Stamps:
+    """What the numbers of packed exchanges say of time."""
+    columns = np.frombuffer(packed, dtype=np.int64).reshape(-1, _WIDTH).T
+    named = dict(zip(NUMBERS, columns, strict=False))
+    return Stamps(
+        named["intended_ns"], named["sent_ns"], named["done_ns"], named["connect_ns"], queued=columns[_PATTERN + 1]
+    )
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -110,7 +136,7 @@ def _insert(exchanges: int) -> str:
     marks = ", ".join([f"({', '.join('?' * _WIDTH)})"] * exchanges)
     return (
         f"insert into exchanges select {columns} from (values {marks}) "  # noqa: S608 - our names
-        f"cross join repeat_patterns on repeat_patterns.id = column{_WIDTH} "
+        f"cross join repeat_patterns on repeat_patterns.id = column{_PATTERN + 1} "
         f"cross join repeat_words on repeat_words.id = column{NUMBERS.index('reason') + 1} "
         f"left join sessions on sessions.id = column{NUMBERS.index('session_id') + 1}"
     )

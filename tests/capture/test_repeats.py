@@ -37,7 +37,7 @@ def writer(tmp_path: Path) -> CaptureWriter:
 
 def packed(writer: CaptureWriter, number: int, pattern: int) -> bytes:
     word = writer.words["OK" if number % 3 else "Fine"]
-    return repeats.pack(number, 1, 5, 60, word, 70, *range(number, number + 5), repeats.NOTHING, pattern)
+    return repeats.pack(number, 1, 5, 60, word, 70, *range(number, number + 5), repeats.NOTHING, pattern, 0)
 
 
 def check(rows: list[Exchange]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nestperf.capture import repeats
 from nestperf.capture.model import Outcome
 from replay.certificate import TROUBLES, Counted, Pledge, Spent, Tally, certify, invalid_because, limited_by
 from replay.distribution import Distribution
@@ -121,3 +122,20 @@ def test_troubles_are_counted_and_bounded() -> None:
     tally.trouble("trouble 0")
     assert len(tally.troubles) == TROUBLES
     assert tally.troubles["trouble 0"] == 2
+
+
+def test_packed_exchanges_count_as_those_that_are_told_one_by_one() -> None:
+    tally = Tally()
+    tally.note_repeats(b"")
+    at_once = repeats.pack(1, 1, 1, 9, 1, 9, 1_000, 1_100, 1_150, 1_300, 1_400, repeats.NOTHING, 1, 0)
+    waited = repeats.pack(2, 1, 1, 9, 1, 9, 1_000, 1_090, 1_100, 1_150, 1_200, repeats.NOTHING, 1, 60)
+    connected = repeats.pack(3, 1, 2, 9, 1, 9, 1_000, 1_500, 1_600, 1_700, 2_000, 420, 1, 0)
+    tally.note_repeats(at_once + waited)
+    tally.note_repeats(bytearray(connected))
+    assert (tally.sent, tally.requests, tally.connections, tally.outcomes) == (3, 3, 1, {Outcome.OK: 3})
+    for told, largest, smallest in (
+        (tally.services_ns, 500, 110), (tally.responses_ns, 1_000, 200), (tally.lags_ns, 100, 30),
+    ):  # fmt: skip
+        assert len(told) == 3
+        assert told.max_ns == largest
+        assert told.percentile(0.01) == smallest

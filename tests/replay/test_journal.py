@@ -137,22 +137,9 @@ def test_repeats_of_a_pattern_have_its_columns_and_their_numbers(journal: Journa
     journal.note(SessionRecord(Session(2, 3, "user"), (), over=False))
     for number in range(1, many + 1):
         pattern = whole if number % 2 else bare
-        numbers = (
-            number,
-            2,
-            4,
-            50,
-            journal.words["Fine"],
-            60,
-            70,
-            71,
-            72,
-            73,
-            74,
-            NOTHING if number > 1 else 9,
-            pattern,
-        )
-        journal.note_repeat(pack(*numbers))
+        connect_ns = 9 if number == 1 else NOTHING
+        word = journal.words["Fine"]
+        journal.note_repeat(pack(number, 2, 4, 50, word, 60, 70, 71, 72, 73, 74, connect_ns, pattern, 0))
     journal.finish(RUN)
     content = journal.writer.path.read_bytes()
     assert b"deep-secret-of-kim" not in content
@@ -193,7 +180,7 @@ def test_repeats_wait_while_the_capture_is_locked(journal: Journal) -> None:
         ), None, (),
     )  # fmt: skip
     other.execute("begin immediate")
-    journal.note_repeat(pack(1, 2, 4, 50, journal.words[""], 60, 70, 71, 72, 73, 74, NOTHING, pattern))
+    journal.note_repeat(pack(1, 2, 4, 50, journal.words[""], 60, 70, 71, 72, 73, 74, NOTHING, pattern, 0))
     journal.store()
     assert journal.writer.pending == 1
     other.execute("rollback")
