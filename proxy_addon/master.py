@@ -18,13 +18,12 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from mitmproxy import ctx, options
-from mitmproxy.addons import core, next_layer, proxyserver
-from mitmproxy.master import Master
 from mitmproxy.proxy import layer, mode_servers, mode_specs, server
 from mitmproxy.proxy.context import Context
 
 from nestperf.errors import UsageError
 from proxy_addon.addon import NestperfAddon, Wakeups
+from proxy_addon.addons import Master, core, next_layer, proxyserver
 from proxy_addon.browser import Browser
 from proxy_addon.companion import Companion
 from proxy_addon.listen import Listener

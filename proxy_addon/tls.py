@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from abc import ABCMeta, abstractmethod
 
-from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import commands, events, layer, tunnel
@@ -17,6 +16,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import tls as mitmproxy_tls
 from OpenSSL import SSL
 
+from proxy_addon.addons import tlsconfig
 from proxy_addon.handshakes import PLAIN, clean
 
 HTTP1 = b"http/1.1"
@@ -108,7 +108,7 @@ class ClientTls(_Endings, mitmproxy_tls.ClientTLSLayer):
         yield from super().on_handshake_error(err)
 
 
-class RecorderTlsConfig(TlsConfig):
+class RecorderTlsConfig(tlsconfig.TlsConfig):
     """mitmproxy's certificates and contexts; without `certificates` none are made for clients, and so no authority."""
 
     def __init__(self, *, certificates: bool) -> None:

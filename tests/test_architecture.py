@@ -175,8 +175,8 @@ ALLOWED_BESIDE = {
 """`replay` and `record -- COMMAND` end with the thresholds' table, and `--abort-on` is written in their language;
 `check` prints tables as reports do, reads its suites as they read thresholds, and judges a load by such."""
 
-MITMPROXY_ONLY_IN = frozenset({"proxy_addon/addon.py", "proxy_addon/master.py", "proxy_addon/flow_files.py",
-                               "proxy_addon/tls.py", "proxy_addon/authority.py",
+MITMPROXY_ONLY_IN = frozenset({"proxy_addon/addon.py", "proxy_addon/addons.py", "proxy_addon/master.py",
+                               "proxy_addon/flow_files.py", "proxy_addon/tls.py", "proxy_addon/authority.py",
                                "proxy_addon/mitmdump.py"})  # fmt: skip
 SQL_ONLY_IN = frozenset({"nestperf/capture/schema.py", "nestperf/capture/writer.py", "nestperf/capture/reader.py",
                          "nestperf/capture/sweep.py", "nestperf/capture/rewriting.py",
