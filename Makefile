@@ -17,8 +17,8 @@ demo: $(VENV)/ready  ## record, replay and judge a small application that comes 
 test: $(VENV)/ready  ## format, lint, types, and every test that has what it needs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/mypy --num-workers 2
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 format: $(VENV)/ready
 	$(BIN)/ruff format .
@@ -29,7 +29,7 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 
 types: $(VENV)/ready
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-run

@@ -36,6 +36,20 @@ PEERS = {
 """Marker argument: the program that must be there, and how to get it."""
 
 
+LONGEST_FIRST = ("interop", "replay", "proxy_addon", "demo", "test_ci.py", "test_pytest_plugin.py", "reports")
+"""Folders and files whose tests start processes and wait for them: a long module that came last would have only one
+core at work. The many short ones, which come then, fill what is left evenly."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_rank)  # stable: within a folder the order stays
+
+
+def _rank(item: pytest.Item) -> int:
+    first = item.path.relative_to(Path(__file__).parent).parts[0]
+    return LONGEST_FIRST.index(first) if first in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
 def _is_there(program: str) -> bool:
     if program == PEERS["postgres"][0]:  # Debian keeps it out of the PATH
         return find_binaries() is not None

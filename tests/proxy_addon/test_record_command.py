@@ -225,11 +225,13 @@ def test_record_killed_holds_what_came_before(application: int, record: Callable
         (["http://127.0.0.1:4000", "--redact", "x-y", "--no-redact"], "contradict each other"),
     ],
 )
-def test_record_bad_input_is_one_sentence_and_exit_2(arguments: list[str], sentence: str) -> None:
-    ended = run_record(*arguments)
-    assert ended.returncode == 2
-    assert sentence in ended.stderr
-    assert "Traceback" not in ended.stderr + ended.stdout
+def test_record_bad_input_is_one_sentence_and_exit_2(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["record", *arguments]) == 2
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert "Traceback" not in said.err + said.out
 
 
 def test_record_port_in_use_is_refused_and_leaves_no_file(application: int, tmp_path: Path) -> None:
@@ -239,19 +241,17 @@ def test_record_port_in_use_is_refused_and_leaves_no_file(application: int, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_record_existing_output_is_kept_without_force(tmp_path: Path) -> None:
+def test_record_existing_output_is_kept_without_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "qa.db").write_text("precious")
-    ended = run_record("http://127.0.0.1:1", "-o", str(tmp_path / "qa.db"))
-    assert ended.returncode == 2
-    assert "--force" in ended.stderr
+    assert run(["record", "http://127.0.0.1:1", "-o", str(tmp_path / "qa.db")]) == 2
+    assert "--force" in capsys.readouterr().err
     assert (tmp_path / "qa.db").read_text() == "precious"
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write: Linux's /proc")
-def test_record_unwritable_folder_is_refused() -> None:
-    ended = run_record("http://127.0.0.1:1", "-o", "/proc/qa.db")
-    assert ended.returncode == 2
-    assert "Cannot write /proc/qa.db" in ended.stderr
+def test_record_unwritable_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["record", "http://127.0.0.1:1", "-o", "/proc/qa.db"]) == 2
+    assert "Cannot write /proc/qa.db" in capsys.readouterr().err
 
 
 def test_record_redact_adds_a_name_for_the_recording_and_its_replays(
