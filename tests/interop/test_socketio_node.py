@@ -18,7 +18,7 @@ import pytest
 from nestperf.capture.model import Kind, Outcome, Packet, Socket
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import Vault
-from tests.conftest import Recorder, missing_peer
+from tests.conftest import Recorder, missing_peer, start_recorder
 from tests.tls import Certificates
 
 pytestmark = pytest.mark.peer("node")
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.peer("node")
 NODE = Path(__file__).parent / "node"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _packages() -> None:
     if not (NODE / "node_modules" / "socket.io").is_dir():
         missing_peer("Node's socket.io is missing: run `npm install --prefix tests/interop/node --no-package-lock`.")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[..., int]]:
     started: list[subprocess.Popen[str]] = []
 
@@ -103,14 +103,35 @@ SETUPS: dict[str, dict[str, Any]] = {
 }
 
 
+Recorded = tuple[Recorder, list[dict[str, Any]]]
+"""A recorder that has ended, and what Node's client sent and saw."""
+
+
+@pytest.fixture(scope="module")
+def recorded(serve: Callable[..., int], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Recorded]:
+    """The visit of a setup, recorded once; its server still runs."""
+    known: dict[str, Recorded] = {}
+
+    def run(setup: str) -> Recorded:
+        if setup not in known:
+            port = serve(perMessageDeflate={"threshold": 10}) if setup == "deflate" else serve()
+            recorder = start_recorder(tmp_path_factory.mktemp("recorded") / "qa.db", f"http://127.0.0.1:{port}")
+            try:
+                lines = visit(recorder.urls[0], **SETUPS[setup])
+            finally:
+                code = recorder.stop()
+            assert code == 0, recorder.output
+            known[setup] = (recorder, lines)
+        return known[setup]
+
+    return run
+
+
 @pytest.mark.parametrize("setup", SETUPS)
 def test_capture_holds_what_the_client_sent_and_saw_once_in_order(
-    setup: str, serve: Callable[..., int], record: Callable[..., Recorder]
+    setup: str, recorded: Callable[[str], Recorded]
 ) -> None:
-    port = serve(perMessageDeflate={"threshold": 10}) if setup == "deflate" else serve()
-    recorder = record(f"http://127.0.0.1:{port}")
-    lines = visit(recorder.urls[0], **SETUPS[setup])
-    assert recorder.stop() == 0, recorder.output
+    recorder, lines = recorded(setup)
     check_capture(recorder, setup, lines)
 
 
@@ -245,22 +266,19 @@ def test_polls_by_json_p_are_left_as_they_are(serve: Callable[..., int], record:
 
 @pytest.mark.parametrize("setup", ["websocket", "polling", "polling, then upgrade"])
 def test_recording_replays_with_three_users_and_every_packet(
-    setup: str, serve: Callable[..., int], record: Callable[..., Recorder]
+    setup: str, recorded: Callable[[str], Recorded], tmp_path: Path
 ) -> None:
-    port = serve()
-    recorder = record(f"http://127.0.0.1:{port}")
-    visit(recorder.urls[0], **SETUPS[setup])
-    assert recorder.stop() == 0, recorder.output
-    replayed = recorder.capture.with_name("replay.db")
+    recorder, _ = recorded(setup)
+    replayed = tmp_path / "replay.db"
     command = ["replay", str(recorder.capture), "--users", "3", "--start", "together", "-o", str(replayed)]
     ended = subprocess.run([sys.executable, "-m", "nestperf", *command], capture_output=True, text=True, timeout=60)
     with Capture.open(recorder.capture) as before, Capture.open(replayed) as after:
-        recorded = said_once(before)
+        expected = said_once(before)
         sockets = list(after.sockets())
         assert [socket.outcome for socket in sockets] == [Outcome.OK] * 3, ended.stdout
         (source,) = before.sockets()
         for socket in sockets:
-            assert said_once(after, socket.id) == recorded, ended.stdout
+            assert said_once(after, socket.id) == expected, ended.stdout
             assert socket.transports == source.transports
             check_carriers(after, socket)
         assert "Traceback" not in ended.stderr

@@ -21,11 +21,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads sizes of 
 PIECE = b"data: " + b"x" * 1000 + b"\n\n"
 BLOCK = PIECE * 260
 """About 256 KiB of events."""
-DOWNLOAD = 2 * 10**9
+DOWNLOAD = 10**9
 EVENTS = 100 * 10**6
 FRAMES = 100_000
 ROOM = 450 * 2**20
-"""More than either process may hold: its code, 256 MiB that wait for the recorder, one body and rows in between."""
+"""Less than half of the download, and more than either process may hold: its code, 256 MiB that wait for the recorder,
+one body and rows in between."""
 
 
 class Application:
