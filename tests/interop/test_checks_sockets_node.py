@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -149,17 +148,18 @@ def test_server_that_keeps_its_promises_passes_and_the_times_are_its_own(
 def test_fan_out_times_are_those_of_the_servers_own_stamps(
     recorded: Callable[[str], Path], servers: Callable[..., Server]
 ) -> None:
-    """Both processes share the machine with whatever else runs: the comparison of one moment is repeated."""
+    """Both processes share the machine with whatever else runs, which only ever adds time: the quickest delivery
+    counts, and a moment at which the machine was busy throughout is repeated."""
     found = []
     for _ in range(5):
         server = servers()
         _, printed, path = check(recorded("websocket"), server.url, "news")
         causes = server.stop()["causes"]
         assert len(causes) == TIMES, printed
-        found.append(median(beyond_the_servers(path("news"), causes)))
+        found.append(min(beyond_the_servers(path("news"), causes)))
         if found[-1] < 2_000_000:
             return
-    raise AssertionError(f"medians beyond the server's own stamps: {found}")
+    raise AssertionError(f"the least beyond the server's own stamps: {found}")
 
 
 def beyond_the_servers(path: Path, causes: list[tuple[str, list[str]]]) -> Iterator[int]:

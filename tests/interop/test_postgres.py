@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import subprocess
 import threading
 from collections import Counter
@@ -99,25 +98,27 @@ def test_pgbench_is_counted_as_the_server_counts_it(recorded: Recorded, mode: st
 def test_durations_agree_with_the_servers_own_log(recorded: Recorded, protocol: str) -> None:
     """The server logs a simple query once, an extended one in three parts: parse, bind, execute.
 
-    On a busy machine the relay waits for its turn longer than a query takes: the quietest of some blocks counts.
+    On a busy machine the relay waits for its turn longer than a query takes, which only ever adds time: no query was
+    shorter than the server says, and the quietest were as long.
     """
     parameters = (7,) if protocol == "extended" else None
     filtered = " where 7 = %s" if parameters else ""
-    blocks, size, parts = 6, 40, 3 if parameters else 1
+    count, parts = 240, 3 if parameters else 1
     with psycopg.connect(recorded.url, autocommit=True, prepare_threshold=None) as connection:
         connection.execute(f"set application_name = 'timed {protocol}'")
-        for number in range(blocks * size):
+        for number in range(count):
             work = "select pg_sleep(0.004)" if number % 3 else "select count(*) from generate_series(1, 5000)"
             connection.execute(work + filtered, parameters)
     queries = [query for query in recorded.queries() if query.protocol == protocol and query.rows]
     log = recorded.postgres.server.log.read_text(errors="replace")
     logged = [float(ms) for ms in re.findall(rf"timed {protocol} LOG: +duration: ([\d.]+) ms", log)]
-    logged = logged[-blocks * size * parts :]
+    logged = logged[-count * parts :]
     theirs = [sum(logged[at : at + parts]) for at in range(0, len(logged), parts)]
     ours = [((query.done_ns or 0) - query.started_ns) / 1e6 for query in queries]
-    assert len(theirs) == len(ours) == blocks * size
-    apart = [abs(one - other) - 0.05 * other for one, other in zip(ours, theirs, strict=True)]
-    assert min(statistics.median(apart[at : at + size]) for at in range(0, len(apart), size)) <= 0.3
+    assert len(theirs) == len(ours) == count
+    beyond = sorted(one - other for one, other in zip(ours, theirs, strict=True))
+    assert beyond[0] >= -0.05  # the two processes read different clocks, and the log rounds
+    assert beyond[count // 20] <= 1
 
 
 def test_copy_both_ways_counts_its_lines(recorded: Recorded, tmp_path: Path) -> None:

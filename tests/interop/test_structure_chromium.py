@@ -101,7 +101,7 @@ def visit(url: str, record: Callable[..., Recorder]) -> Recorder:
 def test_images_of_a_page_are_parallel_as_in_the_browser(
     gallery: str, record: Callable[..., Recorder], tmp_path: Path
 ) -> None:
-    for _ in range(4):
+    for _ in range(10):
         recorder = visit(gallery, record)
         recorded = images(recorder.capture)
         assert len(recorded) == IMAGES
