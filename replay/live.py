@@ -47,7 +47,7 @@ class _Cookie(NamedTuple):
 class LiveState:
     """Cookies and live values of one visit."""
 
-    __slots__ = ("_born", "_cookies", "_heard", "values")
+    __slots__ = ("_born", "_cookies", "_heard", "cookies_by_path", "rendered", "values")
 
     def __init__(self, values: int, fresh: Iterable[tuple[int, str]] = ()) -> None:
         """`fresh`: the values that the client makes up itself, (number, what was recorded)."""
@@ -57,6 +57,10 @@ class LiveState:
             self.values[number] = invent(recorded)
         self._cookies: dict[str, dict[str, list[_Cookie]]] = {}
         """By domain and name: the cookies of different paths, as they are sent (RFC 6265, 5.4)."""
+        self.rendered: dict[object, bytes] = {}
+        """What this user sends in the fields of some heads (`replay.template`), until a value or a cookie changes."""
+        self.cookies_by_path = False
+        """Cookies of one name were set for several paths: what is sent depends on where it goes."""
         self._born = 0
         self._heard: dict[tuple[int, tuple[str, str, str]], int] = {}
         """By socket and packet name: how many came."""
@@ -67,7 +71,7 @@ class LiveState:
             value = identity.get(one.column)
             if value is None:
                 continue
-            self.values[one.value] = value
+            self._set_value(one.value, value)
             for host, name in one.cookies:
                 self._set_cookie(host, f"{name}={value}; Path=/")
 
@@ -164,6 +168,7 @@ class LiveState:
         if not mark:
             return
         domain, where, expired = _attributes(attributes)
+        self.rendered.clear()
         jar = self._cookies.setdefault(domain or host, {})
         name = name.strip()
         known = jar.get(name, [])
@@ -173,6 +178,7 @@ class LiveState:
             self._born += 1
             kept.append(_Cookie(where, value.strip(), number or self._born))
             kept.sort(key=lambda one: (-len(one.path), one.number))
+            self.cookies_by_path = self.cookies_by_path or len(kept) > 1
         if kept:
             jar[name] = kept
         else:
@@ -182,8 +188,13 @@ class LiveState:
         value = part_at(text, take.parts) if take.parts else text
         if not value:
             return False
-        self.values[take.value] = value
+        self._set_value(take.value, value)
         return True
+
+    def _set_value(self, number: int, value: str) -> None:
+        if value != self.values[number]:
+            self.values[number] = value
+            self.rendered.clear()
 
 
 class _Answer:

@@ -384,12 +384,13 @@ class Visit:
         connect_ns = answer.connect_ns
         service_ns = done_ns - sent_ns
         journal = self._journal
+        note_repeat, exchange_id = journal.note_repeat, journal.exchange_id
         if service_ns > journal.slow_ns and journal.keeps_slow(service_ns):
             self._judge(answer, missing, slow=True)
             return
-        journal.note_repeat(
+        note_repeat(
             pack(
-                journal.exchange_id(),
+                exchange_id(),
                 self._id,
                 answer.connection,
                 answer.request_bytes,

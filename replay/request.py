@@ -17,7 +17,7 @@ from nestperf.capture.contents import codings_of
 from nestperf.capture.model import Pairs
 from replay.live import LiveState, fill
 from replay.steps import Http, SessionPlan, Step, Use
-from replay.template import Template, build_template, render
+from replay.template import Fields, Pieces, Template, build_template, head_of
 from replay.transport.answer import Request, head_bytes, head_pairs, trailer_bytes
 
 _DEFLATERS: dict[str, Callable[[bytes], bytes]] = {
@@ -60,6 +60,7 @@ class Requests:
     def __init__(self, plan: SessionPlan) -> None:
         self._fixed: dict[int, Sent] = {}
         self._prepared: dict[int, _Prepared] = {}
+        self._known: dict[Pieces, Fields] = {}
         self._changing = frozenset(
             step.index for step in plan.steps if isinstance(step.action, Http) and _changes(step)
         )
@@ -87,12 +88,12 @@ class Requests:
         assert isinstance(action, Http)
         prepared = self._prepared.get(step.index)
         if prepared is None:
-            prepared = self._prepared[step.index] = _prepare(step, action)
+            prepared = self._prepared[step.index] = self._prepare(step, action)
         template, body, trailers, expects_continue, target_uses = prepared
         if body is None:
             body = encode_body(fill(action.body.decode(), uses_at(step, "body"), live.values).encode(), action.coding)
-            template = build_template(action, _fields(action, len(body)), step.uses)
-        head = b"".join(render(template, live))
+            template = build_template(action, _fields(action, len(body)), step.uses, {})
+        head = head_of(template, live)
         if forwarded is not None:
             head = _forwarded(head, forwarded)
         request = Request(
@@ -105,14 +106,13 @@ class Requests:
         )
         return Sent(request, live.text(action.target, target_uses) if target_uses else action.target)
 
-
-def _prepare(step: Step, action: Http) -> _Prepared:
-    expects = any(name.lower() == "expect" and value.lower() == "100-continue" for name, value in action.headers)
-    body = None
-    if not uses_at(step, "body"):
-        body = encode_body(action.body, action.coding) if action.coding else action.body
-    template = build_template(action, _fields(action, len(body or b"")), step.uses)
-    return _Prepared(template, body, trailer_bytes(action.trailers), expects, uses_at(step, "target"))
+    def _prepare(self, step: Step, action: Http) -> _Prepared:
+        expects = any(name.lower() == "expect" and value.lower() == "100-continue" for name, value in action.headers)
+        body = None
+        if not uses_at(step, "body"):
+            body = encode_body(action.body, action.coding) if action.coding else action.body
+        template = build_template(action, _fields(action, len(body or b"")), step.uses, self._known)
+        return _Prepared(template, body, trailer_bytes(action.trailers), expects, uses_at(step, "target"))
 
 
 def _fields(action: Http, length: int) -> Pairs:

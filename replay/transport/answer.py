@@ -78,11 +78,8 @@ class Answer:
     """Bytes of its body that are kept at most."""
     connection: int | None = None
     """Number of the connection it used, counted from 1 in this run."""
-    queued_ns = 0
-    """How long it waited for a connection to be free."""
     progress_ns = 0
     """When something last happened."""
-    connect_ns: int | None = None
     sent_ns: int | None = None
     request_done_ns: int | None = None
     first_byte_ns: int | None = None
@@ -119,6 +116,10 @@ class Answer:
         self.wanted = wanted
         self.tag = tag
         self.on_done = on_done
+        # Read for each of them: a default in the class takes longer to find.
+        self.connect_ns: int | None = None
+        self.queued_ns = 0
+        """How long it waited for a connection to be free."""
 
     @property
     def status(self) -> int | None:

@@ -27,6 +27,9 @@ CONTINUE_S = 1.0
 IDLE_NS = 100_000_000
 """After a pause this long a connection is looked at before it is used: the server's close may have come unread."""
 
+_NO_BLOCK = b"\0"
+"""What no answer begins with."""
+
 
 class Owner(Protocol):
     """Whoever a connection belongs to."""
@@ -58,6 +61,9 @@ class Connection(asyncio.Protocol):
         self._outbox = owner.outbox
         self._anchor_ns = owner.clock.anchor_ns
         self._transport: asyncio.Transport | None = None
+        self._block = _NO_BLOCK
+        self._block_head: Head | None = None
+        """The last head that was read here, as it came and as it is."""
         self._half = False
         """The head of a plain answer has come, and not all of its body."""
         self._left = 0
@@ -73,8 +79,7 @@ class Connection(asyncio.Protocol):
         """The transport was given something, and may still have some of it."""
         self._continue_timer: asyncio.TimerHandle | None = None
 
-    @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether another request may be sent on it now."""
         if self.answer is not None or self.closed or self._transport is None:
             return False
@@ -151,8 +156,14 @@ class Connection(asyncio.Protocol):
         elif self._half:
             whole = self._more(answer, data, stamp_ns)
         else:
-            end = data.find(b"\r\n\r\n") + 4
-            head = read_head(data[:end]) if 3 < end <= LONGEST else None
+            if data.startswith(self._block):
+                # The same as before, byte for byte: nothing to look for.
+                head, end = self._block_head, len(self._block)
+            else:
+                end = data.find(b"\r\n\r\n") + 4
+                head = read_head(data[:end]) if 3 < end <= LONGEST else None
+                if head is not None:
+                    self._block, self._block_head = data[:end], head
             if head is None or answer.request.is_odd:
                 whole = self._begin_odd(answer, head, data, end, stamp_ns)
             elif head.body != len(data) - end:
@@ -174,7 +185,8 @@ class Connection(asyncio.Protocol):
                 self.answer = None
                 self._used = True
                 self._idle_since_ns = answer.done_ns = stamp_ns
-                answer.on_done(answer)
+                on_done = answer.on_done
+                on_done(answer)
                 if self._owner.queues and self.answer is None:
                     self._owner.freed(self)
         self._outbox.reading_ns = None

@@ -63,7 +63,7 @@ class Connections:
             self._alarm = asyncio.get_running_loop().call_later(self._timeout_s, self._check_time)
         if not self.queues or not self.queues.get(answer.upstream):
             connection = self._by_recorded.get(answer.wanted)
-            if connection is not None and connection.idle:
+            if connection is not None and connection.is_idle():
                 connection.begin(answer)
                 return
             if self._place(answer):
@@ -124,10 +124,10 @@ class Connections:
         """Give it a connection: the one its recorded neighbours used, else a new one, else any idle one."""
         live = [connection for connection in self._open.get(answer.upstream, ()) if not connection.closed]
         wanted = self._by_recorded.get(answer.wanted) if answer.wanted is not None else None
-        if wanted is not None and wanted.idle:
+        if wanted is not None and wanted.is_idle():
             self._start(answer, wanted)
             return True
-        idle = [connection for connection in live if connection.idle]
+        idle = [connection for connection in live if connection.is_idle()]
         is_new = wanted is None and answer.wanted is not None
         room = sum(not connection.closed for connection in live) < self._limits.get(answer.upstream, LIMIT)
         if room and (is_new or not idle):
