@@ -2,7 +2,7 @@
 
 `python benchmarks/verdicts.py [--reports 2000] [--trials 1000] [--processes 2] [--only wolf,power,...]` simulates
 latencies whose truth is known and hands them to the very functions that `nestperf report --baseline` calls. Ends with
-1 where a figure misses its bound. About half an hour of CPU time with the defaults, spread over the processes.
+1 where a figure misses its bound. About two hours of CPU time with the defaults, spread over the processes.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ STOCK = 3_000
 as many it would be known to 4 %, which moves a power of one third by five points."""
 SAMPLES = 200
 """A route and run, where false alarms are counted."""
+MORE_SAMPLES = 500
+"""Where those of dependent latencies are counted again: of fewer than 1,000 samples in all no batches are looked at."""
 
 
 class Family(NamedTuple):
@@ -54,6 +56,8 @@ class Family(NamedTuple):
     """So many in order of time, nanoseconds."""
     grid: float = 0.0
     """Latencies are whole multiples of it, nanoseconds."""
+    of_route: Callable[[Chance], Callable[[Chance, int], Floats]] | None = None
+    """How one route's are drawn, where routes differ in that."""
 
 
 def lognormal(sigma: float) -> Callable[[Chance, int], Floats]:
@@ -99,7 +103,9 @@ FAMILIES = (
     Family("discrete, 1 ms steps", lambda chance, n: 8 * MS * np.exp(0.5 * chance.standard_normal(n)), MS),
     Family("AR(1), phi 0.5", ar1(0.5)),
 )
-BY_NAME = {family.name: family for family in FAMILIES}
+MIXED = Family("AR(1), phi 0 to 0.7", ar1(0.35), of_route=lambda chance: ar1(chance.uniform(0, 0.7)))
+"""Routes of one report whose samples depend on each other more or less."""
+BY_NAME = {family.name: family for family in (*FAMILIES, MIXED)}
 
 
 def on_grid(family: Family, latencies: Floats) -> Floats:
@@ -132,8 +138,9 @@ class Case(NamedTuple):
 def evidence_of(case: Case, chance: Chance, factors: Sequence[float]) -> Evidence:
     """`factors`: of each baseline run, then of the new one."""
     family = BY_NAME[case.family]
-    runs = [on_grid(family, family.draw(chance, case.n) * factor) for factor in factors[:-1]]
-    new = family.draw(chance, case.n)
+    draw = family.of_route(chance) if family.of_route else family.draw
+    runs = [on_grid(family, draw(chance, case.n) * factor) for factor in factors[:-1]]
+    new = draw(chance, case.n)
     if case.change == "whole":
         new = new * (case.slowdown or SLOWDOWN)
     elif case.change == "tail":
@@ -149,11 +156,11 @@ def evidence_of(case: Case, chance: Chance, factors: Sequence[float]) -> Evidenc
 INTERLEAVED = "interleaved"
 
 
-def wolf_job(job: tuple[str, str, int, int]) -> tuple[int, int, int]:
+def wolf_job(job: tuple[str, str, int, int, int]) -> tuple[int, int, int]:
     """So many reports in which nothing changed: how many, with a regression, with an improvement."""
-    family, noise, reports, seed = job
+    family, noise, samples, reports, seed = job
     chance = np.random.default_rng(seed)
-    case = Case(family, SAMPLES, runs=1 if noise == INTERLEAVED else RUNS)
+    case = Case(family, samples, runs=1 if noise == INTERLEAVED else RUNS)
     worse = better = 0
     for number in range(reports):
         factors = np.ones((ROUTES, case.runs + 1))
@@ -181,20 +188,23 @@ def cry_wolf(pool: ProcessPoolExecutor, reports: int) -> list[str]:
     print(
         f"\nNothing changed: how many reports of {ROUTES} routes hold a false verdict (bound 1 %; {RUNS} baselines, or"
     )
-    print(f"one that ran at once; {SAMPLES} samples a route and run)\n")
-    layout = "{:<22}{:>14}{:>9}{:>13}{:>14}".format
-    print(layout("latencies", "run-to-run", "reports", "regression", "improvement"))
-    cases = [(family.name, noise) for noise in ("5 %", "none", INTERLEAVED) for family in FAMILIES]
+    print("one that ran at once; n is that of each route and run)\n")
+    layout = "{:<22}{:>5}{:>14}{:>9}{:>13}{:>14}".format
+    print(layout("latencies", "n", "run-to-run", "reports", "regression", "improvement"))
+    noises = ("5 %", "none", INTERLEAVED)
+    cases = [(family.name, noise, SAMPLES) for noise in noises for family in FAMILIES]
+    cases += [(MIXED.name, noise, SAMPLES) for noise in noises]
+    cases += [(family.name, noise, MORE_SAMPLES) for noise in noises for family in (BY_NAME["AR(1), phi 0.5"], MIXED)]
     running = [
         pool.map(wolf_job, [(*case, reports // SLICES, 1_000 * place + part) for part in range(SLICES)])
         for place, case in enumerate(cases)
     ]
     missed = []
-    for (family, noise), results in zip(cases, running, strict=True):
+    for (family, noise, samples), results in zip(cases, running, strict=True):
         n, worse, better = map(sum, zip(*results, strict=True))
-        print(layout(family, noise, f"{n:,}", f"{worse / n:.2%}", f"{better / n:.2%}"), flush=True)
+        print(layout(family, samples, noise, f"{n:,}", f"{worse / n:.2%}", f"{better / n:.2%}"), flush=True)
         if worse / n > ERROR:
-            missed.append(f"false alarms of {family}, run-to-run {noise}: {worse / n:.2%}")
+            missed.append(f"false alarms of {family}, n {samples}, run-to-run {noise}: {worse / n:.2%}")
     return missed
 
 

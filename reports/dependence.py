@@ -4,7 +4,8 @@ The variance of an average of n dependent samples is that of n / inflation indep
 spectral density at frequency zero over the variance, the density taken from a fitted autoregression (Plummer et al.,
 *CODA*, R News 6/1, 2006), its order chosen by Schwarz's criterion (Annals of Statistics 6, 1978), which finds none
 where samples are independent. Long bursts, which no short autoregression sees, are looked for once more in the
-averages of batches. Pure: arrays in, numbers out.
+averages of batches; the larger of two estimates is larger than the truth on average, so a test, which pays for that,
+heeds batches only where they show more by more than chance. Pure: arrays in, numbers out.
 """
 
 from __future__ import annotations
@@ -68,29 +69,33 @@ def midranks(values: Floats) -> Floats:
     return ranks
 
 
-def dependences(series: Sequence[Floats], witnesses: int = 1) -> list[Dependence]:
+def dependences(series: Sequence[Floats], witnesses: int = 1, *, wary: bool = True) -> list[Dependence]:
     """The dependence of each row, one row a kind of value, one column a sample.
 
     `series` holds one or more runs of the same process, each in order of time. Where the first rows, so many as there
-    are `witnesses`, show no dependence, there is none; the first, ranks, knows most about it.
+    are `witnesses`, show no dependence, there is none; the first, ranks, knows most about it. `wary`: the larger of
+    what the autoregression and the batches say, for an interval that is rather too wide; else that of the batches only
+    where it is larger by more than chance.
     """
     kinds = series[0].shape[0]
     total = sum(part.shape[1] for part in series)
     if total < _FEWEST:
         return [INDEPENDENT] * kinds
     first = [part[:witnesses] for part in series] if witnesses < kinds else series
-    inflations = _inflations(first, total)
+    inflations = _inflations(first, total, wary=wary)
     if (inflations[:witnesses] <= 1).all():
         return [INDEPENDENT] * kinds
     if witnesses < kinds:
-        inflations = _inflations(series, total)
+        inflations = _inflations(series, total, wary=wary)
     return [Dependence(float(f), max(1.0, total / (2 * float(f)))) if f > 1 else INDEPENDENT for f in inflations]
 
 
-def _inflations(series: Sequence[Floats], total: int) -> Floats:
+def _inflations(series: Sequence[Floats], total: int, *, wary: bool) -> Floats:
     """One inflation for each row, at least 1."""
-    inflations = np.maximum(_autoregressive(series), 1.0)
-    return np.maximum(inflations, _of_batches(series, total)) if total >= 4 * _BATCHES else inflations
+    fitted = np.maximum(_autoregressive(series), 1.0)
+    if total < 4 * _BATCHES:
+        return fitted
+    return np.maximum(fitted, _of_batches(series, total, np.ones_like(fitted) if wary else fitted))
 
 
 def _autoregressive(series: Sequence[Floats]) -> Floats:
@@ -160,8 +165,8 @@ def _fit(covariances: list[float], total: int) -> float:
     return inflation
 
 
-def _of_batches(series: Sequence[Floats], total: int) -> Floats:
-    """The inflation that the averages of batches show, 1 where it could be chance."""
+def _of_batches(series: Sequence[Floats], total: int, known: Floats) -> Floats:
+    """The inflation that the averages of batches show, 1 where what it is beyond the `known` one could be chance."""
     size = total // _BATCHES
     batches = [
         part[:, : part.shape[1] // size * size].reshape(part.shape[0], -1, size).mean(axis=2)
@@ -175,4 +180,5 @@ def _of_batches(series: Sequence[Floats], total: int) -> Floats:
     chance = 1 + 3 * math.sqrt(2 / max(1, count - len(batches)))
     if (ratio <= chance).all():
         return np.ones_like(ratio)
-    return np.where(ratio > chance, ratio * np.maximum(_autoregressive(batches), 1.0), 1.0)
+    inflations = ratio * np.maximum(_autoregressive(batches), 1.0)
+    return np.where((ratio > chance) & (inflations > chance * known), inflations, 1.0)

@@ -119,9 +119,9 @@ def _worth(both: Floats, ranks: Floats, cuts: Floats, sizes: Sequence[int], bloc
         if drift:
             return drift
     first = rows(cuts[:1])
-    if dependences(np.split(first, places, axis=1), witnesses=2) == [INDEPENDENT] * 2:
+    if dependences(np.split(first, places, axis=1), witnesses=2, wary=False) == [INDEPENDENT] * 2:
         return [INDEPENDENT] * len(TESTS)
-    return dependences(np.split(rows(cuts), places, axis=1), witnesses=len(TESTS))
+    return dependences(np.split(rows(cuts), places, axis=1), witnesses=len(TESTS), wary=False)
 
 
 def _under_drift(rows: Floats, n_old: int, blocks: Codes) -> list[Dependence]:

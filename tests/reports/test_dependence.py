@@ -44,9 +44,26 @@ def test_dependence_of_several_runs_is_that_of_each() -> None:
     assert dependences(shifted)[0].inflation == pytest.approx(4.0, rel=0.2)
 
 
-def test_dependence_of_bursts_longer_than_any_lag_is_found() -> None:
+@pytest.mark.parametrize("wary", [True, False])
+def test_dependence_of_bursts_longer_than_any_lag_is_found(wary: bool) -> None:
     bursts = np.repeat(np.random.default_rng(1).random(400) < 0.1, 100).astype(float)
-    assert dependences([bursts[np.newaxis, :]])[0].inflation > 60
+    assert dependences([bursts[np.newaxis, :]], wary=wary)[0].inflation > 60
+
+
+@pytest.mark.parametrize(("phi", "expected"), [(0.3, 1.857), (0.5, 3.0), (0.7, 5.667)])
+def test_what_a_test_takes_for_dependence_is_right_on_average(phi: float, expected: float) -> None:
+    rows = autoregression(phi, 200, 1_000)
+    found = [dependences(np.split(row[np.newaxis, :], 2, axis=1), wary=False)[0].inflation for row in rows]
+    assert np.mean(found) == pytest.approx(expected, rel=0.06)
+
+
+@given(st.floats(0, 0.95), st.integers(1, 6), st.integers(0, 99))
+def test_a_test_takes_samples_for_no_more_dependent_than_an_interval_does(phi: float, runs: int, seed: int) -> None:
+    noise = np.random.default_rng(seed).standard_normal((1, 1_200))
+    series = np.split(np.stack((made := scipy.signal.lfilter([1], [1, -phi], noise)[0], made > 1)), runs, axis=1)
+    for by_test, by_interval in zip(dependences(series, wary=False), dependences(series), strict=True):
+        assert 1 <= by_test.inflation <= by_interval.inflation
+        assert by_test.freedom >= by_interval.freedom
 
 
 @pytest.mark.parametrize(
@@ -54,8 +71,9 @@ def test_dependence_of_bursts_longer_than_any_lag_is_found() -> None:
     [np.zeros(0), np.ones(5), np.ones(500), np.random.default_rng(1).random(5_000), np.tile([1.0, 2.0], 250)],
     ids=["nothing", "five", "constant", "independent", "alternating"],
 )
-def test_dependence_of_what_is_not_positively_dependent_is_none(row: Floats) -> None:
-    assert dependences([row[np.newaxis, :]]) == [INDEPENDENT]
+@pytest.mark.parametrize("wary", [True, False])
+def test_dependence_of_what_is_not_positively_dependent_is_none(row: Floats, wary: bool) -> None:
+    assert dependences([row[np.newaxis, :]], wary=wary) == [INDEPENDENT]
 
 
 def coverage(samples: Floats, share: Fraction, truth: float) -> float:
