@@ -120,6 +120,8 @@ def show_unpacked(connection: sqlite3.Connection) -> None:
 def _unpack(connection: sqlite3.Connection, row_id: int) -> None:
     (packed,) = connection.execute("select numbers from repeats where id = ?", (row_id,)).fetchone()
     numbers = array("q", packed)
+    if len(numbers) % _WIDTH:
+        raise ValueError(f"row {row_id} of repeats holds no whole number of exchanges")
     most = _AT_ONCE * _WIDTH
     for at in range(0, len(numbers), most):
         some = numbers[at : at + most]

@@ -12,6 +12,7 @@ from nestperf.capture.model import Exchange, Kind, Outcome, Run, Session
 from nestperf.capture.reader import Capture
 from nestperf.capture.rewriting import rewrite
 from nestperf.capture.writer import CaptureWriter
+from nestperf.errors import CaptureTruncated
 
 RUN = Run(uid="r", purpose="replay", vantage="client", state="running", version="0", started_unix_ns=1)
 WHOLE = Exchange._make([None] * len(Exchange._fields))._replace(
@@ -101,6 +102,13 @@ def test_those_that_cannot_be_stored_are_counted(writer: CaptureWriter) -> None:
     writer.close()
     with Capture.open(writer.path) as capture:
         check(list(capture.exchanges()))
+
+
+@pytest.mark.parametrize("damage", [b"odd", bytes(8 * 13)])
+def test_damaged_numbers_are_said(writer: CaptureWriter, damage: bytes) -> None:
+    writer._db.conn.execute("insert into repeats (numbers) values (?)", (damage,))
+    with pytest.raises(CaptureTruncated, match="is damaged"):
+        Capture.open(writer.path)
 
 
 def test_disk_that_is_full_at_the_end_loses_none(writer: CaptureWriter) -> None:
