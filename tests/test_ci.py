@@ -149,6 +149,11 @@ def test_workflows_have_what_github_wants(workflow: dict[str, Any]) -> None:
             assert "run" not in step or step["name"]
 
 
+def is_invalid(path: Path) -> bool:
+    with Capture.open(path) as capture:
+        return bool(capture.run.invalid)
+
+
 def test_side_by_side_plays_both_versions_and_writes_the_comment(
     tmp_path: Path, visit: Path, environment: dict[str, str], runners: list[Runner]
 ) -> None:
@@ -163,7 +168,9 @@ def test_side_by_side_plays_both_versions_and_writes_the_comment(
     assert runner.codes["Start both versions"] == 0, runner.said()
     assert runner.codes["Play one visit against both, in turns"] in _JUDGED, runner.said()
     assert runner.codes["Write the reports"] == 0, runner.said()
-    assert re.search("### What changed|## nestperf: INVALID", (folder / "report.markdown").read_text())
+    # A run whose generator was late, on either side, is compared with nothing: the machine may be busy.
+    compared = "### What changed" in (folder / "report.markdown").read_text()
+    assert compared or is_invalid(folder / "replay.db") or is_invalid(folder / "replay-vs.db")
     assert "<testsuites " in (folder / "report.junit").read_text()
     assert "## nestperf: " in (tmp_path / "summary.md").read_text()
     for name in ("replay.db", "replay-vs.db"):

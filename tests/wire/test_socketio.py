@@ -378,7 +378,7 @@ def test_events_we_write_are_read_by_python_socketio(
     assert int(encode_packet("ack", "/", "[]", 1, 1)[1]) == BINARY_ACK
 
 
-POLLED = st.text(st.characters(exclude_characters="\x1e"), max_size=9).map(lambda text: "4" + text)
+POLLED = st.text(st.characters(codec="utf-8", exclude_characters="\x1e"), max_size=9).map(lambda text: "4" + text)
 
 
 @given(st.lists(POLLED | st.binary(max_size=9), min_size=1, max_size=5))
