@@ -113,7 +113,8 @@ class Script:
         )
         """By step: whether it is a request that waits for nothing but its turn."""
         self.next = tuple(
-            step if step is not None and self.unconditional[step.index] else None for step in chained(plan.steps)
+            step if step is not None and self.unconditional[step.index] else None
+            for step in chained(plan.steps, self.followers)
         )
         """By step: the request that its end releases, where it releases that one alone and only its end does."""
         self.fixed = tuple(None if forwarded else self.requests.fixed(step) for step in plan.steps)

@@ -67,11 +67,12 @@ class Walk:
         return step, due_ns + self._pace.pause_ns(step.think_ns, step.index) if self._pauses else due_ns
 
 
-def chained(steps: Sequence[Step]) -> tuple[Step | None, ...]:
-    """By step: the only one that waits for its end, where that one waits for nobody else."""
+def chained(steps: Sequence[Step], followers: Sequence[tuple[int, ...]]) -> tuple[Step | None, ...]:
+    """By step: the only one that waits for its end, where that one waits for nobody else; `followers` as `invert` gives
+    them."""
     return tuple(
         steps[following[0]] if len(following) == 1 and len(steps[following[0]].after) == 1 else None
-        for following in invert(steps)
+        for following in followers
     )
 
 

@@ -1,6 +1,6 @@
 """Exchanges that differ in nothing but numbers: packed while a run goes on, unpacked into rows when it is over.
 
-A replay sends the same requests again and again. Of each of them a run stores fifteen integers, thousands in one row,
+A replay sends the same requests again and again. Of each of them a run stores fourteen integers, thousands in one row,
 and leaves it to the end, or to whoever opens the capture of a run that was killed, to make an exchange of each.
 """
 
@@ -94,14 +94,9 @@ def unpack(connection: sqlite3.Connection) -> None:
     """
     for (row_id,) in connection.execute("select id from repeats order by id").fetchall():
         connection.execute("begin immediate")
-        try:
+        with connection:
             _unpack(connection, row_id)
             connection.execute("delete from repeats where id = ?", (row_id,))
-            connection.execute("commit")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("rollback")
-            raise
     connection.execute("delete from repeat_patterns")
     connection.execute("delete from repeat_words")
 
@@ -130,17 +125,19 @@ def _unpack(connection: sqlite3.Connection, row_id: int) -> None:
 
 def _insert(exchanges: int) -> str:
     """Insert so many exchanges, each out of its numbers, its pattern and its word."""
-    places = {name: f"column{at}" for at, name in enumerate(NUMBERS, 1)}
-    places["reason"] = "nullif(word, '')"
-    places["client_id"] = "sessions.client_id"
-    places["connect_ns"] = f"nullif({places['connect_ns']}, {NOTHING})"
+    numbers = {name: f"column{at}" for at, name in enumerate(NUMBERS, 1)}
+    places = numbers | {
+        "reason": "nullif(word, '')",
+        "client_id": "sessions.client_id",
+        "connect_ns": f"nullif({numbers['connect_ns']}, {NOTHING})",
+    }
     columns = ", ".join(places.get(name, f"repeat_patterns.{name}") for name in model.Exchange._fields)
     marks = ", ".join([f"({', '.join('?' * _WIDTH)})"] * exchanges)
     return (
         f"insert into exchanges select {columns} from (values {marks}) "  # noqa: S608 - our names
         f"cross join repeat_patterns on repeat_patterns.id = column{_PATTERN + 1} "
-        f"cross join repeat_words on repeat_words.id = column{NUMBERS.index('reason') + 1} "
-        f"left join sessions on sessions.id = column{NUMBERS.index('session_id') + 1}"
+        f"cross join repeat_words on repeat_words.id = {numbers['reason']} "
+        f"left join sessions on sessions.id = {numbers['session_id']}"
     )
 
 

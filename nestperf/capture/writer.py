@@ -161,7 +161,7 @@ class CaptureWriter:
             self._vault.flush()
         connection = self._db.conn
         connection.execute("begin immediate")
-        try:
+        with connection:
             if self._run_changed:
                 _store(connection, "run", [_run_row(self.run)])
             for row_type, rows in self._pending.items():
@@ -172,11 +172,6 @@ class CaptureWriter:
                         connection.executemany("delete from body_parts where body_id = ?", replaced)
             if self._repeats:
                 self._store_repeats()
-            connection.execute("commit")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("rollback")
-            raise
         self._run_changed = False
         for row_type, rows in self._pending.items():
             table = schema.TABLES[row_type]
@@ -239,14 +234,9 @@ class CaptureWriter:
             return 0
         connection = self._db.conn
         connection.execute("begin immediate")
-        try:
+        with connection:
             swept = sweep(connection, self._vault)
             self._vault.flush()
-            connection.execute("commit")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("rollback")
-            raise
         connection.execute("pragma wal_checkpoint(truncate)")
         self._swept |= swept.values
         return swept.rows

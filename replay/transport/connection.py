@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
                 self.answer = None
                 self._used = True
                 self._idle_since_ns = answer.done_ns = stamp_ns
-                on_done = answer.on_done
+                on_done = answer.on_done  # as an attribute it is found quicker than as a method
                 on_done(answer)
                 if self._owner.queues and self.answer is None:
                     self._owner.freed(self)
