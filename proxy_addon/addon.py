@@ -25,6 +25,7 @@ from proxy_addon.shortcut import Stream, read_less, shorten
 from proxy_addon.spool import Spool
 from proxy_addon.tap import What
 from proxy_addon.tls import ClientTls, Relay, UpstreamTls, close
+from proxy_addon.wakeups import Wakeups
 
 Streams: TypeAlias = Callable[[Context], tuple[Stream, Stream] | None]
 """The client's and the server's side of a connection."""
@@ -35,20 +36,6 @@ RECORDER_DIED = "NOT RECORDING ANY MORE: the recorder process ended unexpectedly
 _WAIT_FOR_REQUEST_S = 0.25
 """A client whose upstream cannot be reached is let go after this time even if it sent nothing: what it asked for
 belongs into the recording."""
-
-
-class Wakeups:
-    """When the event loop last woke up. `before_ns` is when the bytes that are handled now became readable: asyncio
-    reads them in one turn of the loop and mitmproxy's reader gets them in the next."""
-
-    def __init__(self) -> None:
-        self.woke_ns = 0
-        self.before_ns = 0
-
-    def note(self) -> None:
-        """The loop woke up now."""
-        self.before_ns = self.woke_ns
-        self.woke_ns = time.perf_counter_ns()
 
 
 class RelayLayer(Relay):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import selectors
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from mitmproxy.proxy import layer, mode_servers, mode_specs, server
 from mitmproxy.proxy.context import Context
 
 from nestperf.errors import UsageError
-from proxy_addon.addon import NestperfAddon, Wakeups
+from proxy_addon.addon import NestperfAddon
 from proxy_addon.addons import Master, core, next_layer, proxyserver
 from proxy_addon.browser import Browser
 from proxy_addon.companion import Companion
@@ -32,6 +31,7 @@ from proxy_addon.spool import Spool
 from proxy_addon.terminal import Terminal
 from proxy_addon.tls import RecorderTlsConfig
 from proxy_addon.trust import Trust
+from proxy_addon.wakeups import Wakeups, WatchedSelector
 from proxy_addon.watching import Watching
 
 NEVER_S = 10 * 365 * 24 * 3600
@@ -57,19 +57,6 @@ class RelayInstance(mode_servers.AsyncioServerInstance[RelayMode]):
     def make_top_layer(self, context: Context) -> layer.Layer:
         assert isinstance(ctx.master, LeanMaster)
         return ctx.master.relay(context, int(self.mode.data))
-
-
-class WatchedSelector(selectors.DefaultSelector):
-    """Notes when the event loop wakes up: the moment from which the relay holds what has arrived."""
-
-    def __init__(self, wakeups: Wakeups) -> None:
-        super().__init__()
-        self._wakeups = wakeups
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(timeout)
-        self._wakeups.note()
-        return ready
 
 
 class CannotListen(UsageError):
@@ -234,7 +221,7 @@ def run_relay(
     """
     wakeups = Wakeups()
     addon = NestperfAddon(recorder, wakeups, cut_every_ns=cut_every_ns)
-    loop = asyncio.SelectorEventLoop(WatchedSelector(wakeups))
+    loop = asyncio.SelectorEventLoop(WatchedSelector(wakeups, gives_way=lambda: addon.spool.is_behind))
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(_run(lambda: LeanMaster(listeners, addon, ready, trust=trust, authority=authority, keys=keys)))
     return addon

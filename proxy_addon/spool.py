@@ -96,6 +96,11 @@ class Spool:
         """The recorder process is gone; everything from then on is lost."""
         return self._lost.is_set()
 
+    @property
+    def is_behind(self) -> bool:
+        """The pipe to the recorder is full: it needs time to catch up."""
+        return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
     def put(self, what: What, connection: int, stamp_ns: int, cost_ns: int = 0, payload: bytes = b"") -> None:
         """Hand on a record; after `finish` nothing is handed on."""
         if self._finished:
