@@ -16,8 +16,8 @@ from typing import cast
 
 import uvloop
 
-from nestperf.wire.http1 import Http1Connection, RequestBody, RequestEnd, RequestHead
-from nestperf.wire.observations import MessageSeen
+from nestperf.wire.http1 import Http1Connection
+from nestperf.wire.observations import MessageSeen, RequestBody, RequestEnd, RequestHead
 from nestperf.wire.websocket import WebSocketDecoder, encode_frame
 
 PING_S = 25

@@ -12,7 +12,18 @@ from typing import Any
 from nestperf.capture.kinds import Fields, fields_of, is_poll
 from nestperf.capture.model import Client, Exchange, Outcome, Upstream
 from nestperf.capture.server_timing import database_times
-from nestperf.wire import http1
+from nestperf.wire.observations import (
+    HttpObservation,
+    Interim,
+    Opaque,
+    RequestBody,
+    RequestEnd,
+    RequestHead,
+    ResponseBody,
+    ResponseEnd,
+    ResponseHead,
+    Switched,
+)
 from proxy_addon.databases import Statements
 from proxy_addon.exchanges import OpenConnection, OpenExchange, exchange_row, is_decoded_poll
 from proxy_addon.handshakes import is_tls_failure, upstream_reason, wrong_protocol
@@ -50,7 +61,7 @@ class Conversations:
         """Socket.IO connections that began with long-polling, by upstream and Engine.IO session id."""
         self._last_exchange = 0
 
-    def see(self, connection: OpenConnection, observations: Iterable[http1.HttpObservation], cost_ns: int) -> None:
+    def see(self, connection: OpenConnection, observations: Iterable[HttpObservation], cost_ns: int) -> None:
         """What was decoded of a connection; `cost_ns`: how long the relay held it."""
         for observation in observations:
             _SEE[type(observation)](self, connection, observation, cost_ns)
@@ -77,7 +88,7 @@ class Conversations:
         for track in self._polled.values():
             track.finish()
 
-    def _request_head(self, connection: OpenConnection, head: http1.RequestHead, cost_ns: int) -> None:
+    def _request_head(self, connection: OpenConnection, head: RequestHead, cost_ns: int) -> None:
         self._last_exchange += 1
         sent = fields_of(head.headers)
         client_id = self._client(connection.address, sent.get("user-agent", connection.user_agent))
@@ -106,7 +117,7 @@ class Conversations:
                 return exchange.id
         return None
 
-    def _request_body(self, connection: OpenConnection, piece: http1.RequestBody, cost_ns: int) -> None:
+    def _request_body(self, connection: OpenConnection, piece: RequestBody, cost_ns: int) -> None:
         exchange = connection.exchanges.get(piece.exchange)
         if exchange is None:
             return
@@ -116,7 +127,7 @@ class Conversations:
         exchange.request_cost_ns = cost_ns
         exchange.changed = True
 
-    def _request_end(self, connection: OpenConnection, end: http1.RequestEnd, cost_ns: int) -> None:
+    def _request_end(self, connection: OpenConnection, end: RequestEnd, cost_ns: int) -> None:
         exchange = connection.exchanges.get(end.exchange)
         if exchange is None:
             return
@@ -125,14 +136,14 @@ class Conversations:
         if exchange.response_end is not None:
             self._answered(exchange)
 
-    def _interim(self, connection: OpenConnection, interim: http1.Interim, cost_ns: int) -> None:
+    def _interim(self, connection: OpenConnection, interim: Interim, cost_ns: int) -> None:
         exchange = connection.exchanges.get(interim.exchange)
         if exchange is not None:
             headers = self._contents.headers(interim.headers)
             exchange.interim.append((interim.status, headers, self._stamp(interim.stamp_ns)))
             exchange.changed = True
 
-    def _response_head(self, connection: OpenConnection, head: http1.ResponseHead, cost_ns: int) -> None:
+    def _response_head(self, connection: OpenConnection, head: ResponseHead, cost_ns: int) -> None:
         exchange = connection.exchanges.get(head.exchange)
         if exchange is not None:
             exchange.response = head
@@ -141,7 +152,7 @@ class Conversations:
             exchange.header_sets = None
             exchange.changed = True
 
-    def _response_body(self, connection: OpenConnection, piece: http1.ResponseBody, cost_ns: int) -> None:
+    def _response_body(self, connection: OpenConnection, piece: ResponseBody, cost_ns: int) -> None:
         exchange = connection.exchanges.get(piece.exchange)
         if exchange is None or exchange.response is None:
             return
@@ -153,7 +164,7 @@ class Conversations:
         exchange.response_cost_ns = cost_ns
         exchange.changed = True
 
-    def _response_end(self, connection: OpenConnection, end: http1.ResponseEnd, cost_ns: int) -> None:
+    def _response_end(self, connection: OpenConnection, end: ResponseEnd, cost_ns: int) -> None:
         exchange = connection.exchanges.get(end.exchange)
         if exchange is None:
             return
@@ -166,7 +177,7 @@ class Conversations:
         elif exchange.request_end is not None:
             self._answered(exchange)
 
-    def _switched(self, connection: OpenConnection, switched: http1.Switched, cost_ns: int) -> None:
+    def _switched(self, connection: OpenConnection, switched: Switched, cost_ns: int) -> None:
         exchange = connection.exchanges.get(switched.exchange)
         if exchange is None or exchange.response is None:
             return
@@ -184,7 +195,7 @@ class Conversations:
         for sender, data, stamp_ns in switched.leftover:
             track.receive(sender, data, stamp_ns)
 
-    def _new_socket(self, exchange: OpenExchange, response: http1.ResponseHead) -> SocketTrack:
+    def _new_socket(self, exchange: OpenExchange, response: ResponseHead) -> SocketTrack:
         row = new_socket(
             exchange.request,
             response,
@@ -218,7 +229,7 @@ class Conversations:
             exchange.undecodable |= not track.receive_poll("server", told, exchange.id, *stamps)
         self._polled[exchange.connection.upstream, sid or track.row.sid or ""] = track
 
-    def _opaque(self, connection: OpenConnection, opaque: http1.Opaque, cost_ns: int) -> None:
+    def _opaque(self, connection: OpenConnection, opaque: Opaque, cost_ns: int) -> None:
         upstream = self.upstream_of(connection)
         sentence = wrong_protocol(opaque.sender, opaque.data, upstream.url, upstream.listen or "")
         if sentence is not None:
@@ -339,13 +350,13 @@ def _sid(target: str) -> str:
 
 
 _SEE: dict[type[Any], Callable[[Conversations, OpenConnection, Any, int], None]] = {
-    http1.RequestHead: Conversations._request_head,
-    http1.RequestBody: Conversations._request_body,
-    http1.RequestEnd: Conversations._request_end,
-    http1.Interim: Conversations._interim,
-    http1.ResponseHead: Conversations._response_head,
-    http1.ResponseBody: Conversations._response_body,
-    http1.ResponseEnd: Conversations._response_end,
-    http1.Switched: Conversations._switched,
-    http1.Opaque: Conversations._opaque,
+    RequestHead: Conversations._request_head,
+    RequestBody: Conversations._request_body,
+    RequestEnd: Conversations._request_end,
+    Interim: Conversations._interim,
+    ResponseHead: Conversations._response_head,
+    ResponseBody: Conversations._response_body,
+    ResponseEnd: Conversations._response_end,
+    Switched: Conversations._switched,
+    Opaque: Conversations._opaque,
 }

@@ -15,8 +15,8 @@ from nestperf.capture.redaction import Redactor
 from nestperf.capture.server_timing import DatabaseTime
 from nestperf.capture.statements import statement_of
 from nestperf.capture.wordings import parameter_names, unquoted, wording_of
-from nestperf.wire.observations import Sender
-from nestperf.wire.postgres import DatabaseOpened, Opaque, PostgresDecoder, PostgresObservation, QuerySeen
+from nestperf.wire.observations import DatabaseOpened, Opaque, QuerySeen, Sender
+from nestperf.wire.postgres import PostgresDecoder, PostgresObservation
 from proxy_addon.sink import Sink
 from proxy_addon.tally import Tally
 

@@ -9,11 +9,13 @@ import json
 import re
 from dataclasses import dataclass, field
 
-from nestperf.capture.contents import BodyCollector, Contents
+from nestperf.capture.bodies import BodyCollector
+from nestperf.capture.contents import Contents
 from nestperf.capture.kinds import Fields, is_poll, kind_of
 from nestperf.capture.model import Exchange, Kind, Outcome
 from nestperf.capture.routes import route_of
 from nestperf.wire import http1
+from nestperf.wire.observations import RequestEnd, RequestHead, ResponseEnd, ResponseHead
 from proxy_addon.databases import DatabaseTrack
 from proxy_addon.opaque import OpaqueTrack
 from proxy_addon.sink import Sink
@@ -29,17 +31,17 @@ class OpenExchange:
 
     id: int
     connection: OpenConnection
-    request: http1.RequestHead
+    request: RequestHead
     sent: Fields
     """The request's fields."""
     client_id: int
     answered: Fields = field(default_factory=dict)
     """The answer's fields."""
     request_body: BodyCollector | None = None
-    request_end: http1.RequestEnd | None = None
-    response: http1.ResponseHead | None = None
+    request_end: RequestEnd | None = None
+    response: ResponseHead | None = None
     response_body: BodyCollector | None = None
-    response_end: http1.ResponseEnd | None = None
+    response_end: ResponseEnd | None = None
     interim: list[tuple[int, int, int]] = field(default_factory=list)
     header_sets: tuple[int, int | None] | None = None
     body_ids: list[int | None] = field(default_factory=lambda: [None, None])
@@ -150,7 +152,7 @@ def exchange_row(
     )
 
 
-def _trailers(contents: Contents, end: http1.RequestEnd | http1.ResponseEnd | None) -> int | None:
+def _trailers(contents: Contents, end: RequestEnd | ResponseEnd | None) -> int | None:
     return contents.headers(end.trailers) if end is not None and end.trailers else None
 
 
@@ -187,7 +189,7 @@ def _size(body: BodyCollector | None) -> int:
     return body.wire_size if body is not None else 0
 
 
-def _response_bytes(head: http1.ResponseHead | None, end: http1.ResponseEnd | None, body: BodyCollector | None) -> int:
+def _response_bytes(head: ResponseHead | None, end: ResponseEnd | None, body: BodyCollector | None) -> int:
     if end is not None:
         return end.wire_size
     return head.size + _size(body) if head is not None else 0

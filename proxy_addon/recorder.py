@@ -12,7 +12,7 @@ from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
 from nestperf.capture.model import Outcome, Row, Upstream
 from nestperf.pages.tracks import PageTracks
-from nestperf.wire import http1
+from nestperf.wire.observations import HttpObservation, Sender
 from proxy_addon.conversations import Conversations
 from proxy_addon.databases import DatabaseTrack, Statements
 from proxy_addon.exchanges import OpenConnection, OpenExchange
@@ -100,7 +100,7 @@ class Recorder:
             )
         self._connections[connection.number] = connection
 
-    def see(self, number: int, observation: http1.HttpObservation) -> OpenConnection | None:
+    def see(self, number: int, observation: HttpObservation) -> OpenConnection | None:
         """What another program decoded of an open connection (an import); the connection, None where there is none."""
         connection = self._connections.get(number)
         if connection is not None:
@@ -176,7 +176,7 @@ class Recorder:
             self.tally.lose("connections")
             self._abandon(connection, "the recorder was too slow for this connection and dropped the rest of it")
 
-    def _bytes(self, connection: OpenConnection, sender: http1.Sender, record: Record) -> None:
+    def _bytes(self, connection: OpenConnection, sender: Sender, record: Record) -> None:
         if connection.socket is not None:
             connection.socket.receive(sender, record.payload, record.stamp_ns)
             return
@@ -190,7 +190,7 @@ class Recorder:
         if observations:
             self._conversations.see(connection, observations, record.cost_ns)
 
-    def _end(self, connection: OpenConnection, sender: http1.Sender, stamp_ns: int) -> None:
+    def _end(self, connection: OpenConnection, sender: Sender, stamp_ns: int) -> None:
         if connection.ended_first is None:
             connection.ended_first = sender
         if connection.database is not None:

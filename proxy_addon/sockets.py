@@ -12,23 +12,24 @@ from typing import Any
 
 from nestperf.capture.kinds import field as head_field
 from nestperf.capture.model import NESTPERF, Frame, Outcome, Packet, Socket
-from nestperf.wire import http1
-from nestperf.wire.socketio import PacketSeen, SocketIoDecoder, decode_payload, is_socket_io
-from nestperf.wire.websocket import (
+from nestperf.wire.observations import (
     FrameSeen,
     MessageSeen,
-    WebSocketDecoder,
+    PacketSeen,
+    RequestHead,
+    ResponseHead,
+    Sender,
     WebSocketObservation,
-    negotiated_deflate,
-    parse_close,
 )
+from nestperf.wire.socketio import SocketIoDecoder, decode_payload, is_socket_io
+from nestperf.wire.websocket import WebSocketDecoder, negotiated_deflate, parse_close
 from proxy_addon.opaque import opaque_frame
 from proxy_addon.sink import Sink
 
 _MOST_AWAITED = 10_000
 """Emits of one connection that wait for an ack; the oldest are given up."""
 _DATA = frozenset({"text", "binary", "continuation"})
-_SENDERS: tuple[http1.Sender, ...] = ("client", "server")
+_SENDERS: tuple[Sender, ...] = ("client", "server")
 
 
 class SocketTrack:
@@ -36,11 +37,11 @@ class SocketTrack:
 
     def __init__(self, row: Socket, sink: Sink) -> None:
         self.row = row
-        self._decoders: dict[http1.Sender, WebSocketDecoder] = {}
+        self._decoders: dict[Sender, WebSocketDecoder] = {}
         self._packets = SocketIoDecoder(row.version) if row.version is not None else None
         self._sink = sink
         self._contents, self._add, self._stamp, self._tally = sink
-        self._first_frame: dict[http1.Sender, int] = {}
+        self._first_frame: dict[Sender, int] = {}
         """The frame that began the packet whose attachments are still coming."""
         self._awaited: dict[tuple[str, str | None, int], int] = {}
         """Emits that asked for an ack: (who will answer, namespace, ack id) to packet id."""
@@ -49,14 +50,14 @@ class SocketTrack:
         self._tally.sockets_open += 1
         self._add(row)
 
-    def upgrade(self, response: http1.ResponseHead) -> None:
+    def upgrade(self, response: ResponseHead) -> None:
         """The connection speaks WebSocket from here on."""
         for sender in _SENDERS:
             self._decoders[sender] = WebSocketDecoder(sender, deflate=negotiated_deflate(sender, response.headers))
         if self.row.transports == "polling":
             self._change(transports="polling,websocket")
 
-    def receive_poll(self, sender: http1.Sender, body: bytes, exchange_id: int, stamp_ns: int, done_ns: int) -> bool:
+    def receive_poll(self, sender: Sender, body: bytes, exchange_id: int, stamp_ns: int, done_ns: int) -> bool:
         """What one long-polling request or answer carried; whether all of it was understood."""
         assert self._packets is not None
         packets = decode_payload(body)
@@ -71,14 +72,14 @@ class SocketTrack:
             self._tally.lose("undecodable")
         return not undecodable
 
-    def receive(self, sender: http1.Sender, data: bytes, stamp_ns: int) -> None:
+    def receive(self, sender: Sender, data: bytes, stamp_ns: int) -> None:
         """The next chunk of either side."""
         if self._decoders[sender].opaque:
             self._keep(sender, data, stamp_ns)
         else:
             self.see(sender, self._decoders[sender].receive(data, stamp_ns), stamp_ns)
 
-    def see(self, sender: http1.Sender, observed: Iterable[WebSocketObservation], stamp_ns: int) -> None:
+    def see(self, sender: Sender, observed: Iterable[WebSocketObservation], stamp_ns: int) -> None:
         """What was decoded of either side's bytes, here or by another program."""
         waiting: FrameSeen | None = None
         for seen in observed:
@@ -95,13 +96,13 @@ class SocketTrack:
                 self._change(detail=f"not understood from here on: {seen.reason}")
                 self._keep(sender, seen.data, stamp_ns)
 
-    def _keep(self, sender: http1.Sender, data: bytes, stamp_ns: int) -> None:
+    def _keep(self, sender: Sender, data: bytes, stamp_ns: int) -> None:
         """Store what cannot be decoded as it came."""
         room = self._contents.max_response - self._opaque_size
         self._opaque_size += len(data)
         self._add(opaque_frame(sender, data, stamp_ns, self._sink, socket_id=self.row.id, room=room))
 
-    def end(self, sender: http1.Sender, stamp_ns: int) -> None:
+    def end(self, sender: Sender, stamp_ns: int) -> None:
         """That side will send no more: without a close frame the connection was cut."""
         if self.row.closed_by is None:
             outcome = Outcome.ABORTED if sender == "client" else Outcome.RESET
@@ -141,7 +142,7 @@ class SocketTrack:
         self._add(self.row)
         self._leave()
 
-    def _message(self, sender: http1.Sender, last: FrameSeen, message: MessageSeen) -> None:
+    def _message(self, sender: Sender, last: FrameSeen, message: MessageSeen) -> None:
         connect = self._packets is not None and message.payload[:2] == b"40"
         frame_id = self._frame(sender, last, message.payload, "connect" if connect else None)
         if self._packets is None:
@@ -263,8 +264,8 @@ def unusual(version: int | None, url: str) -> str | None:
 
 
 def new_socket(
-    request: http1.RequestHead,
-    response: http1.ResponseHead,
+    request: RequestHead,
+    response: ResponseHead,
     sink: Sink,
     *,
     client_id: int,

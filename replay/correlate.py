@@ -15,8 +15,6 @@ from replay.provenance.places import name_of, place_of
 from replay.provenance.rules import Rules
 from replay.steps import Await, Linkage, Listen, Step, Take, Use
 
-__all__ = ["Answered", "Heard", "Links", "Rules", "correlate"]
-
 NO_RULES = Rules()
 
 

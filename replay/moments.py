@@ -9,8 +9,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from nestperf.capture.model import Kind, Session
-from replay.correlate import Answered, Heard, Rules, correlate
+from replay.correlate import correlate
 from replay.people import people_of
+from replay.provenance.answers import Answered, Heard
+from replay.provenance.rules import Rules
 from replay.steps import Action, Close, Http, Say, SessionPlan, Step
 from replay.structure import Span, connection_limits, ready_times, release_order
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 
+from nestperf.capture.forms import RAW
 from nestperf.capture.model import Pairs
 from nestperf.capture.reader import Capture
-from nestperf.capture.vault import RAW, SECRETS, Vault, secrets_path
+from nestperf.capture.vault import SECRETS, Vault, secrets_path
 from replay.provenance.relations import Expansion
 
 _PLACEHOLDER = re.compile(r"(nps_[0-9a-f]{6}_\d+)[a-z_]")

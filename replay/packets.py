@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nestperf.capture.model import Packet
-from replay.correlate import Heard
 from replay.moments import Moment
 from replay.originals import Originals
+from replay.provenance.answers import Heard
 from replay.steps import Emit, Join, Leave, Reply
 
 

@@ -17,12 +17,14 @@ from nestperf.capture.remarks import TRIMMED
 from nestperf.capture.routes import route_of
 from nestperf.capture.vault import Vault
 from nestperf.errors import CaptureEmpty, UsageError
-from replay.correlate import NO_RULES, Answered, Heard, Rules
+from replay.correlate import NO_RULES
 from replay.frames import Message, cue_of_end, heard_of, messages_of, says_of
 from replay.moments import Moment, people_in, plan_session
 from replay.openings import Opening, closed_by_server, handshake_fields, opening_target, openings_of, polls_of
 from replay.originals import Originals
 from replay.packets import heard_in, replies_of, sent_as
+from replay.provenance.answers import Answered, Heard
+from replay.provenance.rules import Rules
 from replay.provenance.supply import originals_of, supply, unneeded
 from replay.shape import learn_shapes
 from replay.steps import (

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import brotli
 import zstandard
 
-from nestperf.capture.contents import codings_of
+from nestperf.capture.inflate import codings_of
 from nestperf.capture.model import Pairs
 from replay.live import LiveState, fill
 from replay.steps import Http, SessionPlan, Step, Use

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nestperf.capture.model import Exchange
+from nestperf.verdicts import Verdict
 from reports import sockets
 from reports.breakdown import Stretch, break_down
-from reports.causes import Cause, likely_causes
+from reports.causes import likely_causes
+from reports.causes.evidence import Cause
 from reports.expressions import OF_PAGES, Dimension, Statistic
-from reports.pages import PageWaterfall, slowest_of, waterfall_of
-from reports.rules import Judged, Verdict
+from reports.page_waterfalls import PageWaterfall, waterfall_of
+from reports.pages import slowest_of
+from reports.rules import Judged
 from reports.samples import ANSWERED, TIMED
 from reports.thresholds import matches_any
 

@@ -50,8 +50,6 @@ from reports.expressions import (
     Statistic,
 )
 
-__all__ = ["Comparison", "Dimension", "Expression", "ExpressionRefused", "Statistic", "meant", "parse_expression"]
-
 
 class ExpressionRefused(UsageError):
     """A threshold that is not of the grammar; says where and what was expected."""

@@ -18,11 +18,12 @@ from math import isinf
 
 from nestperf.percentiles import nearest_rank
 from nestperf.printable import printable
+from nestperf.verdicts import Verdict
 from reports.estimates import Estimate, estimate_numbers, estimate_share, estimate_times
 from reports.expressions import Statistic
 from reports.grammar import ExpressionRefused, parse_expression
 from reports.relative import judge_relative
-from reports.rules import Judged, Verdict, Why, judge_number, judge_share, judge_times
+from reports.rules import Judged, Why, judge_number, judge_share, judge_times
 from reports.thresholds import MEASURE, Selector, Threshold
 
 _FORM = re.compile(r"\s*(?P<statistic>[\w.]+)\s*\((?P<name>.+)\)\s*(?P<limit>(?:<=|>=|==|<|>).*)\Z", re.DOTALL)

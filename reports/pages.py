@@ -20,11 +20,6 @@ from reports.expressions import SCORE
 from reports.networks import Opened, read_opened
 from reports.page_waterfalls import PageWaterfall, waterfall_of
 
-__all__ = [
-    "VITALS", "NamedRow", "PageFacts", "PageRow", "PageTimes", "PageWaterfall", "Pages", "Rated", "Slow", "named_times",
-    "page_times", "read_pages", "slowest_of", "summarize_pages", "waterfall_of",
-]  # fmt: skip
-
 _P75 = Fraction(3, 4)
 _MOST_REASONS = 5
 _S, _MS = 1_000_000_000, 1_000_000

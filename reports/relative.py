@@ -5,9 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from math import isinf
 
+from nestperf.verdicts import Verdict
 from reports.estimates import Estimate, difference, with_extremes
 from reports.expressions import Comparison, Expression, Statistic
-from reports.rules import Judged, Verdict, Why, judged, missing, two_sided
+from reports.rules import Judged, Why, judged, missing, two_sided
 from reports.statistics import MIN_SAMPLES
 from reports.thresholds import Threshold
 

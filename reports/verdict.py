@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from nestperf.capture.model import ONLY_QUERIES, Run
 from nestperf.errors import ExitCode
+from nestperf.verdicts import Verdict
 from reports.compare.model import Comparison
 from reports.expressions import Statistic
 from reports.relative import judge_relative
-from reports.rules import Judged, Verdict, Why, judge_number, judge_share, judge_times
+from reports.rules import Judged, Why, judge_number, judge_share, judge_times
 from reports.thresholds import MEASURE, Threshold, Thresholds, Unchecked
 
 if TYPE_CHECKING:

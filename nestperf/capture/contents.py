@@ -10,11 +10,8 @@ import json
 from collections.abc import Callable
 
 from nestperf.capture.bodies import BodyCollector, DecodedBody
-from nestperf.capture.inflate import codings_of
 from nestperf.capture.model import Body, BodyPart, HeaderSet, Pairs, Row
 from nestperf.capture.redaction import Redactor
-
-__all__ = ["MAX_REQUEST", "MAX_RESPONSE", "BodyCollector", "Contents", "codings_of"]
 
 MAX_REQUEST = 64 * 2**20
 """Request bodies are kept up to this size in bytes, since a replay needs them whole."""

@@ -13,9 +13,7 @@ from nestperf.wire import heads
 from nestperf.wire.heads import UNKNOWN, UNTIL_END, Fields, Framing
 from nestperf.wire.messages import MessageReader, Out
 from nestperf.wire.observations import (
-    HttpObservation,
     Interim,
-    Opaque,
     RequestBody,
     RequestEnd,
     RequestHead,
@@ -25,22 +23,6 @@ from nestperf.wire.observations import (
     Sender,
     Switched,
 )
-
-__all__ = [
-    "Http1Connection",
-    "HttpObservation",
-    "Interim",
-    "Opaque",
-    "RequestBody",
-    "RequestEnd",
-    "RequestHead",
-    "ResponseBody",
-    "ResponseEnd",
-    "ResponseHead",
-    "ResponseReader",
-    "Sender",
-    "Switched",
-]
 
 MAX_HELD = 1 << 20
 """Bytes a client may send after it asked for another protocol and before the answer decides."""

@@ -250,5 +250,3 @@ HttpObservation: TypeAlias = (
 )
 WebSocketObservation: TypeAlias = FrameSeen | MessageSeen | Opaque
 SocketIoObservation: TypeAlias = PacketSeen | Opaque
-Observation: TypeAlias = HttpObservation | FrameSeen | MessageSeen | PacketSeen
-"""Anything a decoder gives."""

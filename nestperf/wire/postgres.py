@@ -23,8 +23,6 @@ from nestperf.wire.postgres_fields import (
 from nestperf.wire.postgres_messages import Message, MessageStream
 from nestperf.wire.postgres_opening import Opening
 
-__all__ = ["DatabaseOpened", "Opaque", "PostgresDecoder", "PostgresObservation", "QuerySeen", "Sender", "ServerSaid"]
-
 PostgresObservation: TypeAlias = DatabaseOpened | QuerySeen | ServerSaid | Opaque
 
 _CLIENT = {"known": "BCDEFHPQSXcdfp", "kept": "BCDEPQ", "counted": "d"}

@@ -15,18 +15,6 @@ from typing import Any
 
 from nestperf.wire.observations import Opaque, PacketSeen, Sender, SocketIoObservation
 
-__all__ = [
-    "Opaque",
-    "PacketSeen",
-    "Sender",
-    "SocketIoDecoder",
-    "SocketIoObservation",
-    "decode_payload",
-    "encode_event",
-    "encode_packet",
-    "is_socket_io",
-]
-
 ENGINE_TYPES = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 """In the order of their digits (https://socket.io/docs/v4/engine-io-protocol/)."""
 TYPES = ("connect", "disconnect", "event", "ack", "connect_error", "event", "ack")

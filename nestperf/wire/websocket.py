@@ -14,19 +14,6 @@ from dataclasses import dataclass
 from nestperf.capture.model import Pairs
 from nestperf.wire.observations import FrameSeen, MessageSeen, Opaque, Sender, WebSocketObservation
 
-__all__ = [
-    "DeflateParameters",
-    "FrameSeen",
-    "MessageSeen",
-    "Opaque",
-    "Sender",
-    "WebSocketDecoder",
-    "WebSocketObservation",
-    "encode_frame",
-    "negotiated_deflate",
-    "parse_close",
-]
-
 OPCODES = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 _CODES = {name: code for code, name in OPCODES.items()}
 _FIN, _RSV1, _RESERVED, _MASKED, _CONTROL = 0x80, 0x40, 0x30, 0x80, 0x8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nestperf.capture.contents import BodyCollector
+from nestperf.capture.bodies import BodyCollector
 from nestperf.capture.kinds import field
 from nestperf.capture.model import Outcome, Pairs
 from replay.transport.response import Head

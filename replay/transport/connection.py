@@ -17,7 +17,15 @@ from typing import Any, Protocol, cast
 from nestperf.capture.clock import Clock
 from nestperf.capture.model import Outcome
 from nestperf.wire.heads import CHUNKED
-from nestperf.wire.http1 import Interim, Opaque, ResponseBody, ResponseEnd, ResponseHead, ResponseReader, Switched
+from nestperf.wire.http1 import ResponseReader
+from nestperf.wire.observations import (
+    Interim,
+    Opaque,
+    ResponseBody,
+    ResponseEnd,
+    ResponseHead,
+    Switched,
+)
 from replay.transport.answer import SLICE, Answer, EarlyAnswer, chunk
 from replay.transport.outbox import Outbox
 from replay.transport.response import LONGEST, Head, read_chunks, read_head

@@ -15,8 +15,17 @@ from typing import Protocol, cast
 from nestperf.capture.clock import Clock
 from nestperf.capture.kinds import field
 from nestperf.capture.model import Outcome, Pairs
-from nestperf.wire.http1 import Opaque, ResponseBody, ResponseEnd, ResponseHead, ResponseReader, Switched
-from nestperf.wire.observations import FrameSeen, MessageSeen, Sender
+from nestperf.wire.http1 import ResponseReader
+from nestperf.wire.observations import (
+    FrameSeen,
+    MessageSeen,
+    Opaque,
+    ResponseBody,
+    ResponseEnd,
+    ResponseHead,
+    Sender,
+    Switched,
+)
 from nestperf.wire.websocket import WebSocketDecoder, encode_frame, parse_close
 from replay.transport.answer import Answer, Request, head_bytes
 from replay.transport.dial import Target, describe_refusal, dial

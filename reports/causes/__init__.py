@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.causes.evidence import FEWEST, Cause, CauseKind, Evidence
+from reports.causes.evidence import FEWEST, Cause, Evidence
 from reports.causes.failures import OF_FAILURES
 from reports.causes.slowness import OF_SLOWNESS
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from reports.samples import Exchanges
 
 MOST_CAUSES = 2
-
-__all__ = ["Cause", "CauseKind", "likely_causes"]
 
 
 def likely_causes(exchanges: Exchanges, selected: Mask, broken: Mask) -> tuple[Cause, ...]:

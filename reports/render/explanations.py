@@ -10,7 +10,7 @@ from nestperf.capture.model import Run
 from nestperf.console import duration, plural, size
 from nestperf.printable import printable
 from reports.breakdown import Part
-from reports.causes import Cause, CauseKind
+from reports.causes.evidence import Cause, CauseKind
 from reports.explain import Explanation, Worst
 from reports.render import sentences
 from reports.render.moments import moment

@@ -15,11 +15,12 @@ from xml.etree import ElementTree as ET
 from nestperf.capture.model import Run
 from nestperf.capture.remarks import remarks_of
 from nestperf.printable import printable
+from nestperf.verdicts import Verdict
 from reports.compare.model import Change, Grounds, RouteChange
 from reports.render import comparison as comparing
 from reports.render import sentences
 from reports.render.explanations import cause_sentences
-from reports.rules import Judged, Verdict
+from reports.rules import Judged
 from reports.verdict import Judgement
 
 _LONGEST = 2_000

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from nestperf.capture.remarks import remarks_of
 from nestperf.console import duration, plural
 from nestperf.printable import printable
+from nestperf.verdicts import Verdict
 from reports.compare.model import Change, Comparison, RouteChange
 from reports.pages import PageRow
 from reports.render import comparison as comparing
@@ -19,7 +20,7 @@ from reports.render.explanations import cause_sentences
 from reports.render.pages import PAGE_TITLES, SLOWEST, group_of, page_cells, slowest_sentence
 from reports.render.units import format_count
 from reports.route_rows import MarkRow, RouteRow
-from reports.rules import Judged, Verdict
+from reports.rules import Judged
 from reports.summary import Summary
 from reports.verdict import Judgement
 

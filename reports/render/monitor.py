@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from nestperf.console import duration
 from nestperf.printable import printable
+from nestperf.verdicts import Verdict
 from reports.metrics import Summary, unknown_metric
 from reports.render import sentences
 from reports.render.table import Row, render_table
 from reports.render.units import format_count, format_value
-from reports.rules import Judged, Verdict, Why
+from reports.rules import Judged, Why
 from reports.statistics import MIN_SAMPLES
 
 _LABEL = 200

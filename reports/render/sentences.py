@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from nestperf.capture.model import Run
 from nestperf.errors import ExitCode
 from nestperf.printable import printable
+from nestperf.verdicts import Verdict
 from reports.expressions import OF_PAGES, Expression, Statistic
 from reports.render import comparison
 from reports.render.units import format_count, format_limit, format_measured, format_value
-from reports.rules import Absent, Judged, Verdict, Why
+from reports.rules import Absent, Judged, Why
 from reports.statistics import MIN_SAMPLES
 from reports.verdict import Judgement
 

@@ -12,12 +12,13 @@ import click
 
 from nestperf.capture.remarks import remarks_of
 from nestperf.printable import printable
+from nestperf.verdicts import Verdict
 from reports.expressions import Statistic
 from reports.render import comparison, sections, sentences
 from reports.render.explanations import render_explanations
 from reports.render.table import INDENT, Row, note, render_table, wrapped
 from reports.render.units import format_count
-from reports.rules import Judged, Verdict
+from reports.rules import Judged
 from reports.summary import Summary
 from reports.thresholds import SELECTING, Unchecked
 from reports.verdict import Judgement

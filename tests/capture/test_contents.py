@@ -9,7 +9,8 @@ import brotli
 import pytest
 import zstandard
 
-from nestperf.capture.contents import Contents, codings_of
+from nestperf.capture.contents import Contents
+from nestperf.capture.inflate import codings_of
 from nestperf.capture.model import Body, HeaderSet, Row
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.vault import Vault

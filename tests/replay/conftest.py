@@ -25,7 +25,8 @@ from nestperf.capture.routes import route_of
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import CaptureWriter
 from nestperf.cli import run as nestperf
-from nestperf.wire.http1 import Http1Connection, RequestBody, RequestEnd, RequestHead
+from nestperf.wire.http1 import Http1Connection
+from nestperf.wire.observations import RequestBody, RequestEnd, RequestHead
 from replay.plan import build_plan
 from replay.steps import Permission, Plan
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nestperf.capture.model import Exchange, Kind, Outcome, Row
-from reports.causes import Cause, CauseKind, likely_causes
+from reports.causes import likely_causes
+from reports.causes.evidence import Cause, CauseKind
 from reports.causes.slowness import rank_correlation
 from reports.samples import Samples
 from tests.reports.conftest import MS, S, Write, exchange

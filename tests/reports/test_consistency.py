@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from nestperf.capture.model import Run
+from nestperf.verdicts import Verdict
 from reports.consistency import judge_together
 from reports.grammar import parse_expression
 from reports.render.sentences import reason
-from reports.rules import Judged, Verdict, Why
+from reports.rules import Judged, Why
 from reports.thresholds import Selector, Threshold
 from reports.verdict import Judgement
 

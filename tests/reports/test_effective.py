@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from nestperf.capture.model import Row
+from nestperf.verdicts import Verdict
 from reports.columns import Stamps
 from reports.effective import inflation_of
-from reports.rules import Verdict
 from reports.thresholds import parse_thresholds
 from reports.verdict import judge_capture
 from tests.reports.conftest import MS, Write, exchange

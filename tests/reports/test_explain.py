@@ -8,7 +8,7 @@ import pytest
 
 from nestperf.capture.model import Outcome, Row
 from reports.breakdown import Part
-from reports.causes import Cause, CauseKind
+from reports.causes.evidence import Cause, CauseKind
 from reports.explain import Explanation, explain
 from reports.render.explanations import cause_sentence, cause_sentences
 from reports.samples import Samples

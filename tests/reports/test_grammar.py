@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nestperf.errors import ExitCode
-from reports.grammar import Comparison, Expression, ExpressionRefused, Statistic, parse_expression
+from reports.expressions import Comparison, Expression, Statistic
+from reports.grammar import ExpressionRefused, parse_expression
 
 GOOD: list[tuple[str, dict[str, Any]]] = [
     ("p95(latency) < 1s", {"statistic": Statistic.PERCENTILE, "percentile": Fraction(95, 100), "limit": 10**9}),

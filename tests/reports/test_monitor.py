@@ -12,8 +12,8 @@ from nestperf.capture.model import Outcome
 from nestperf.capture.reader import Capture
 from nestperf.cli import run
 from nestperf.errors import CaptureMissing, UsageError
+from nestperf.verdicts import Verdict
 from reports.monitor import PerformanceMonitor, ThresholdsBroken
-from reports.rules import Verdict
 from tests.reports.conftest import Write, exchange, exchanges
 
 

@@ -8,13 +8,14 @@ import pytest
 
 from nestperf.capture.model import Body, Kind, Outcome, Page, Resource, Row, Timing
 from nestperf.pages.rules import SETTING, RenderRule, rules_as_settings
+from nestperf.verdicts import Verdict
 from reports.expressions import SCORE
 from reports.measures import Measures
 from reports.page_waterfalls import BROWSER
 from reports.pages import Pages, read_pages, summarize_pages
 from reports.render.html.watched import waterfalls
 from reports.render.pages import render_named, render_pages, slowest_sentence
-from reports.rules import Absent, Verdict, Why
+from reports.rules import Absent, Why
 from reports.samples import Samples
 from reports.thresholds import Threshold, parse_thresholds
 from reports.verdict import judge_samples

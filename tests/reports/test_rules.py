@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nestperf.verdicts import Verdict
 from reports.grammar import parse_expression
-from reports.rules import Judged, Verdict, Why, judge_number, judge_share, judge_times
+from reports.rules import Judged, Why, judge_number, judge_share, judge_times
 from reports.thresholds import Selector, Threshold
 
 MS = 1_000_000

@@ -9,7 +9,8 @@ import pytest
 
 from nestperf.capture.model import Kind, Outcome, Row
 from nestperf.errors import ExitCode
-from reports.rules import Verdict, Why
+from nestperf.verdicts import Verdict
+from reports.rules import Why
 from reports.thresholds import load_thresholds, parse_thresholds
 from reports.verdict import Judgement, judge_capture
 from tests.reports.conftest import MS, S, Write, exchange, exchanges, packet, session, socket

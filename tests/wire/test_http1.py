@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nestperf.wire import heads, http1, messages
-from nestperf.wire.http1 import (
-    Http1Connection,
+from nestperf.wire.http1 import Http1Connection, ResponseReader
+from nestperf.wire.observations import (
     HttpObservation,
     Interim,
     Opaque,
@@ -21,7 +21,6 @@ from nestperf.wire.http1 import (
     ResponseBody,
     ResponseEnd,
     ResponseHead,
-    ResponseReader,
     Sender,
     Switched,
 )

@@ -9,8 +9,8 @@ import h11
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestperf.wire.http1 import (
-    Http1Connection,
+from nestperf.wire.http1 import Http1Connection
+from nestperf.wire.observations import (
     HttpObservation,
     Interim,
     RequestBody,

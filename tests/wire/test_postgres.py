@@ -12,15 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestperf.wire.observations import Sender
-from nestperf.wire.postgres import (
-    DatabaseOpened,
-    Opaque,
-    PostgresDecoder,
-    PostgresObservation,
-    QuerySeen,
-    ServerSaid,
-)
+from nestperf.wire.observations import DatabaseOpened, Opaque, QuerySeen, Sender, ServerSaid
+from nestperf.wire.postgres import PostgresDecoder, PostgresObservation
 from nestperf.wire.postgres_opening import TLS
 from tests.wire import postgres_bytes as pg
 

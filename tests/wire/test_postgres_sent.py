@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nestperf.wire import postgres_sent as sent
-from nestperf.wire.postgres import DatabaseOpened, PostgresDecoder, QuerySeen
+from nestperf.wire.observations import DatabaseOpened, QuerySeen
+from nestperf.wire.postgres import PostgresDecoder
 from tests.wire import postgres_bytes as pg
 
 

@@ -18,8 +18,8 @@ import pytest
 from nestperf.wire.http1 import Http1Connection
 from nestperf.wire.observations import (
     FrameSeen,
+    HttpObservation,
     MessageSeen,
-    Observation,
     Opaque,
     PacketSeen,
     RequestBody,
@@ -30,6 +30,7 @@ from nestperf.wire.observations import (
     ResponseHead,
     Sender,
     Switched,
+    WebSocketObservation,
 )
 from nestperf.wire.socketio import SocketIoDecoder, is_socket_io
 from nestperf.wire.websocket import WebSocketDecoder, negotiated_deflate, parse_close
@@ -57,7 +58,7 @@ class Stack:
     """The decoders of one connection, one on top of the other."""
 
     def __init__(self) -> None:
-        self.http: list[Observation] = []
+        self.http: list[HttpObservation] = []
         self.frames: list[tuple[Sender, FrameSeen]] = []
         self.packets: list[PacketSeen] = []
         self.opaque: list[Opaque] = []
@@ -93,7 +94,7 @@ class Stack:
         for sender, data, stamp_ns in switched.leftover:
             self.receive(sender, data, stamp_ns)
 
-    def _take(self, sender: Sender, one: Observation) -> None:
+    def _take(self, sender: Sender, one: WebSocketObservation) -> None:
         if isinstance(one, Opaque):
             self.opaque.append(one)
         elif isinstance(one, FrameSeen):
@@ -141,7 +142,7 @@ def session() -> dict[int, Stack]:
     return decoded(whole)
 
 
-def http_of(stacks: dict[int, Stack]) -> list[Observation]:
+def http_of(stacks: dict[int, Stack]) -> list[HttpObservation]:
     return [one for stack in stacks.values() for one in stack.http]
 
 

@@ -14,17 +14,8 @@ from hypothesis import strategies as st
 from socketio.packet import BINARY_ACK, BINARY_EVENT, Packet, packet_names
 
 from nestperf.wire import socketio
-from nestperf.wire.socketio import (
-    Opaque,
-    PacketSeen,
-    Sender,
-    SocketIoDecoder,
-    SocketIoObservation,
-    decode_payload,
-    encode_event,
-    encode_packet,
-    is_socket_io,
-)
+from nestperf.wire.observations import Opaque, PacketSeen, Sender, SocketIoObservation
+from nestperf.wire.socketio import SocketIoDecoder, decode_payload, encode_event, encode_packet, is_socket_io
 
 
 def told(*messages: str | bytes, version: int = 4, sender: Sender = "client") -> list[SocketIoObservation]:

@@ -10,17 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestperf.wire.websocket import (
-    DeflateParameters,
-    FrameSeen,
-    MessageSeen,
-    Opaque,
-    WebSocketDecoder,
-    WebSocketObservation,
-    encode_frame,
-    negotiated_deflate,
-    parse_close,
-)
+from nestperf.wire.observations import FrameSeen, MessageSeen, Opaque, WebSocketObservation
+from nestperf.wire.websocket import DeflateParameters, WebSocketDecoder, encode_frame, negotiated_deflate, parse_close
 
 MASK = b"\x01\x02\x03\x04"
 

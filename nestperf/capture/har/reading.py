@@ -14,7 +14,6 @@ from nestperf.capture.har.streaming import NOT_JSON, entries_of
 from nestperf.errors import CaptureForeign, CaptureMissing, CaptureTruncated
 from nestperf.printable import printable
 
-_BEGINNING = 2**16
 _IS_HAR = re.compile(rb'\s*(?:\xef\xbb\xbf)?\s*\{\s*"log"\s*:\s*\{')
 _CREATOR = re.compile(rb'"creator"\s*:\s*\{[^{}]{0,400}?"name"\s*:\s*"([^"\\]{1,80})"')
 _OWN_VANTAGE = re.compile(rb'"creator"\s*:\s*\{"name": "nestperf"[^{}]{0,200}?"comment": "stamps of the (\w+)"')

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from nestperf.console import plural
+from nestperf.verdicts import Verdict
 from reports.curves import Curve, Limit, Point
 from reports.render.html.figures import PALETTE, Figure, axis, layout, log_ms, ms, of_traces
 from reports.render.html.markup import drawn
-from reports.rules import Verdict
 
 MOST_CURVES = 8
 _VERDICT_SYMBOLS = {Verdict.PASS: "circle", Verdict.FAIL: "x", Verdict.REGRESSION: "x"}

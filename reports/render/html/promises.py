@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from nestperf.capture.remarks import remarks_of
 from nestperf.console import duration
+from nestperf.verdicts import Verdict
 from reports.explain import Explanation, Worst
 from reports.expressions import Comparison, Statistic
 from reports.render import sentences
@@ -15,7 +16,7 @@ from reports.render.explanations import cause_sentences
 from reports.render.html.markup import element, joined, shown
 from reports.render.html.tables import Cell, Column, command, expandable, table
 from reports.render.units import format_count
-from reports.rules import Judged, Verdict
+from reports.rules import Judged
 from reports.thresholds import SELECTING
 from reports.verdict import Judgement
 

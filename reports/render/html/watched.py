@@ -9,7 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from nestperf.console import duration, plural
-from reports.pages import VITALS, NamedRow, PageFacts, PageRow, PageWaterfall, Rated
+from reports.page_waterfalls import PageWaterfall
+from reports.pages import VITALS, NamedRow, PageFacts, PageRow, Rated
 from reports.render.html.figures import Figure, axis, labelled, layout, margin_for, seconds
 from reports.render.html.markup import drawn, element, joined, path, shown
 from reports.render.html.tables import Cell, Column, count, table, took

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nestperf.console import duration
-from reports.grammar import Dimension
+from reports.expressions import Dimension
 from reports.render.units import format_count, format_limit, format_measured, format_rate, format_share
 
 DURATIONS = [
