@@ -39,9 +39,9 @@ RUNS = 3
 RUN_EFFECT = 0.05
 SLOWDOWN = 1.2
 MS = 1e6
-STOCK = 3_000
+STOCK = 10_000
 """Routes in which nothing changed, drawn once a case. What the reference knows is their standard deviation: of a tenth
-as many it would be known to 4 %, which moves a power of one third by five points."""
+as many it would be known to 2 %, which moves a power of one third by three points."""
 SAMPLES = 200
 """A route and run, where false alarms are counted."""
 MORE_SAMPLES = 500
@@ -308,7 +308,7 @@ def show_power(pool: ProcessPoolExecutor, trials: int) -> list[str]:
         for ours, reference in ((power.ours, power.reference), (power.paired, power.paired_reference)):
             if ours < reference - MARGIN - chance:
                 missed.append(f"power of {case.family}, {change}: {ours:.1%}, the reference {reference:.1%}")
-    print(f"\nOne of {ROUTES} routes slowed by 20 %: how often it is found ({trials} trials). The reference test")
+    print(f"\nOne of {ROUTES} routes slowed by 20 %: how often it is found ({trials:,} trials). The reference test")
     print("knows the true sampling variance; the oracle also that runs do not differ, which a report must find out.\n")
     heads = ("latencies", "slowed", "n a run", f"{RUNS} baselines", "reference", "oracle", "run-to-run 5 %",
              "interleaved", "reference")  # fmt: skip
@@ -475,7 +475,7 @@ def show_bootstrap(pool: ProcessPoolExecutor, trials: int) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--reports", type=int, default=2_000, help="of each family, where nothing changed")
-    parser.add_argument("--trials", type=int, default=1_000, help="of each change")
+    parser.add_argument("--trials", type=int, default=1_000, help="of each change; three times as many for power")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--only", default="coverage,detectable,bootstrap,power,wolf", help="some of these, with commas")
     asked = parser.parse_args()
@@ -486,7 +486,7 @@ def main() -> int:
             ("coverage", show_coverage, 4 * asked.trials),
             ("detectable", show_detectable, asked.trials),
             ("bootstrap", show_bootstrap, asked.trials),
-            ("power", show_power, asked.trials),
+            ("power", show_power, 3 * asked.trials),
             ("wolf", cry_wolf, asked.reports),
         ):
             if name in asked.only.split(","):
