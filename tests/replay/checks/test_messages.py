@@ -105,6 +105,18 @@ def test_event_that_a_request_caused_is_not_put_down_to_an_emit_shortly_before(r
     assert choose_caused(made, "emit hello", emits_only=True).cause == "emit hello", "who names it knows"
 
 
+def test_cause_that_was_followed_often_comes_before_one_that_was_followed_once(recording: Recording) -> None:
+    socket = recording.socket(0, 10, 9000)
+    recording.packet(socket, "client", "connect", 20)
+    recording.packet(socket, "server", "connect", 30, payload="{}")
+    recording.packet(socket, "client", "event", 1000, payload='[{"room":7}]', event="join")
+    for n, at in enumerate((1002, 1200, 1400)):
+        recording.packet(socket, "client", "event", at, payload=json.dumps([{"text": f"hi {n}"}]), event="say")
+        recording.packet(socket, "server", "event", at + 5 + 10 * n, payload=json.dumps([{"n": n}]), event="said")
+    found = choose_caused(source(recording.finish()))
+    assert found.why == "emit say: followed by said 3 of 3 times, after 15.0 ms", "the only join was nearer to one"
+
+
 def told(*answers: str, sent: int = 3, at_ms: float = 10) -> Told:
     return Told(
         tuple((str(n), 0, 0) for n in range(sent)),
