@@ -259,7 +259,7 @@ class Visit:
                 self._end(step, self._stage.clock.now_ns())
             else:
                 socket.await_end(step)
-        elif socket is None or not socket.is_open:
+        elif socket is None or not socket.is_open or _was_refused(socket, action):
             tally.dropped += 1
             self._end(step, self._stage.clock.now_ns())
         else:
@@ -513,3 +513,8 @@ class Visit:
         )
         own = () if self.user.identity is None else tuple(self.user.identity.values.values())
         self._stage.journal.note(SessionRecord(row, (*plan.secrets, *own), over=ended_ns is not None))
+
+
+def _was_refused(socket: LiveSocket | LiveWebSocket, action: object) -> bool:
+    """Whether a step belongs to a namespace that did not let this client in: clients send nothing there then."""
+    return isinstance(socket, LiveSocket) and isinstance(action, Emit | Leave) and socket.was_refused(action.namespace)

@@ -55,6 +55,8 @@ class LiveSocket(LiveConnection):
         self._told = told
         self._whole = whole
         self._joining: dict[str, Step] = {}
+        self._refused: set[str] = set()
+        """Namespaces that let in in the recording, and not now."""
         self._waiting: dict[tuple[str, int], tuple[Step, int]] = {}
         """Emits without their ack: (namespace, ack id) to step and packet id."""
         self._unsent: dict[int, Step] = {}
@@ -109,6 +111,10 @@ class LiveSocket(LiveConnection):
         if waits:
             self._arm(step)
         self._send(packet, intended_ns, action.source, packet_id, ends=None if waits else step)
+
+    def was_refused(self, namespace: str) -> bool:
+        """Whether that namespace did not let this client in, unlike recorded."""
+        return namespace in self._refused
 
     def leave(self, step: Step, intended_ns: int) -> None:
         """Disconnect from a namespace."""
@@ -230,7 +236,9 @@ class LiveSocket(LiveConnection):
         if step is None or not isinstance(step.action, Join):
             return
         accepted = seen.type == "connect"
+        self._refused.discard(step.action.namespace)
         if step.action.accepted is True and not accepted:
+            self._refused.add(step.action.namespace)
             self._note_trouble(Outcome.MISMATCH, f"{_namespace(step)} refused to be joined; in the recording it let in")
         elif step.action.accepted is False and accepted:
             self._note_trouble(Outcome.MISMATCH, f"{_namespace(step)} let in; in the recording it refused")

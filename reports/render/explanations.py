@@ -82,7 +82,9 @@ def cause_sentences(
     if explanation.page is not None:
         yield slowest_sentence(explanation.page)
     elif not explanation.causes and explanation.worst:
-        yield "No cause stands out in what was recorded."
+        details = {worst.detail for worst in explanation.worst}
+        shared = details.pop() if len(details) == 1 else ""
+        yield f"The same of all shown: {shared}." if shared else "No cause stands out in what was recorded."
     if explanation.worst and explanation.worst[0].ref:
         yield f"Next: nestperf show {printable(judgement.capture_path, _LABEL)} {explanation.worst[0].ref}"
 

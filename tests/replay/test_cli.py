@@ -596,11 +596,19 @@ async def test_socket_that_differs_from_the_recording_says_how(recordings: Recor
     socket = recording.socket(10, 15, 100)
     recording.packet(socket, "client", "connect", 20, "/media", '{"token":"a-token-of-another-day"}')
     recording.packet(socket, "server", "connect", 25, "/media", '{"sid":"x"}')
+    recording.packet(socket, "client", "event", 40, "/media", '["?"]', event="ask", ack_id=0)
+    recording.packet(socket, "server", "ack", 45, "/media", '["answer"]', ack_id=0)
+    recording.packet(socket, "client", "disconnect", 60, "/media")
     _, printed = await command(tmp_path, str(recording.finish()), "-o", "r.db")
     await runner.cleanup()
     with Capture.open(tmp_path / "r.db") as capture:
         (row,) = capture.sockets()
         packets = list(capture.packets())
+        assert capture.run.certificate["dropped"] == 2
+    assert app.asked == []
+    assert [packet.event for packet in packets if packet.type in ("event", "disconnect")] == [], "as clients do"
+    assert row.closed_by == "client", "nothing was waited for in vain"
+    assert f"The same of all shown: {row.detail}." in " ".join(printed.split())
     assert row.outcome is Outcome.MISMATCH
     assert row.detail == "/media refused to be joined; in the recording it let in"
     assert row.detail in printed
