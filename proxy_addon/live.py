@@ -67,6 +67,8 @@ def counts(tally: Tally) -> str:
     parts += [f"{count:,} {outcome}" for outcome, count in tally.outcomes.items() if outcome is not Outcome.OK]
     parts.append(plural(tally.sockets, "socket"))
     parts.append(plural(sum(tally.events.values()), "event"))
+    if tally.messages:
+        parts.append(plural(tally.messages, "WebSocket message"))
     if tally.pages:
         parts.append(plural(tally.pages, "page"))
     if tally.queries:
@@ -98,6 +100,7 @@ def _table(tally: Tally, now_ns: int, stored_bytes: int) -> Group:
         Text(f"{tally.failed:,} failed", style="bold red" if tally.failed else "dim"),
         f"{tally.sockets_open:,} of {plural(tally.sockets, 'socket')} open",
         plural(sum(tally.events.values()), "event"),
+        *([plural(tally.messages, "WebSocket message")] if tally.messages else []),
         *queries,
         *([plural(tally.pages, "page")] if tally.pages else []),
         Text(size(stored_bytes), style="dim"),

@@ -146,6 +146,7 @@ class SocketTrack:
         connect = self._packets is not None and message.payload[:2] == b"40"
         frame_id = self._frame(sender, last, message.payload, "connect" if connect else None)
         if self._packets is None:
+            self._tally.messages += 1
             return
         first = self._first_frame.setdefault(sender, frame_id)
         for seen in self._packets.receive(

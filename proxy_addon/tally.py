@@ -39,6 +39,8 @@ class Tally:
         self.sockets_cut = 0
         """By the recorder itself, as asked."""
         self.events: Counter[str] = Counter()
+        self.messages = 0
+        """Of plain WebSockets, whose messages are no events."""
         self.losses: Counter[str] = Counter()
         self.warning = ""
         """What the tester must not forget."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from nestperf.capture import repeats
 from nestperf.capture.model import FAILED, Outcome
 from replay.distribution import Distribution
 
+LATE = 0.01
+"""Of the steps at most so many may go out late."""
 LAG_SHARE = 0.10
 """Send lag at p99 may be this share of the measured median, ..."""
 LAG_FLOOR_NS = 5_000_000
@@ -213,14 +216,14 @@ def is_saturated(certificate: dict[str, Any]) -> bool:
 def invalid_because(certificate: dict[str, Any]) -> tuple[str, ...]:
     """Sentences that say why the numbers of a run cannot be judged; none where they can.
 
-    The rule on send lag is one on its p99; in a run of fewer than 100 steps that is the maximum, and one late step
-    alone shows no bottleneck.
+    The rule on send lag is one on its p99: more than 1 % of the steps late, and more than chance makes of 1 % (95 %).
+    One late step alone shows no bottleneck, nor do 2 of 90.
     """
     if not certificate["paced"]:
         return ()
     sentences = []
     late, sent = certificate["late"], certificate["sent"]
-    if late is not None and late >= 2 and late > sent * 0.01:
+    if late is not None and late >= 2 and late > _late_by_chance(sent):
         latest_ns = _latest_ns(certificate["service_p50_ns"], certificate.get("lateness_ns", LAG_FLOOR_NS))
         sentences.append(
             f"The generator was the bottleneck: {late:,} of {sent:,} steps went out more than "
@@ -233,6 +236,11 @@ def invalid_because(certificate: dict[str, Any]) -> tuple[str, ...]:
             f"one core it can use, in the busiest seconds; {_REMEDY}."
         )
     return tuple(sentences)
+
+
+def _late_by_chance(sent: int) -> float:
+    """So many steps may be late where 1 % is: the normal approximation's 95th percentile, its step halved."""
+    return sent * LATE + 0.5 + 1.645 * math.sqrt(sent * LATE * (1 - LATE))
 
 
 _REMEDY = "ask for less load, or use a machine with nothing else to do"

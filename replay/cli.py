@@ -131,6 +131,7 @@ def replay(
         raise UsageError("--concurrency says how many connections ask a database: name that with --database.")
     if taps and vs:
         raise UsageError("--tap listens before one application's database: leave out --vs, or --tap.")
+    tap = Tap(taps)
     limits = load_thresholds(thresholds, Path())
     persons = choose_identities(identities, identity_command, _users_asked(options))
     with Capture.open(file) as capture:
@@ -161,7 +162,6 @@ def replay(
         for number, paths in enumerate(runs, 1):
             if repeat > 1:
                 click.echo(f"\nRun {number} of {repeat}")
-            run_before(before)
             settings = Settings(
                 load=load,
                 timeout_s=options["timeout"] / 1e9,
@@ -171,7 +171,8 @@ def replay(
                 identities=persons,
             )
             outputs = (Output(path=p, targets=side, force=force) for p, side in zip(paths, sides, strict=True))
-            with Tap(taps) as tap:
+            with tap:
+                run_before(before)  # which may start the application that uses the tap
                 ended = play(plan, settings, tuple(outputs), recorded, file, marks=marks)
                 tap.end()
                 queries = tap.pour(paths[0])
@@ -224,7 +225,7 @@ def _conclude(
     code. `quiet`: it is one of several runs, and a job's summary is about all of them."""
     for path, side in zip(paths, ended, strict=True):
         if len(paths) > 1:
-            click.echo(f"\n{', '.join(upstream.url for upstream in side.run.upstreams)}")
+            click.echo(f"\n{', '.join(side.run.addresses)}")
         for line in summarize(side.run, side.tally):
             click.echo(line)
         for sentence in side.run.invalid:

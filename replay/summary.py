@@ -43,7 +43,9 @@ def describe_load(load: Load) -> str:
     else:
         noun = "requests" if load.model == "rate" else "sessions"
         levels = [
-            f"{format_rate(stage.level)} {noun} {'a second' if stage.level >= 1 else 'a minute'}" for stage in stages
+            f"{format_rate(stage.level)} {noun if format_rate(stage.level) != '1' else noun[:-1]} "
+            f"{'a second' if stage.level >= 1 else 'a minute'}"
+            for stage in stages
         ]
     if load.is_timed:
         parts = [f"{level} for {_seconds(stage.length_ns)}" for level, stage in zip(levels, stages, strict=True)]
@@ -73,8 +75,8 @@ def summarize(run: Run, tally: Tally) -> Iterator[str]:
     yield from _rate(certificate)
     if tally.sockets or tally.sockets_failed:
         failed = f" ({tally.sockets_failed:,} not as recorded)" if tally.sockets_failed else ""
-        packets = f"{tally.packets_sent:,} packets sent, {tally.packets_received:,} received"
-        yield f"{plural(tally.sockets, 'Socket.IO connection')} opened{failed}; {packets}"
+        said = f"{plural(tally.packets_sent, 'message')} sent, {tally.packets_received:,} received"
+        yield f"{plural(tally.sockets, 'socket')} opened{failed}; {said}"
     visits = ", ".join(f"{count:,} {state}" for state, count in sorted(tally.visits.items()))
     yield f"Visits: {visits or 'none'}; from {certificate['source_addresses']}"
     yield from _curve(certificate["users_alive"])

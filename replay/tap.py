@@ -27,14 +27,15 @@ _ENDS_S = 60.0
 
 
 class Tap:
-    """Owns the recorder in front of one or more databases. Leaving the `with` block ends it."""
+    """Owns the recorder in front of one or more databases. Leaving the `with` block ends it; it can be entered
+    again."""
 
     def __init__(self, taps: Sequence[str]) -> None:
         """`taps`: `LISTEN_PORT=postgres://HOST:PORT`."""
         for text in taps:
             port, mark, url = text.partition("=")
             if not (mark and port.isdigit() and url.startswith(("postgres://", "postgresql://"))):
-                raise UsageError(f"--tap {port}… is no tap: write one like 15432=postgres://127.0.0.1:5432.")
+                raise UsageError("--tap takes a port and a database: write one like 15432=postgres://127.0.0.1:5432.")
         self._taps = tuple(taps)
         self._opened = contextlib.ExitStack()
         self._folder = Path()
@@ -49,6 +50,7 @@ class Tap:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opened:
             if self._taps:
+                self._said.clear()
                 self._folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="nestperf-tap-")))
                 opened.callback(self.end)
                 self._start()
@@ -90,7 +92,7 @@ class Tap:
             self._process.communicate()
 
     def pour(self, target: Path) -> int:
-        """Add what was seen to the capture of the replay; how many queries that was. End it first."""
+        """Add what was seen while it ran to the capture of the replay; how many queries that was. End it first."""
         if self._process is None:
             return 0
         with Capture.open(target) as capture:
@@ -98,9 +100,12 @@ class Tap:
         with Capture.open(self.capture) as seen:
             run, rows = merged(run, seen)
             writer = CaptureWriter.reopen(target, run)
-            writer.extend(rows)
+            poured = 0
+            for row in rows:
+                writer.add(row)
+                poured += isinstance(row, Query)
             writer.close()
-            return seen.count(Query)
+            return poured
 
 
 def merged(run: Run, seen: Capture) -> tuple[Run, Iterator[Row]]:
@@ -123,6 +128,8 @@ def _rows(seen: Capture, places: dict[int, int], shift_ns: int) -> Iterator[Row]
     statements: Iterator[Statement] = seen.statements()
     yield from statements
     for query in seen.queries():
+        if query.sent_ns + shift_ns < 0:
+            continue  # asked before the run: by what --before started, or by the application's own start
         yield query._replace(
             upstream=None if query.upstream is None else places[query.upstream],
             sent_ns=query.sent_ns + shift_ns,

@@ -111,6 +111,12 @@ class Run(NamedTuple):
     source_path: str | None = None
     """File name (no folder) of the capture that was replayed."""
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """What it was about: a replay keeps the places of recorded databases, and sends them nothing."""
+        played = tuple(upstream.url for upstream in self.upstreams if not upstream.is_database)
+        return played if played and self.purpose == "replay" else tuple(upstream.url for upstream in self.upstreams)
+
 
 class Client(NamedTuple):
     """Who sent something, as far as the wire shows it; `sessions` are derived from it."""

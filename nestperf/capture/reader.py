@@ -43,9 +43,15 @@ class Capture:
         Raises:
             CaptureMissing, CaptureForeign, CaptureEmpty, CaptureNewer, CaptureTruncated: it cannot be used, and why.
         """
-        if not path.is_file():
+        try:
+            size = path.stat().st_size if path.is_file() else None
+        except OSError as error:
+            raise CaptureMissing(f"Cannot read {path}: {error.strerror}.") from error
+        if size is None and path.is_dir():
+            raise CaptureMissing(f"{path} is a folder: name a capture in it.")
+        if size is None:
             raise CaptureMissing(f"There is no capture {path}: record one with `nestperf record URL -o {path}`.")
-        if path.stat().st_size == 0:
+        if size == 0:
             raise CaptureEmpty(f"{path} is an empty file: record again with `nestperf record URL -o {path} --force`.")
         foreign = CaptureForeign(f"{path} is not a nestperf capture: name a file that `nestperf record` wrote.")
         try:

@@ -358,18 +358,18 @@ def check_writable(path: Path, *, force: bool = False) -> None:
 
     Raises:
         UsageError: it exists (and not `force`), somebody is writing it, it is a folder, or its folder does not exist or
-            is not writable.
+            is not writable, or its name is too long.
     """
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: name a file in it with -o.")
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists: name another file with -o, or overwrite it with --force.")
-    if path.with_name(path.name + "-wal").exists() and _is_being_written(path):
-        raise UsageError(f"{path} is being written: end its run first, or name another file with -o.")
-    if not path.parent.is_dir():
-        raise UsageError(f"Cannot write {path}: the folder {path.parent} does not exist.")
     probe = path.parent / f".{path.name}.probe"
     try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: name a file in it with -o.")
+        if path.exists() and not force:
+            raise UsageError(f"{path} exists: name another file with -o, or overwrite it with --force.")
+        if path.with_name(path.name + "-wal").exists() and _is_being_written(path):
+            raise UsageError(f"{path} is being written: end its run first, or name another file with -o.")
+        if not path.parent.is_dir():
+            raise UsageError(f"Cannot write {path}: the folder {path.parent} does not exist.")
         probe.touch()
         probe.unlink()
     except OSError as error:

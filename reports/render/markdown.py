@@ -91,7 +91,7 @@ def _about(judgement: Judgement) -> str:
     parts = [
         f"{code(judgement.capture_name)}, {text(what)}" + (f" of {code(run.source_path)}" if run.source_path else ""),
         plural(users, "user") if isinstance(users, int) else "",
-        f"against {code(', '.join(upstream.url for upstream in run.upstreams[:4]))}" if run.upstreams else "",
+        f"against {code(', '.join(run.addresses[:4]))}" if run.upstreams else "",
         f"judged by {code(judgement.origin)}",
     ]
     return f"{', '.join(filter(None, parts))}. {sentences.LATENCY[judgement.latency_name]}"

@@ -306,7 +306,8 @@ def test_what_is_no_capture_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     foreign.write_text("hello, I am a letter and no capture")
     empty.touch()
     for name, sentence in ((foreign, "is not a nestperf capture"), (empty, "is an empty file"),
-                           (tmp_path / "none.db", "There is no capture")):  # fmt: skip
+                           (tmp_path / "none.db", "There is no capture"), (tmp_path, "is a folder"),
+                           (tmp_path / ("n" * 300), "File name too long")):  # fmt: skip
         assert call_run(command, name, "-o", tmp_path / "out.db") == 3
         assert sentence in capsys.readouterr().err
     assert not (tmp_path / "out.db").exists()

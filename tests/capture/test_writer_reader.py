@@ -223,7 +223,12 @@ def test_commands_end_with_exit_code_3_on_an_unusable_file(
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("there.db", "exists"), (".", "is a folder"), ("no/folder.db", "the folder .* does not exist")],
+    [
+        ("there.db", "exists"),
+        (".", "is a folder"),
+        ("no/folder.db", "the folder .* does not exist"),
+        ("n" * 252 + ".db", "Cannot write .*: File name too long"),
+    ],
 )
 def test_create_where_it_cannot_be_written_is_refused(tmp_path: Path, name: str, sentence: str) -> None:
     (tmp_path / "there.db").write_text("precious")

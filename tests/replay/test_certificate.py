@@ -25,11 +25,12 @@ def pledge(*, paced: bool = True, **changes: Any) -> Pledge:
 
 LAGS = [
     ("one late step is no bottleneck", 60, 50, True, False, 1),
-    ("on time", 1, 20, True, False, 2),
-    ("late, but under 5 ms", 4.9, 20, True, False, 2),
-    ("over 5 ms, but under a tenth of the answers", 6, 100, True, False, 2),
-    ("over 5 ms and over a tenth", 6, 50, True, True, 2),
-    ("as late without pace is the generator's limit, not its fault", 60, 50, False, False, 2),
+    ("as many as 1 % makes by chance", 60, 50, True, False, 3),
+    ("on time", 1, 20, True, False, 4),
+    ("late, but under 5 ms", 4.9, 20, True, False, 4),
+    ("over 5 ms, but under a tenth of the answers", 6, 100, True, False, 4),
+    ("over 5 ms and over a tenth", 6, 50, True, True, 4),
+    ("as late without pace is the generator's limit, not its fault", 60, 50, False, False, 4),
 ]
 
 

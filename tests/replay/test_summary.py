@@ -59,6 +59,12 @@ def test_summary_of_a_run_that_sent_nothing_makes_nothing_up() -> None:
     assert f"send lag p50 {nothing}, p99 {nothing}, max {nothing}" in told(Tally())
 
 
+def test_summary_counts_sockets_of_all_kinds() -> None:
+    made = tally()
+    made.sockets, made.packets_sent, made.packets_received = 2, 12, 11
+    assert "2 sockets opened; 12 messages sent, 11 received" in told(made)
+
+
 def test_summary_never_shows_captured_text_raw() -> None:
     made = tally()
     made.trouble("GET /\x1b[2Jgone: bad")
@@ -97,6 +103,7 @@ LOADS = [
     (Load(users=9, duration_ns=30 * SECOND), "9 users for 30 s"),
     (Load(users=5, stages=(Stage(1, SECOND), Stage(5, 2 * SECOND))), "1 user for 1 s, then 5 users for 2 s"),
     (Load(model="rate", stages=(Stage(1000 / 60, 60 * SECOND),)), "16.67 requests a second for 60 s"),
+    (Load(model="sessions", stages=(Stage(1, SECOND),)), "1 session a second for 1 s"),
     (Load(model="sessions", stages=(Stage(0.5, 60 * SECOND),)), "30 sessions a minute for 60 s"),
     (Load(users=9, duration_ns=30 * SECOND, ramp_ns=SECOND, warm_up_ns=2 * SECOND),
      "after 1 s ramp and 2 s warm-up (not judged), 9 users for 30 s"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,18 @@ QUERY = Query(
 )  # fmt: skip
 
 
+_BEFORE = """
+import asyncio, asyncpg
+async def main():
+    connection = await asyncpg.connect({url!r}, ssl=False)
+    await connection.fetchval("select 1 as begun")
+    await connection.close()
+    print("it has begun", flush=True)
+asyncio.run(main())
+"""
+"""What an application does at its start."""
+
+
 def run_at(unix_ns: int, *urls: str, **changes: Any) -> Run:
     run = Run(uid="u", purpose="record", vantage="proxy", state="finished", version="0", started_unix_ns=unix_ns)
     return run._replace(upstreams=tuple(map(Upstream, urls)), **changes)
@@ -39,6 +53,8 @@ def test_rows_of_a_tap_get_the_stamps_and_upstreams_of_the_replay(tmp_path: Path
     with Capture.open(tmp_path / "tap.db") as seen:
         run, rows = merged(replayed, seen)
         statement, query = list(rows)
+        _, later = merged(replayed._replace(started_unix_ns=1_406), seen)
+        assert [type(row) for row in later] == [Statement], "asked before the run"
     assert [upstream.url for upstream in run.upstreams] == ["http://127.0.0.1:4000", "postgres://127.0.0.1:5432"]
     assert run.losses == {"bytes": 1, "tap: bytes": 3}
     assert isinstance(statement, Statement)
@@ -86,16 +102,18 @@ async def test_replay_with_a_tap_holds_every_query_of_the_application(
         code, printed = await command(
             tmp_path, str(recording.path), "--users", "4", "--target", target, "-o", str(output),
             "--tap", f"{port}=postgres://127.0.0.1:{postgres.server.port}",
+            "--before", f"{shlex.quote(sys.executable)} -c {shlex.quote(_BEFORE.format(url=url))}",
         )  # fmt: skip
     finally:
         await runner.cleanup()
     with Capture.open(output) as capture:
         exchanges, texts = list(capture.exchanges()), {s.id: s.text for s in capture.statements()}
-        queries = [
-            q for q in capture.queries() if "+" in texts.get(q.statement_id or 0, "") and q.protocol != "prepare"
-        ]
+        asked = [(q, texts.get(q.statement_id or 0, "")) for q in capture.queries() if q.protocol != "prepare"]
+        queries = [q for q, text in asked if "+" in text]
         assert capture.run.upstreams[1].url == f"postgres://127.0.0.1:{postgres.server.port}"
     assert len(exchanges) == len(queries) == 20, printed
+    assert "it has begun" in printed, "the tap is there for what --before starts"
+    assert not any("begun" in text for _, text in asked), "what that asks is not part of the run"
     assert {query.outcome for query in queries} == {"ok"}
     assert "SQL queries meanwhile" in printed
     assert "Database queries" in printed, code

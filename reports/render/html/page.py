@@ -235,7 +235,7 @@ def _about(judgement: Judgement, summary: Summary) -> Markup:
         tiles.append((format_count(summary.queries.links.total), "queries"))
     what = {"record": "Recording", "import": "Import"}.get(run.purpose, run.purpose.capitalize())
     source = f" of {shown(run.source_path, 120)}" if run.source_path else ""
-    upstreams = ", ".join(shown(upstream.url, 80) for upstream in run.upstreams[:6])
+    upstreams = ", ".join(shown(url, 80) for url in run.addresses[:6])
     users = run.settings.get("users")
     with_users = f" with {plural(users, 'user')}" if isinstance(users, int) else ""
     return joined(
