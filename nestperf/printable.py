@@ -66,6 +66,11 @@ def shorten(text: str, width: int) -> str:
     return f"{head}…{tail}"
 
 
+def clip(text: str, width: int) -> str:
+    """Cut the end off a line that is wider than `width` columns: of what reads from its beginning, such as SQL."""
+    return text if columns_of(text) <= width else f"{text[: _fitting(text, max(0, width - 1))]}…"
+
+
 def _fitting(text: str, columns: int) -> int:
     """How many characters from the front fit."""
     used = 0

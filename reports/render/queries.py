@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from nestperf.console import duration, plural
-from nestperf.printable import printable
+from nestperf.printable import clip, printable
 from reports.queries import HeldOpen, QueryFacts
+from reports.render.outlines import outline
 from reports.render.table import Row, note, render_table
 from reports.render.units import format_count, format_share
 
 _MOST = 15
 _FINDINGS = 5
 _LABEL = 200
+_SENTENCE = 120
+
+
+def _short(statement: str, width: int = _SENTENCE) -> str:
+    return clip(printable(outline(statement)), width)
 
 
 def _held_open(held: HeldOpen) -> str:
@@ -19,7 +25,7 @@ def _held_open(held: HeldOpen) -> str:
         meanwhile = f", across its user's think time (exchange {held.answered_id} was answered meanwhile)"
     return (
         f"A transaction stayed open for {duration(held.idle_ns)} without a query{meanwhile}, after: "
-        f"{printable(held.after, 120)}."
+        f"{_short(held.after)}."
     )
 
 
@@ -30,7 +36,7 @@ def render_queries(facts: QueryFacts | None, width: int) -> list[str]:
     shown = facts.statements[:_MOST]
     rows = [
         Row(
-            label=printable(row.statement or "(a statement that was not seen being parsed)", _LABEL),
+            label=_short(row.statement, _LABEL) or "(a statement that was not seen being parsed)",
             cells=(
                 format_count(row.n),
                 duration(row.p50_ns),
@@ -45,14 +51,14 @@ def render_queries(facts: QueryFacts | None, width: int) -> list[str]:
         for row in shown
     ]
     titles = ("n", "p50", "p95", "max", "rows", "errors", "total", "share")
-    lines = render_table(titles, rows, width, give_way=("rows", "p50", "total", "errors"))
+    lines = render_table(titles, rows, width, give_way=("rows", "p50", "total", "errors"), cut=clip)
     if len(facts.statements) > len(shown):
         lines += note(f"{len(facts.statements) - len(shown):,} more statements: see --format json.", width)
     for found in facts.repeated[:_FINDINGS]:
         where = printable(f"{found.method} {found.route}", 80)
         lines += note(
             f"N+1: {where} asked {found.most:,} times for one statement, {duration(found.total_ns)} in "
-            f"{plural(found.exchanges, 'exchange')}: {printable(found.statement, 120)} "
+            f"{plural(found.exchanges, 'exchange')}: {_short(found.statement)} "
             f"(nestperf show FILE {found.exchange_id}).",
             width,
         )
@@ -60,7 +66,7 @@ def render_queries(facts: QueryFacts | None, width: int) -> list[str]:
         lines += note(
             f"N+1: the page {printable(asked.page, 80)} asked {asked.most:,} times for one statement, in "
             f"{plural(asked.exchanges, 'exchange')}, {duration(asked.total_ns)} in all: "
-            f"{printable(asked.statement, 120)} (nestperf show FILE {asked.page_id}).",
+            f"{_short(asked.statement)} (nestperf show FILE {asked.page_id}).",
             width,
         )
     for held in facts.held_open[:_FINDINGS]:

@@ -12,10 +12,11 @@ import click
 from nestperf.capture.model import Exchange, Query, Run, Session, Socket
 from nestperf.capture.owners import How
 from nestperf.console import duration, plural, size
-from nestperf.printable import printable
+from nestperf.printable import clip, printable
 from reports.breakdown import Stretch, break_down
 from reports.render.contents import first_lines, render_body, render_head
 from reports.render.moments import moment, offset
+from reports.render.outlines import outline
 from reports.render.show_sockets import packet_rows, render_socket
 from reports.render.table import INDENT, Row, facts, note, render_table
 from reports.views import Counterpart, ExchangeView, QueryView, SessionView, SocketView, View
@@ -166,7 +167,7 @@ def _exchange_rows(exchanges: Iterable[Exchange], chosen: Exchange, width: int) 
 def _query_rows(view: ExchangeView, width: int) -> list[str]:
     rows = [
         Row(
-            label=printable(" ".join(inside.statement.split()), _LABEL),
+            label=clip(printable(outline(" ".join(inside.statement.split()))), _LABEL),
             lead=f"query:{inside.query.id}",
             cells=(
                 str(inside.query.rows),
@@ -179,7 +180,7 @@ def _query_rows(view: ExchangeView, width: int) -> list[str]:
     ]
     if not rows:
         return []
-    lines = render_table(("rows", "took", "sent", "its own"), rows, width)
+    lines = render_table(("rows", "took", "sent", "its own"), rows, width, cut=clip)
     left = len(view.queries) - len(rows)
     return lines + (note(f"{left:,} more queries.", width) if left > 0 else [])
 

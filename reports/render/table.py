@@ -14,6 +14,8 @@ from tabulate import tabulate
 
 from nestperf.printable import columns_of, shorten
 
+_Cut = Callable[[str, int], str]
+
 INDENT = "  "
 _GAP = 2
 _STACKED_BELOW = 24
@@ -36,20 +38,26 @@ class Row(NamedTuple):
 
 
 def render_table(
-    titles: Sequence[str], rows: Sequence[Row], width: int, *, label: str = "", give_way: Sequence[str] = ()
+    titles: Sequence[str],
+    rows: Sequence[Row],
+    width: int,
+    *,
+    label: str = "",
+    give_way: Sequence[str] = (),
+    cut: _Cut = shorten,
 ) -> list[str]:
     """The lines of a table.
 
     Columns of which every cell is empty are left out. A row whose label needs more than the room left by the numbers
-    is shortened in its middle, or stands above them where the room is very small. Where even the numbers do not fit,
-    the columns that `give_way` names go, in that order, and a remark says so.
+    is shortened by `cut` (in its middle), or stands above them where the room is very small. Where even the numbers do
+    not fit, the columns that `give_way` names go, in that order, and a remark says so.
     """
     indent = INDENT * 2 if any(row.group for row in rows) else INDENT
     places = [place for place in range(len(titles)) if any(row.cells[place] for row in rows)]
     places, gone = _fitting(titles, rows, places, width - len(indent), give_way)
     titles = [titles[place] for place in places]
     cells = [[row.cells[place] for place in places] for row in rows]
-    names, stacked = _names(rows, label, width - len(indent) - _taken(titles, cells))
+    names, stacked = _names(rows, label, width - len(indent) - _taken(titles, cells), cut)
     head = [] if stacked else ["", label][-len(names[0]) :] if names else [label]
     table = [[*head, *titles], *([*name, *numbers] for name, numbers in zip(names, cells, strict=True))]
     rule = ["-" * _widest([line[place] for line in table]) for place in range(len(table[0]))]
@@ -57,7 +65,7 @@ def render_table(
     # Head and rule are rows to tabulate: its own heads are two columns wider than they need to be.
     table.insert(1, rule)
     lines = tabulate(table, tablefmt="plain", colalign=align, disable_numparse=True).splitlines()
-    above = [shorten(_joined(row), width - len(indent)) for row in rows] if stacked else None
+    above = [cut(_joined(row), width - len(indent)) for row in rows] if stacked else None
     lines = _with_extra_lines(lines, rows, indent, above)
     return lines + (note(f"Not shown for want of room: {', '.join(gone)}.", width) if gone else [])
 
@@ -77,7 +85,7 @@ def _fitting(
     return places, gone
 
 
-def _names(rows: Sequence[Row], label: str, room: int) -> tuple[list[list[str]], bool]:
+def _names(rows: Sequence[Row], label: str, room: int, cut: _Cut) -> tuple[list[list[str]], bool]:
     """The left columns of every row: lead and label, or both in one where that saves room; or none, and True, where
     the label has to stand above the numbers."""
     needed = _widest([label, *(row.label for row in rows)])
@@ -86,13 +94,13 @@ def _names(rows: Sequence[Row], label: str, room: int) -> tuple[list[list[str]],
     fixed = any(row.paint for row in rows)
     if fixed or beside >= needed:
         if not any(leads):
-            return [[shorten(row.label, room)] for row in rows], False
+            return [[cut(row.label, room)] for row in rows], False
         painted = (row.paint(row.lead) if row.paint else row.lead for row in rows)
-        return [[lead, shorten(row.label, beside)] for lead, row in zip(painted, rows, strict=True)], False
+        return [[lead, cut(row.label, beside)] for lead, row in zip(painted, rows, strict=True)], False
     needed = _widest([label, *map(_joined, rows)])
     if room < min(needed, _STACKED_BELOW):
         return [[] for _ in rows], True
-    return [[shorten(_joined(row), room)] for row in rows], False
+    return [[cut(_joined(row), room)] for row in rows], False
 
 
 def _joined(row: Row) -> str:
