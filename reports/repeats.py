@@ -1,13 +1,17 @@
 """What one page asks for many times: calls of one route, and one statement in several of its calls. Pure.
 
-A call belongs to the page that its Referer names, else to the last page of the same user before it. Only what comes
-within a few seconds counts together: a page that asks for news every ten seconds repeats nothing.
+A call belongs to the page that its Referer names, else to the last page of the same user before it. A call to another
+origin tells no more than its page's origin: the last page there is meant, not the one at `/`. Where the address of a
+page changed without a load (History API), its calls count for the address that they name. Only what comes within a few
+seconds counts together: a page that asks for news every ten seconds repeats nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+from nestperf.capture.routes import route_of
 
 WINDOW_NS = 3_000_000_000
 """So close together calls are one page's doing."""
@@ -79,20 +83,33 @@ class Asking(NamedTuple):
 
 
 def pages_of(exchanges: Iterable[Sent]) -> dict[int, Sent]:
-    """The page of every call, and of every page itself, by the exchange's id; those without a page are left out."""
+    """The page of every call, and of every page itself, by the exchange's id; those without a page are left out.
+
+    A page whose address has changed since its load has the route of the new one.
+    """
     found: dict[int, Sent] = {}
     last: dict[tuple[str, int], Sent] = {}
+    last_at: dict[tuple[tuple[str, int], str], Sent] = {}
     named: dict[tuple[tuple[str, int], str, str], Sent] = {}
     for one in sorted(exchanges, key=lambda one: (one.sent_ns, one.id)):
         if one.is_page:
-            last[one.user] = found[one.id] = one
+            last[one.user] = last_at[one.user, one.authority] = found[one.id] = one
             named[one.user, one.authority, one.target] = one
             continue
         if not one.is_call:
             continue
         # Any bytes may stand here: taken apart by hand, because a URL that is none would raise.
         authority, _, rest = one.referer.partition("://")[2].partition("/")
-        page = named.get((one.user, authority, f"/{rest}")) or last.get(one.user)
+        there = last_at.get((one.user, authority))
+        if not rest and authority != one.authority and there is not None:
+            page: Sent | None = there
+        else:
+            page = named.get((one.user, authority, f"/{rest}"))
+            if page is None and rest and there is not None:
+                page = there._replace(route=route_of(f"/{rest}"))
+            if page is not None:
+                last_at[one.user, authority] = page
+        page = page or last.get(one.user)
         if page is not None:
             found[one.id] = page
     return found
@@ -100,17 +117,17 @@ def pages_of(exchanges: Iterable[Sent]) -> dict[int, Sent]:
 
 def repeated_routes(exchanges: Iterable[Sent], pages: Mapping[int, Sent]) -> tuple[PageRoute, ...]:
     """Routes that a page called many times within the window; the most frequent first."""
-    calls: dict[tuple[int, str, str], list[Sent]] = {}
+    calls: dict[tuple[int, str, str, str], list[Sent]] = {}
     for one in exchanges:
         if one.is_call and (page := pages.get(one.id)) is not None:
-            calls.setdefault((page.id, one.method, one.route), []).append(one)
+            calls.setdefault((page.id, page.route, one.method, one.route), []).append(one)
     found: dict[tuple[str, str, str], list[tuple[list[Sent], Sent]]] = {}
-    for (_, method, route), sent in calls.items():
+    for (_, at, method, route), sent in calls.items():
         sent.sort(key=lambda one: one.sent_ns)
         first, end = _densest([one.sent_ns for one in sent])
         if end - first >= REPEATED:
             page = pages[sent[0].id]
-            found.setdefault((page.route, method, route), []).append((sent[first:end], page))
+            found.setdefault((at, method, route), []).append((sent[first:end], page))
     rows = (_route_row(*key, loads) for key, loads in found.items())
     return tuple(sorted(rows, key=lambda row: (-row.most, row.page, row.route)))
 
@@ -133,18 +150,18 @@ def _route_row(page: str, method: str, route: str, loads: Sequence[tuple[list[Se
 def repeated_statements(queries: Iterable[Asking], pages: Mapping[int, Sent]) -> tuple[PageStatement, ...]:
     """Statements that a page asked for many times within the window, in more than one exchange, none of which asked
     so often by itself that it is a finding of its own."""
-    asked: dict[tuple[int, str], list[Asking]] = {}
+    asked: dict[tuple[int, str, str], list[Asking]] = {}
     for query in queries:
         if (page := pages.get(query.exchange_id)) is not None:
-            asked.setdefault((page.id, query.statement), []).append(query)
+            asked.setdefault((page.id, page.route, query.statement), []).append(query)
     loads: dict[tuple[str, str], list[tuple[list[Asking], Sent]]] = {}
-    for (_, statement), found in asked.items():
+    for (_, at, statement), found in asked.items():
         found.sort(key=lambda query: query.sent_ns)
         first, end = _densest([query.sent_ns for query in found])
         burst = found[first:end]
         if len(burst) >= REPEATED_STATEMENTS and _is_spread(burst):
             page = pages[found[0].exchange_id]
-            loads.setdefault((page.route, statement), []).append((burst, page))
+            loads.setdefault((at, statement), []).append((burst, page))
     return tuple(sorted(_statement_rows(loads), key=lambda row: (-row.most, row.page, row.statement)))
 
 

@@ -51,6 +51,27 @@ def test_call_whose_referer_names_no_page_belongs_to_the_last_one_of_its_user(re
     assert 4 not in pages_of([call(4, 0, referer), page(1, 5)])
 
 
+def test_call_to_another_origin_belongs_to_the_page_that_was_last_there_not_to_the_one_at_its_root() -> None:
+    api = {"authority": "localhost:4001", "referer": f"http://{HOST}/"}
+    sent = [page(1, 0, "/"), page(2, 10, "/dashboard"), page(3, 15, "/", authority="localhost:5000")]
+    assert pages_of([*sent, call(4, 20, **api)])[4].id == 2
+    assert pages_of([*sent, call(4, 20, f"http://{HOST}/")])[4].id == 1, "the page's own origin: the whole address"
+
+
+def test_calls_of_a_page_whose_address_changed_count_for_the_new_address() -> None:
+    moved = f"http://{HOST}/titles/17?from=menu"
+    api = {"authority": "localhost:4001", "referer": f"http://{HOST}/"}
+    sent = [page(1, 0, "/"), *(call(n, n, f"http://{HOST}/") for n in range(2, 7))]
+    sent += [call(n, n, moved) for n in range(7, 13)] + [
+        call(n, n, target="/x", route="/x", **api) for n in range(13, 18)
+    ]
+    assert [(row.page, row.route, row.most, row.page_id) for row in routes(*sent)] == [
+        ("/titles/{id}", "/api/items/{id}", 6, 1),
+        ("/", "/api/items/{id}", 5, 1),
+        ("/titles/{id}", "/x", 5, 1),
+    ]
+
+
 def test_one_route_many_times_on_one_page_is_found_once_for_all_loads() -> None:
     sent = [page(1, 0), *(call(n, n) for n in range(2, 9)), page(20, 9000), *(call(n, 9000 + n) for n in range(21, 26))]
     assert routes(*sent) == (PageRoute("/media", "GET", "/api/items/{id}", 2, 7, 7, 14 * MS, 1, 2),)
