@@ -15,6 +15,8 @@ from replay.distribution import Distribution
 
 LATE = 0.01
 """Of the steps at most so many may go out late."""
+_FEW = 100
+"""The p99 of fewer steps is their maximum."""
 LAG_SHARE = 0.10
 """Send lag at p99 may be this share of the measured median, ..."""
 LAG_FLOOR_NS = 5_000_000
@@ -216,14 +218,14 @@ def is_saturated(certificate: dict[str, Any]) -> bool:
 def invalid_because(certificate: dict[str, Any]) -> tuple[str, ...]:
     """Sentences that say why the numbers of a run cannot be judged; none where they can.
 
-    The rule on send lag is one on its p99: more than 1 % of the steps late, and more than chance makes of 1 % (95 %).
-    One late step alone shows no bottleneck, nor do 2 of 90.
+    The rule on send lag is one on its p99: more than 1 % of the steps late. Of fewer than 100 steps that is the
+    maximum; there it takes more late ones than chance makes of 1 % (95 %), so 2 of 90 show no bottleneck.
     """
     if not certificate["paced"]:
         return ()
     sentences = []
     late, sent = certificate["late"], certificate["sent"]
-    if late is not None and late >= 2 and late > _late_by_chance(sent):
+    if late is not None and late > _late_at_most(sent):
         latest_ns = _latest_ns(certificate["service_p50_ns"], certificate.get("lateness_ns", LAG_FLOOR_NS))
         sentences.append(
             f"The generator was the bottleneck: {late:,} of {sent:,} steps went out more than "
@@ -238,9 +240,10 @@ def invalid_because(certificate: dict[str, Any]) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _late_by_chance(sent: int) -> float:
-    """So many steps may be late where 1 % is: the normal approximation's 95th percentile, its step halved."""
-    return sent * LATE + 0.5 + 1.645 * math.sqrt(sent * LATE * (1 - LATE))
+def _late_at_most(sent: int) -> float:
+    """So many steps may be late; of few the normal approximation's 95th percentile, its step halved."""
+    expected = sent * LATE
+    return expected if sent >= _FEW else expected + 0.5 + 1.645 * math.sqrt(expected * (1 - LATE))
 
 
 _REMEDY = "ask for less load, or use a machine with nothing else to do"

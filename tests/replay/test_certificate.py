@@ -24,26 +24,28 @@ def pledge(*, paced: bool = True, **changes: Any) -> Pledge:
 
 
 LAGS = [
-    ("one late step is no bottleneck", 60, 50, True, False, 1),
-    ("as many as 1 % makes by chance", 60, 50, True, False, 3),
-    ("on time", 1, 20, True, False, 4),
-    ("late, but under 5 ms", 4.9, 20, True, False, 4),
-    ("over 5 ms, but under a tenth of the answers", 6, 100, True, False, 4),
-    ("over 5 ms and over a tenth", 6, 50, True, True, 4),
-    ("as late without pace is the generator's limit, not its fault", 60, 50, False, False, 4),
+    ("one late step is no bottleneck", 60, 50, True, False, 1, 90),
+    ("as many as 1 % makes by chance", 60, 50, True, False, 2, 90),
+    ("on time", 1, 20, True, False, 4, 90),
+    ("late, but under 5 ms", 4.9, 20, True, False, 4, 90),
+    ("over 5 ms, but under a tenth of the answers", 6, 100, True, False, 4, 90),
+    ("over 5 ms and over a tenth", 6, 50, True, True, 4, 90),
+    ("as late without pace is the generator's limit, not its fault", 60, 50, False, False, 4, 90),
+    ("one of a hundred", 60, 50, True, False, 10, 1000),
+    ("p99 is late", 60, 50, True, True, 11, 1000),
 ]
 
 
 @pytest.mark.parametrize(
-    ("lag", "service", "paced", "invalid", "times"), [case[1:] for case in LAGS], ids=[case[0] for case in LAGS]
+    ("lag", "service", "paced", "invalid", "times", "steps"), [case[1:] for case in LAGS], ids=[c[0] for c in LAGS]
 )
 def test_run_is_invalid_when_the_generator_was_the_bottleneck(
-    lag: float, service: float, paced: bool, invalid: bool, times: int
+    lag: float, service: float, paced: bool, invalid: bool, times: int, steps: int
 ) -> None:
     tally = Tally()
-    tally.sent = 100
-    tally.lags_ns.extend([0] * (100 - times) + [round(lag * MS)] * times)
-    tally.services_ns.extend([round(service * MS)] * 100)
+    tally.sent = steps
+    tally.lags_ns.extend([0] * (steps - times) + [round(lag * MS)] * times)
+    tally.services_ns.extend([round(service * MS)] * steps)
     sentences = invalid_because(certify(tally, spent(), pledge(paced=paced)))
     assert bool(sentences) is invalid
     assert all("bottleneck" in sentence and "ask for less load" in sentence for sentence in sentences)
