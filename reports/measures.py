@@ -131,7 +131,9 @@ class Measures:
                 stamps = samples.packets.stamp[samples.packets.type.among("event") & samples.select_packets(selector)]
                 return stamps, stamps
             case "exchanges":
-                mask = samples.select(selector)
+                # A load is all that has to be answered; what a route is asked for is told by the request itself.
+                every = not (selector.kind or selector.route or selector.method or selector.status)
+                mask = samples.select(selector, preflights=every)
                 asked = x.intended if samples.has_intended else x.sent
                 return x.done[mask & x.outcome.among(*ANSWERED)], asked[mask]
             case share:

@@ -182,13 +182,13 @@ class Samples:
         stamps = stamps[np.isfinite(stamps)]
         return (int(stamps.min()), int(stamps.max())) if len(stamps) else None
 
-    def select(self, selector: Selector) -> Mask:
-        """The exchanges that a threshold is about; preflights only where it names them."""
+    def select(self, selector: Selector, *, preflights: bool = False) -> Mask:
+        """The exchanges that a threshold is about; preflights only where it names them, or where they are to count."""
         x = self.exchanges
         mask = np.ones(len(x), dtype=bool)
         if selector.kind:
             mask &= x.kind.among(*selector.kind)
-        else:
+        elif not preflights:
             mask &= ~x.kind.among(Kind.PREFLIGHT)
         if selector.route:
             mask &= x.route.where(lambda route: matches_any(route, selector.route))

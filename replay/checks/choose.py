@@ -122,11 +122,22 @@ def _matching(source: Source, pattern: str, *, signed_in: bool) -> Chosen:
 
 
 def _unrecorded(source: Source, method: str, path: str) -> Chosen:
-    """A plain request for a path that nobody recorded, where most calls went, with the fields that all of them had."""
+    """A plain request for a path that nobody recorded, where most calls went, with the fields that all of them had.
+
+    Where one address serves pages and another answers their calls, it is the other one's: a framework's own calls for
+    parts of pages are many, and go to the former.
+    """
     calls = [one for one in _went_well(source) if isinstance(one[1].action, Http) and one[1].action.kind is Kind.CALL]
     if not calls or method not in _SAFE:
         raise NothingSuch(f"the capture has no `{method} {path}` that went well: record one, or mend `call`")
-    upstreams = [one.action.upstream for _, one in calls if isinstance(one.action, Http)]
+    asked = [one.action for _, one in calls if isinstance(one.action, Http)]
+    pages = {
+        step.action.upstream
+        for session in source.plan.sessions
+        for step in session.steps
+        if isinstance(step.action, Http) and step.action.kind is Kind.PAGE
+    }
+    upstreams = [one.upstream for one in asked if one.upstream not in pages] or [one.upstream for one in asked]
     upstream = max(upstreams, key=upstreams.count)
     session, like = next((s, one) for s, one in calls if getattr(one.action, "upstream", None) == upstream)
     action = like.action

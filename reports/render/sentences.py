@@ -237,7 +237,7 @@ def _load_not_put_on(judged: Judged) -> str:
     window = format_limit(expression.per_ns or 0)
     return (
         f"the run asked for {format_count(judged.asked)} in its busiest {window}, not for {limit}: "
-        "replay with more --users."
+        "replay with more --users or a higher --rate."
     )
 
 

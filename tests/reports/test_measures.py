@@ -41,15 +41,16 @@ def measures(written: Write) -> Measures:
 
 
 COUNTS = [
-    ("count(exchanges) >= 0", "", 2),
+    ("count(exchanges) >= 0", "", 3),
+    ("count(exchanges) >= 0", "route = '*'", 2),
     ("count(exchanges) >= 0", "kind = 'page'", 1),
     ("count(exchanges) >= 0", "kind = 'preflight'", 1),
-    ("count(exchanges) >= 0", "upstream = 'localhost:4000'", 1),
-    ("count(exchanges) >= 0", "upstream = 'http://localhost:*'", 2),
+    ("count(exchanges) >= 0", "upstream = 'localhost:4000'", 2),
+    ("count(exchanges) >= 0", "upstream = 'http://localhost:*'", 3),
     ("count(exchanges) >= 0", "method = 'POST'", 1),
     ("count(exchanges) >= 0", "status = '4xx'", 1),
     ("count(exchanges) >= 0", "identity = 'adm*'", 2),
-    ("count(exchanges) >= 0", "identity = 'friend'", 0),
+    ("count(exchanges) >= 0", "identity = 'friend'", 1),
     ("count(exchanges) >= 0", "mark = 'request'", 0),
     ("count(limited) >= 0", "", 1),
     ("count(refused) >= 0", "upstream = 'localhost:3000'", 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nestperf.capture.model import Kind
 from replay.checks.choose import choose_call
 from replay.checks.contract import NothingSuch, Source
 from replay.steps import Plan
@@ -53,6 +54,16 @@ def test_path_that_nobody_recorded_is_a_plain_request_without_credentials() -> N
     chosen = choose_call(source, "/health")
     assert (chosen.name, chosen.action.source, chosen.action.status) == ("GET /health", None, 200)
     assert chosen.action.headers == (("Host", "localhost"), ("User-Agent", "Tester/1"))
+
+
+def test_path_that_nobody_recorded_is_asked_for_where_calls_are_answered_and_no_pages() -> None:
+    front = [call(1, "GET /", kind=Kind.PAGE, upstream=0), *(call(n, "GET /part", upstream=0) for n in range(2, 9))]
+    api = call(9, "GET /api/items", upstream=1, authority="localhost:4000", headers=(("Host", "localhost:4000"),))
+    chosen = choose_call(Source(plan=Plan(sessions=(session(*front, api),), skipped=())), "/health")
+    assert (chosen.action.upstream, chosen.action.authority) == (1, "localhost:4000")
+    assert "to where most calls went" in chosen.why
+    alone = choose_call(Source(plan=Plan(sessions=(session(*front),), skipped=())), "/health")
+    assert alone.action.upstream == 0
 
 
 @pytest.mark.parametrize("pattern", ["POST /health", "/heal*", "GET /api/broken*"])

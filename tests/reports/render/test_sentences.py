@@ -65,7 +65,7 @@ REASONS: list[tuple[Why, list[Row], str, str, dict[str, Any], str]] = [
     (Why.LOAD_NOT_PUT_ON, USERS, "p95(latency) < 1s", "users = 20", REPLAY,
      "is about 20 users, the run had 3: --users 20."),
     (Why.LOAD_NOT_PUT_ON, [exchange(1, 5), exchange(2, 5, sent_ns=70 * S)], "count(exchanges) > 9 per 1m", "", REPLAY,
-     "the run asked for 1 in its busiest 60 s, not for 9: replay with more --users."),
+     "the run asked for 1 in its busiest 60 s, not for 9: replay with more --users or a higher --rate."),
     (Why.RUN_TOO_SHORT, HUNDRED, "count(exchanges) >= 1000 per 1m", "", REPLAY,
      "100, but the run was shorter than 60 s: give a longer --duration."),
 ]  # fmt: skip
