@@ -51,24 +51,26 @@ def judge(slot: Slot, offer: Offer) -> Evidence | None:
         # Words alone: a token only where both places say that it is one.
         secret = names_token(offer.name) and names_token(slot.name)
         return Evidence("likely", f"{describe(value)}; both are named a token") if secret else None
-    same = bool(offer.entity) and offer.entity == slot.entity
-    both = is_id(offer) and is_id_slot(slot)
+    same = _shared_entity(slot, offer)
+    both = is_id(offer) and (same != "" or is_id_slot(slot))
     named = bool(offer.name) and words(offer.name) == words(slot.name)
     if weight >= MEDIUM and (same or both or named):
-        return Evidence("likely", f"{describe(value)}; {_agreement(slot, same=same)}")
+        return Evidence("likely", f"{describe(value)}; {_agreement(slot, same)}")
     if weight >= _SHORT_CODE and (same or named) and both:
-        return Evidence("possible", f"{describe(value)}; {_agreement(slot, same=same)}")
+        return Evidence("possible", f"{describe(value)}; {_agreement(slot, same)}")
     return None
 
 
 def _judge_number(slot: Slot, offer: Offer) -> Evidence | None:
     if names_count(slot.name) or names_count(offer.name) or not slot.value.isdigit():
         return None
-    if not (is_id(offer) and is_id_slot(slot)):
+    if not is_id(offer):
         return None
-    if offer.entity and offer.entity == slot.entity:
+    if same := _shared_entity(slot, offer):
         confidence: Confidence = "certain" if len(slot.value) >= _LONG_NUMBER else "likely"
-        return Evidence(confidence, f"a number; {_agreement(slot, same=True)}")
+        return Evidence(confidence, f"a number; {_agreement(slot, same)}")
+    if not is_id_slot(slot):
+        return None
     # Two ids of different things may well be equal while they are small.
     if len(slot.value) >= _LONG_NUMBER and not (offer.entity and slot.entity and slot.kind != "segment"):
         return Evidence("likely", f"a number of {len(slot.value)} digits; both name an id")
@@ -97,6 +99,12 @@ def never_linked(value: str) -> bool:
     return len(value) < _LONG_WORDS and not bits(value)
 
 
+def _shared_entity(slot: Slot, offer: Offer) -> str:
+    """Of what both are the id: `orderId`, `{"order": {"id": 17}}`, or sent under the thing's own name, `{"order": 17}`;
+    empty where they are of different things."""
+    return offer.entity if offer.entity == slot.entity or words(slot.name) == (offer.entity,) else ""
+
+
 def is_id(offer: Offer) -> bool:
     """Whether an id was handed out there."""
     if offer.origin.parts and offer.origin.parts[-1].kind == "segment":
@@ -120,7 +128,5 @@ def describe(value: str) -> str:
     return f"{len(value)} equal characters"
 
 
-def _agreement(slot: Slot, *, same: bool) -> str:
-    return (
-        f"both are of {slot.entity!r}" if same else f"both are named {slot.name!r}" if slot.name else "both name an id"
-    )
+def _agreement(slot: Slot, same: str) -> str:
+    return f"both are of {same!r}" if same else f"both are named {slot.name!r}" if slot.name else "both name an id"

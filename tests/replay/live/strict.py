@@ -60,6 +60,7 @@ class StrictApp:
                 web.post("/things", self.make),
                 web.get("/things/{number}", self.thing),
                 web.delete("/things/{number}", self.thing),
+                web.post("/parts", self.part),
                 web.get("/news/{id}", self.news),
                 web.post("/twice", self.twice),
                 web.get("/twice/check", self.twice_check),
@@ -133,9 +134,14 @@ class StrictApp:
             raise web.HTTPNotFound
         return web.json_response({"price": 1299})
 
+    async def part(self, request: web.Request) -> web.Response:
+        if self._things.get((await request.json())["thing"]) != self._user(request):
+            raise web.HTTPNotFound
+        return web.json_response({}, status=201)
+
     async def _watch(self, sid: str, wanted: dict[str, int]) -> None:
         user = self._sids[sid]
-        if self._things.get(wanted["thingId"]) == user:
+        if self._things.get(wanted["thingId"]) == self._things.get(wanted["thing"]) == user:
             self.told.append((user, wanted["thingId"]))
         news = secrets.token_hex(12)
         self._news[news] = user

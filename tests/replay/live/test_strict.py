@@ -52,6 +52,8 @@ async def signed_in(http: aiohttp.ClientSession, url: str) -> None:
             number = (await answer.json())["data"]["thing"]["id"]
         async with http.get(f"{url}/things/{number}", headers=auth) as answer:
             assert answer.status == 200
+        async with http.post(f"{url}/parts", headers=auth, json={"thing": number, "price": 5}) as answer:
+            assert answer.status == 201
     async with http.delete(f"{url}/things/{number}", headers=auth) as answer:
         assert answer.status == 200
 
@@ -65,7 +67,7 @@ async def sockets(http: aiohttp.ClientSession, url: str) -> None:
     client = socketio.AsyncClient(reconnection=False, handle_sigint=False)
     client.on("news:created", news.put)
     await client.connect(url, auth={"token": token}, transports=["websocket"])
-    await client.emit("thing:watch", {"thingId": number})
+    await client.emit("thing:watch", {"thingId": number, "thing": number})
     created = await asyncio.wait_for(news.get(), 5)
     async with http.get(f"{url}/news/{created['news']['id']}", headers=auth) as answer:
         assert answer.status == 200
@@ -117,7 +119,7 @@ async def page_and_codings(http: aiohttp.ClientSession, url: str) -> None:
 
 
 VISITS: dict[str, Browse] = {
-    "CSRF into header and cookie, JWT into Authorization, ids into URLs": signed_in,
+    "CSRF into header and cookie, JWT into Authorization, ids into URLs and under the thing's own name": signed_in,
     "JWT into CONNECT, ids into events, an event's id fetched next, an ack's ticket": sockets,
     "two Set-Cookie of one name": twice,
     "tokens rotated by a header": rotating,
