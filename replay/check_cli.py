@@ -158,6 +158,8 @@ def _announce(file: Path, suite: Suite, planned: tuple[Planned, ...], targets: t
     for number, one in enumerate(planned, 1):
         for line in describe_choice(number, one.entry, one.traffic):
             click.echo(line)
+    if suite.built_in and len(traffics) < len(planned):
+        click.echo(f"Contracts that this capture can be held to: `nestperf check {file} --init`.")
 
 
 def _run(

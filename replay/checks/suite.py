@@ -11,7 +11,7 @@ A file holds `[[contract]]` tables. Keys that all have; the others are those of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Suite:
     origin: str
     """Where it comes from, for the first line."""
     entries: tuple[Entry, ...]
+    built_in: bool = False
 
     def only(self, names: Sequence[str]) -> Suite:
         """The suite with these contracts only, by name or kind; all where none are named.
@@ -60,7 +61,7 @@ class Suite:
                 known = ", ".join(repr(entry.name) for entry in self.entries)
                 raise UsageError(f"No contract is called {name!r}: {self.origin} has {known}.")
         kept = tuple(entry for entry in self.entries if entry.name in names or entry.kind in names)
-        return Suite(origin=self.origin, entries=kept)
+        return replace(self, entries=kept)
 
 
 def load_suite(path: Path | None, working_folder: Path) -> Suite:
@@ -74,7 +75,7 @@ def load_suite(path: Path | None, working_folder: Path) -> Suite:
     if path is not None:
         return parse_suite(read_toml_text(path, "--suite"), str(path))
     text = resources.files("replay").joinpath("checks", BUILT_IN).read_text(encoding="utf-8")
-    return parse_suite(text, f"built-in MediaNest suite (replay/checks/{BUILT_IN})")
+    return replace(parse_suite(text, f"built-in MediaNest suite (replay/checks/{BUILT_IN})"), built_in=True)
 
 
 def parse_suite(text: str, origin: str) -> Suite:

@@ -143,7 +143,15 @@ def wrapped(text: str, width: int, *, hanging: int) -> list[str]:
 
 
 def facts(pairs: Sequence[tuple[str, str]], width: int) -> list[str]:
-    """Names and values in two columns; empty without any."""
+    """Names and values in two columns; empty without any. A sentence goes on below; a word that is too long is
+    shortened."""
     widest = _widest([name for name, _ in pairs])
     room = width - len(INDENT) - widest - _GAP
-    return [f"{INDENT}{name:{widest}}{' ' * _GAP}{shorten(value, room)}" for name, value in pairs]
+    lines = []
+    for name, value in pairs:
+        parts = [value]
+        if columns_of(value) > room > 0:
+            parts = textwrap.wrap(value, room, break_long_words=False, break_on_hyphens=False)
+        for place, part in enumerate(parts):
+            lines.append(f"{INDENT}{name if place == 0 else '':{widest}}{' ' * _GAP}{shorten(part, room)}")
+    return lines

@@ -41,12 +41,18 @@ def test_init_prints_a_suite_of_what_was_recorded(check: Check, tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".db") == ["qa.db"]
 
 
+def test_built_in_suite_that_asks_for_more_than_was_recorded_names_the_way_to_an_own_one(check: Check) -> None:
+    way = "Contracts that this capture can be held to: `nestperf check qa.db --init`."
+    assert way in check("qa.db", "--list")[1]
+
+
 def test_list_says_what_would_be_done_and_what_cannot_be(check: Check, tmp_path: Path) -> None:
     suite = tmp_path / "nestperf-suite.toml"
     suite.write_text('[[contract]]\nkind = "burst"\n[[contract]]\nkind = "connections"\n')
     code, printed, _ = check("qa.db", "--list")
     assert code == 0
     assert "Contracts: nestperf-suite.toml" in printed
+    assert "--init" not in printed
     assert "GET /health: its path says that it is a health check (exchange 1)" in printed
     assert "not measured: the capture has no Socket.IO connection that can be repeated: record one." in printed
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".db") == ["qa.db"]

@@ -74,3 +74,8 @@ def test_render_table_with_colour_is_laid_out_as_without() -> None:
 def test_facts_in_two_columns_are_cut_to_the_width() -> None:
     assert facts([("a", "1"), ("long", "2" * 50)], 20) == ["  a     1", "  long  2222…2222222"]
     assert facts([], 80) == []
+
+
+def test_fact_that_is_a_sentence_goes_on_below() -> None:
+    lines = facts([("because", "answered 404 where the recording has 200"), ("at", "1 s")], 32)
+    assert lines == ["  because  answered 404 where", "           the recording has 200", "  at       1 s"]
