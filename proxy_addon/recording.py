@@ -39,6 +39,7 @@ from proxy_addon.live import LiveView, counts
 from proxy_addon.recorder import Recorder
 from proxy_addon.spool import READY
 from proxy_addon.tap import Record, TapReader, What
+from proxy_addon.way_back import way_back
 
 BROWSE = "browse"
 """The purpose of a run in which nestperf drives the browser, and shows how it goes."""
@@ -238,6 +239,7 @@ class Recording:
             remedy = " (sslmode=disable in the DATABASE_URL shows them)" if reason == TLS else ""
             lines.append(f"The queries of {plural(count, 'database connection')} were not seen: {reason}{remedy}.")
         if (tally.exchanges or tally.sockets or tally.queries) and not self._of_suite:
+            lines += way_back(run.upstreams, tally)
             lines.append(f"Next: nestperf report {self.path}   or play it back: nestperf replay {self.path}")
         elif not self._of_suite:
             lines.append("Nothing came by: open the address above in the browser instead of the application's own.")

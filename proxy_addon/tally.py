@@ -35,6 +35,8 @@ class Tally:
         self.exchanges = 0
         self.kinds: Counter[str] = Counter()
         self.outcomes: Counter[Outcome] = Counter()
+        self.server_calls: Counter[int] = Counter()
+        """Calls that an application made itself, by upstream."""
         self.sockets_open = 0
         self.sockets_cut = 0
         """By the recorder itself, as asked."""
@@ -84,6 +86,8 @@ class Tally:
         self.exchanges += 1
         self.kinds[row.kind] += 1
         self.outcomes[row.outcome] += 1
+        if row.server_call:
+            self.server_calls[row.upstream] += 1
         if row.relay_ns is not None:
             self._added_ns.append(row.relay_ns)
         if row.done_ns is not None:

@@ -226,7 +226,7 @@ def test_server_side_call_is_recognised_by_its_cause() -> None:
     browser = b"GET /page HTTP/1.1\r\nHost: a\r\nUser-Agent: Mozilla/5.0 Chrome/1\r\n\r\n"
     node = b"GET /api HTTP/1.1\r\nHost: b\r\nUser-Agent: node\r\n\r\n"
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-    rows, _ = rows_of(
+    rows, recorder = rows_of(
         [
             Record(What.OPENED, 1, 0, 0, b'{"client":"127.0.0.1","upstream":0}'),
             Record(What.OPENED, 2, 0, 0, b'{"client":"127.0.0.1","upstream":1}'),
@@ -243,6 +243,7 @@ def test_server_side_call_is_recognised_by_its_cause() -> None:
         ("/api", True),
         ("/api", False),
     ]
+    assert recorder.tally.server_calls == {1: 1}
 
 
 @pytest.mark.parametrize(
