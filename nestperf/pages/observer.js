@@ -32,7 +32,8 @@
     parts.push(part);
     return part;
   };
-  // What began with the click that led to a navigation still belongs to the part before it.
+  // The click that led to a navigation still belongs to the part before it; what it caused does not. Of that, what was
+  // told before the navigation was known is moved by whoever listens.
   const at = (time) => parts.findLast((part) => part.start < time) ?? parts[0];
   const current = () => parts[parts.length - 1];
 

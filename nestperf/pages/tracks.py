@@ -195,6 +195,8 @@ class PageTracks:
         part = document.parts.get(snapshot.number)
         if part is None:
             part = document.parts[snapshot.number] = _Part(snapshot, dict(about))
+            if snapshot.kind == "navigation":
+                _take_over(document, part)
         part.state = replace(snapshot, resources=(), timings=())
         part.changed = True
         if snapshot.document is not None:
@@ -264,7 +266,8 @@ class PageTracks:
                 asked.stored = True
                 row_id, exchange_id = asked.row_id, asked.exchange_id
                 self._add(self._rows.resource(row_id, part.row_id, asked.seen, document.alignment, exchange_id))
-        calls = {(one.seen.url, one.seen.start): one.exchange_id for one in part.asked}
+        asked_by_all = (one for each in document.parts.values() for one in each.asked)
+        calls = {(one.seen.url, one.seen.start): one.exchange_id for one in asked_by_all}
         for named in part.named:
             call = calls.get(named.seen.call) if named.seen.call is not None else None
             if everything or not named.stored:
@@ -280,6 +283,21 @@ class PageTracks:
         told = report.get("media_type")
         media_type = told if isinstance(told, str) else "image/png"
         return self._contents.body(content, media_type=media_type, coding="", chunked=False, request=True)
+
+
+def _take_over(document: _Document, part: _Part) -> None:
+    """A navigation begins with the click that led to it, and is known of when the address changes: what was asked for
+    in between was told of the part before, and is its own."""
+    for other in document.parts.values():
+        if other is part:
+            continue
+        for asked in [one for one in other.asked if one is not other.document and one.seen.start > part.state.start]:
+            other.asked.remove(asked)
+            asked.stored = False
+            part.asked.append(asked)
+            if asked.exchange_id is not None:
+                other.taken.discard(asked.exchange_id)
+                part.taken.add(asked.exchange_id)
 
 
 def _key_of(url: str) -> tuple[str, str]:

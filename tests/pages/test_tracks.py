@@ -123,6 +123,27 @@ def test_navigation_within_a_page_is_a_page_without_a_document(run: Run) -> None
     assert navigation.client_id == 4
 
 
+@pytest.mark.parametrize("stored_before", [True, False])
+def test_what_a_click_asked_for_before_the_address_changed_belongs_to_the_navigation(
+    run: Run, stored_before: bool
+) -> None:
+    sign_in = API | {"url": "http://a/sign-in", "start": 1000, "sent": 1000, "firstByte": 1010, "done": 1010}
+    run.tell({"resources": [*SAID["resources"], API, sign_in]})
+    for one in (*EXCHANGES, exchange(11, "/sign-in", 1000, 1010)):
+        run.tracks.saw(one)
+    if stored_before:
+        run.tracks.settle(0)
+    run.tell({"number": 1, "kind": "navigation", "start": 990, "document": None, "resources": [], "timings": []})
+    run.tracks.settle(0)
+    load, navigation = run.of(Page)
+    assert {(row.page_id, row.url, row.exchange_id) for row in run.of(Resource)} == {
+        (load.id, "http://a/x", 7), (load.id, "http://a/s.js", 8), (load.id, "http://a/api", 9),
+        (navigation.id, "http://a/sign-in", 11),
+    }  # fmt: skip
+    (render,) = run.of(Timing)
+    assert render.exchange_id == 9
+
+
 def test_what_came_from_the_browsers_cache_is_no_exchange(run: Run) -> None:
     run.tracks.saw(EXCHANGES[0])
     run.tracks.saw(EXCHANGES[1])
