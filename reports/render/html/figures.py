@@ -66,7 +66,7 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
     }
 
 
-_CHARACTER = 6.4
+_CHARACTER = 7.0
 """So many pixels a character of a label takes, at most."""
 
 

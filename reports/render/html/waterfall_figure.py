@@ -21,6 +21,7 @@ _PARTS = {
     Part.TRANSFER: "@teal",
 }
 _LABEL, _NARROW = 44, 15
+"""Characters of a row's label that have room beside the plot, and on a phone."""
 
 
 class _Rows:
@@ -75,7 +76,7 @@ def waterfall(number: int, pair: Pair) -> Figure | None:
     if not count:
         return None
     named = [bar for bar in rows.named if bar is not None]
-    labels = [f"{load.kind} of {drawn(load.route, _LABEL)}" for load in visit.loads]
+    labels = [f"{load.kind} of {drawn(load.route, _LABEL - len(load.kind) - 4)}" for load in visit.loads]
     labels += [_title(bar, _LABEL) for bar in named] + [drawn(lane.title, _LABEL) for lane in visit.lanes]
     narrow = [drawn(text, _NARROW) for text in (*(load.route for load in visit.loads), *(bar.target for bar in named),
                                                 *(lane.title for lane in visit.lanes))]  # fmt: skip
@@ -153,7 +154,8 @@ def _whole(row: tuple[int, Bar]) -> tuple[int, str, int, int, str]:
 
 
 def _title(bar: Bar, width: int) -> str:
-    return f"{drawn(bar.method, 8)} {drawn(bar.target, width)}"
+    method = drawn(bar.method, 8)
+    return f"{method} {drawn(bar.target, width - len(method) - 1)}"
 
 
 def _about(bar: Bar) -> str:

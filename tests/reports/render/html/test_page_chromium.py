@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from nestperf.capture.model import FAILED, Exchange, Kind, Outcome, Packet, Query, Session, Socket
+from nestperf.capture.model import FAILED, Client, Exchange, Kind, Outcome, Packet, Query, Row, Session, Socket
 from nestperf.capture.reader import Capture as Reader
 from nestperf.console import duration
 from nestperf.percentiles import nearest_rank
 from reports.pages import read_pages, summarize_pages
-from tests.reports.conftest import MS, S
+from tests.reports.conftest import MS, S, exchange
 from tests.reports.render.html.conftest import (
     USERS,
     Capture,
@@ -456,3 +456,16 @@ def test_a_watched_load_is_drawn_with_what_it_asked_for(folder: Path, open_page:
     assert {(ref, b, length) for ref, b, length in loads["customdata"]} == {
         (f"page {p.id}", p.started_ns - begin, (p.load_ns or p.ended_ns or p.started_ns) - p.started_ns) for p in pages
     }
+
+
+def test_labels_have_room_beside_a_waterfall(folder: Path, open_page: Open) -> None:
+    target = "/api/stream?n=5&access_token=nps_9bdfd8_364_and_more"
+    asked = [exchange(n, 20, client_id=1, target=target, method=m) for n, m in enumerate(("GET", "OPTIONS"), 1)]
+    rows: list[Row] = [Client(1, "127.0.0.1", "Firefox/1", ""), *asked]
+    opened = open_page(render(folder, write(folder / "long.db", rows, upstreams=()).path))
+    left = opened.page.evaluate(
+        "[...document.querySelectorAll('#waterfall-0 .ytick text')].map(text => text.getBoundingClientRect().left"
+        " - document.getElementById('waterfall-0').getBoundingClientRect().left)"
+    )
+    assert len(left) == 2
+    assert min(left) >= 0
