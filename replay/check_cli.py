@@ -21,7 +21,7 @@ from replay.descriptors import allowed_descriptors, connections_of, users_with_d
 from replay.identities import choose_identities, columns_of, enough_for, refuse_expired
 from replay.options import peer_options
 from replay.outputs import check_output
-from replay.pacing import source_address
+from replay.pacing import NETWORKS, source_address
 from replay.plan import build_plan
 from replay.rules_file import read_rules
 from replay.summary import describe_plan
@@ -173,7 +173,7 @@ def _run(
         for entry in played:
             check_output(place.file, path_of(output, entry.name, number), force=place.force)
     spent = Spent(Clock.start())
-    network = secrets.randbelow(253)
+    network = secrets.randbelow(NETWORKS)
     rounds: list[list[Performed]] = []
     for number in range(1, repeat + 1):
         if repeat > 1:

@@ -1,10 +1,8 @@
-"""`nestperf replay`: parses what is asked, wires plan, run and judgement, decides nothing else."""
+"""`nestperf replay`: parses what is asked, checks that it goes together, plans, and hands on what is to be played."""
 
 from __future__ import annotations
 
-import contextlib
 import secrets
-import shutil
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,29 +15,26 @@ from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault
 from nestperf.capture.writer import default_output
-from nestperf.console import plural
-from nestperf.errors import ExitCode, UsageError
+from nestperf.errors import UsageError
 from replay.asked import build_load
-from replay.before import run_before
-from replay.conduct import Output, play
 from replay.descriptors import allowed_descriptors, connections_of, users_with_descriptors
 from replay.identities import choose_identities, columns_of, enough_for, refuse_expired
 from replay.options import asked_of, load_options, peer_options
 from replay.outputs import check_output
-from replay.pacing import Load
+from replay.pacing import NETWORKS, Load, network_of
 from replay.plan import build_plan
 from replay.rules_file import read_rules
-from replay.runner import Ended, Settings
+from replay.runner import Settings
+from replay.runs import EveryRun, play_runs
 from replay.steps import Plan
-from replay.summary import describe_load, describe_plan, summarize
+from replay.summary import describe_load, describe_plan
 from replay.tap import Tap
 from replay.targets import choose_targets, everywhere, permissions
 from replay.transport.dial import Target
 from replay.transport.tls import Trust
 
 if TYPE_CHECKING:
-    from reports.thresholds import Thresholds
-    from reports.verdict import Judgement
+    pass
 
 
 @click.command()
@@ -135,8 +130,8 @@ def replay(
     limits = load_thresholds(thresholds, Path())
     persons = choose_identities(identities, identity_command, _users_asked(options))
     with Capture.open(file) as capture:
-        runs = _outputs(output or default_output(), repeat, sides=2 if vs else 1)
-        for path in (path for paths in runs for path in paths):
+        outputs = _outputs(output or default_output(), repeat, sides=2 if vs else 1)
+        for path in (path for paths in outputs for path in paths):
             check_output(file, path, force=force)
         recorded = capture.run
         marks = tuple(for_a_replay(capture.named()))
@@ -155,39 +150,28 @@ def replay(
     for remark in remarks_of(recorded, str(file)):
         click.echo(f"{file}: {remark}")
     _announce(file, plan, load, sides)
-    judgements: list[Judgement] = []
-    # Every run has addresses of its own: the application may still count what those of the last one did.
-    network = secrets.randbelow(253)
-    try:
-        for number, paths in enumerate(runs, 1):
-            if repeat > 1:
-                click.echo(f"\nRun {number} of {repeat}")
-            settings = Settings(
-                load=load,
-                timeout_s=options["timeout"] / 1e9,
-                forwarded_for=options["forwarded_for"],
-                network=1 + (network + number) % 253,
-                abort_on=options["abort_on"],
-                identities=persons,
-            )
-            outputs = (Output(path=p, targets=side, force=force) for p, side in zip(paths, sides, strict=True))
-            with tap:
-                run_before(before)  # which may start the application that uses the tap
-                ended = play(plan, settings, tuple(outputs), recorded, file, marks=marks)
-                tap.end()
-                queries = tap.pour(paths[0])
-            if taps:
-                click.echo(f"The application asked {plural(queries, 'SQL query', 'SQL queries')} meanwhile.")
-            judged, code = _conclude(paths, ended, limits, file, judge_all=judge_all, quiet=repeat > 1)
-            if judged is None:
-                return code
-            judgements.append(judged)
-            if ended[0].run.state == "interrupted" or ended[0].run.certificate["given_up"]:
-                return code
-    except KeyboardInterrupt:
-        click.echo(f"Interrupted: {paths[0]} holds the run; judge it with `nestperf report {paths[0]}`.", err=True)
-        return ExitCode.INTERRUPTED
-    return _together(judgements) if len(judgements) > 1 else code
+    settings = Settings(
+        load=load,
+        timeout_s=options["timeout"] / 1e9,
+        forwarded_for=options["forwarded_for"],
+        network=network_of(secrets.randbelow(NETWORKS)),
+        abort_on=options["abort_on"],
+        identities=persons,
+    )
+    every = EveryRun(
+        source=file,
+        recorded=recorded,
+        marks=marks,
+        plan=plan,
+        sides=tuple(sides),
+        settings=settings,
+        tap=tap,
+        before=before,
+        limits=limits,
+        judge_all=judge_all,
+        force=force,
+    )
+    return play_runs(every, outputs)
 
 
 def _users_asked(options: dict[str, Any]) -> int | None:
@@ -216,60 +200,3 @@ def _announce(file: Path, plan: Plan, load: Load, sides: list[tuple[Target, ...]
     click.echo(f"Replaying {file} against {' and, in turns, '.join(urls)}: {describe_load(load)}.")
     for line in describe_plan(plan):
         click.echo(line)
-
-
-def _conclude(
-    paths: tuple[Path, ...], ended: tuple[Ended, ...], limits: Thresholds, source: Path, *, judge_all: bool, quiet: bool
-) -> tuple[Judgement | None, int]:
-    """Print what it came to and the thresholds' table; the judgement (None: there was no time for one) and the exit
-    code. `quiet`: it is one of several runs, and a job's summary is about all of them."""
-    for path, side in zip(paths, ended, strict=True):
-        if len(paths) > 1:
-            click.echo(f"\n{', '.join(side.run.addresses)}")
-        for line in summarize(side.run, side.tally):
-            click.echo(line)
-        for sentence in side.run.invalid:
-            click.echo(f"Invalid: {sentence}")
-        if side.tally.mismatch is not None:
-            shown = f"nestperf show {path} {side.tally.mismatch} --source {source}"
-            click.echo(f"The first that was answered otherwise, beside its recording: `{shown}`")
-        click.echo(f"Stored in {path}; see more with `nestperf report {path}`.")
-    if ended[0].at_once:
-        return None, ExitCode.INTERRUPTED
-    from reports.render.encodable import encodable
-    from reports.render.text import render_judgement
-    from reports.step_summary import append_to_step_summary
-    from reports.verdict import judge_capture
-
-    with contextlib.ExitStack() as opened:
-        captures = [opened.enter_context(Capture.open(path)) for path in paths]
-        invalid = any(side.run.invalid for side in ended)
-        judgement = judge_capture(captures[0], limits, everything=judge_all, baselines=() if invalid else captures[1:])
-    if len(paths) > 1 and invalid:
-        click.echo("The two are not compared: a run that is invalid measured nothing to compare.")
-    elif len(paths) > 1:
-        click.echo(f"See all of the comparison with `nestperf report {paths[0]} --baseline {paths[1]}`.")
-    click.echo("")
-    click.echo(encodable(render_judgement(judgement, shutil.get_terminal_size().columns)))
-    if not quiet:
-        append_to_step_summary(judgement)
-    if invalid:
-        return judgement, ExitCode.INVALID
-    given_up = ended[0].run.certificate["given_up"]
-    if given_up and not judgement.invalid:
-        click.echo(given_up)
-        return judgement, ExitCode.FAILED
-    return judgement, judgement.exit_code
-
-
-def _together(judgements: list[Judgement]) -> int:
-    """Print what the runs come to together; the exit code."""
-    from reports.consistency import judge_together
-    from reports.render.text import render_thresholds
-    from reports.step_summary import append_to_step_summary
-
-    judgement = judge_together(judgements)
-    append_to_step_summary(judgement)
-    click.echo(f"All {len(judgements)} runs together\n")
-    click.echo(render_thresholds(judgement, shutil.get_terminal_size().columns))
-    return judgement.exit_code

@@ -22,6 +22,8 @@ GRACE_NS = 10 * SECOND_NS
 """How long what is in flight may take to end after the run's time is over."""
 PAUSE_NS = SECOND_NS
 """How long a user waits who could not connect at all, before starting again."""
+NETWORKS = 253
+"""How many 127.N networks there are for users' addresses."""
 JITTER = 0.5
 """With jitter, a pause is uniform between 1 - JITTER and 1 + JITTER times what it would have been."""
 
@@ -163,10 +165,15 @@ def chance_of(seed: int, number: int) -> float:
     return (mix(seed, number) >> 11) / (1 << 53)
 
 
+def network_of(number: int) -> int:
+    """Which 127.N network the users of the n-th run come from; runs take turns at the `NETWORKS` there are."""
+    return 1 + number % NETWORKS
+
+
 def source_address(user: int, network: int) -> str:
     """A user's own loopback address, 127.N.x.y, never ending in 0 or 255.
 
-    `network` (1 to 254) differs from run to run, so that a server that counts per address does not take one run's
+    `network` (`network_of`) differs from run to run, so that a server that counts per address does not take one run's
     users for those of the run before. 65,024 users have addresses of their own.
     """
     return f"127.{network}.{user // 254 % 256}.{user % 254 + 1}"

@@ -43,6 +43,11 @@ class Tap:
         self._said: list[str] = []
 
     @property
+    def is_asked_for(self) -> bool:
+        """Whether there is any database to record."""
+        return bool(self._taps)
+
+    @property
     def capture(self) -> Path:
         """What the recorder writes."""
         return self._folder / "tap.db"

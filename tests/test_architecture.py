@@ -164,6 +164,7 @@ ALLOWED_BESIDE = {
     "replay/browse/relayed.py": {"proxy_addon"},
     "proxy_addon/suite_verdict.py": {"reports"},
     "replay/cli.py": {"reports"},
+    "replay/runs.py": {"reports"},
     "replay/options.py": {"reports"},
     "nestperf/pytest_plugin.py": {"reports"},
     "replay/check_cli.py": {"reports"},

@@ -14,10 +14,9 @@ from replay.before import run_before
 from replay.checks.contract import Finding, NothingSuch, Source, Traffic
 from replay.checks.performance import INTERRUPTED, Performed, Place, path_of, perform
 from replay.checks.suite import Entry, Suite
+from replay.pacing import network_of
 
 Say = Callable[[str], None]
-ADDRESSES = 253
-"""127.N networks to choose from: each contract's users come from one of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +66,8 @@ class Round:
         say: Say,
         told: Callable[[Performed], None],
     ) -> None:
-        """`network`: the first of the 127.N networks. `told`: called with each contract that has ended."""
+        """`network`: the number of its first contract's network (`pacing.network_of`); each contract's users come from
+        one of their own. `told`: called with each contract that has ended."""
         self.performed: list[Performed] = []
         self.is_over = False
         """Whether Ctrl-C ended it."""
@@ -104,7 +104,7 @@ class Round:
             return
         self._say(f"{entry.name} …")
         path = path_of(self._output, entry.name, self._number)
-        network = 1 + (self._network + position) % ADDRESSES
+        network = network_of(self._network + position)
         done = perform(entry, traffic, self._place, path, network=network, first=spent.identities)
         spent.count(traffic.load.users)
         self.is_over = done.state == INTERRUPTED
