@@ -22,6 +22,7 @@ from replay.stage import JSON_LIMIT, Script, Stage, User
 from replay.steps import Close, Emit, Http, Join, Leave, Open, Say, Step
 from replay.transport.answer import Answer, decoded
 from replay.transport.pool import Connections
+from replay.waits import Waits
 from replay.walk import Due, Walk
 from replay.watch import Stamps, Watch
 from replay.websockets import LiveWebSocket
@@ -54,7 +55,6 @@ class Visit:
         self._journal = stage.journal
         self._tally = stage.tally
         self._watching = stage.watch
-        self._client_id = user.client_id
         self._on_answer = self._answered if stage.answered is None else self._told
         self._whole = stage.journal.keeps_visit(plan.source)
         self._patterns: Sequence[int | None] = [None] * len(plan.steps) if self._whole else script.patterns
@@ -83,11 +83,7 @@ class Visit:
         self._begun = bytearray(len(plan.steps))
         self._held: dict[int, list[tuple[Step, int]]] = {}
         """Steps that are due and wait for the one before them on their socket."""
-        self._expecting: dict[int, tuple[Step, int]] = {}
-        """Steps that are due and wait for a value that the server pushes."""
-        self._caused: dict[int, tuple[Step, int]] = {}
-        """Messages whose turn it is and whose cause has not come; by socket."""
-        self._given_up = bytearray(len(plan.steps))
+        self._waits = Waits(stage, self._live, self._pace, self._sockets, len(plan.steps), self._due)
         self._under_way: dict[int, Answer | None] = {}
         """Begun and not ended, by step; with the answer where it is an exchange."""
         self._ready: deque[Due] = deque()
@@ -156,12 +152,10 @@ class Visit:
         if behind is not None and not self._begun[behind]:
             self._held.setdefault(behind, []).append((step, intended_ns))
             return
-        if step.awaits and not self._given_up[step.index] and self._lacks(step):
-            self._expecting[step.index] = (step, intended_ns)
-            patience_ns = round(self._stage.timeout_s * 1e9)
-            self._stage.pacer.at(self._stage.clock.now_ns() + patience_ns, self._expected_in_vain, step.index)
+        if step.awaits and self._waits.lacks_values(step):
+            self._waits.wait_for_values(step, intended_ns)
             return
-        if isinstance(step.action, Say | Close) and self._lacks_cause(step, step.action, intended_ns):
+        if isinstance(step.action, Say | Close) and self._waits.waits_for_cause(step, step.action, intended_ns):
             return
         offer = self._stage.offer
         if offer is not None and (self._stage.offers_all or isinstance(step.action, Http | Open)):
@@ -181,72 +175,9 @@ class Visit:
             for follower, follower_ns in self._held.pop(step.index, ()):
                 self._due(follower, follower_ns)
 
-    def _lacks(self, step: Step) -> bool:
-        return any(self._live.values[awaited.value] is None for awaited in step.awaits)
-
-    def _heard(self) -> None:
-        """A packet brought values: steps that waited for them go on, as long after it as in the recording."""
-        now_ns = self._stage.clock.now_ns()
-        for index, (step, intended_ns) in list(self._expecting.items()):
-            if not self._lacks(step):
-                del self._expecting[index]
-                think_ns = max(awaited.think_ns for awaited in step.awaits)
-                due_ns = max(intended_ns, now_ns + self._pace.pause_ns(think_ns, index))
-                self._stage.pacer.at(due_ns, self._due, step, due_ns)
-
-    def _lacks_cause(self, step: Step, action: Say | Close, intended_ns: int) -> bool:
-        """Whether a message has to wait for the server's, which caused it; it goes out as long after that one as in
-        the recording."""
-        socket = self._sockets.get(action.socket)
-        if action.cue is None or self._given_up[step.index] or not isinstance(socket, LiveWebSocket) or socket.is_over:
-            return False
-        if self._caused.get(action.socket) is None:
-            self._caused[action.socket] = (step, intended_ns)
-            patience_ns = round(self._stage.timeout_s * 1e9)
-            until_ns = self._stage.clock.now_ns() + patience_ns
-            self._stage.pacer.at(until_ns, self._caused_in_vain, action.socket, step.index)
-        self._cause_came(action.socket)
-        return True
-
-    def _cause_came(self, socket_id: int) -> None:
-        """A message came over a plain WebSocket, or nothing more will."""
-        waiting, socket = self._caused.get(socket_id), self._sockets.get(socket_id)
-        if waiting is None or not isinstance(socket, LiveWebSocket):
-            return
-        step, intended_ns = waiting
-        action = step.action
-        assert isinstance(action, Say | Close)
-        assert action.cue is not None
-        came_ns = socket.cause_ns(action.cue)
-        if came_ns is None and not socket.is_over:
-            return
-        del self._caused[socket_id]
-        self._given_up[step.index] = 1
-        due_ns = intended_ns
-        if came_ns is not None:
-            due_ns = max(intended_ns, came_ns + self._pace.pause_ns(action.cue.think_ns, step.index))
-        self._stage.pacer.at(due_ns, self._due, step, due_ns)
-
-    def _caused_in_vain(self, socket_id: int, index: int) -> None:
-        """Send it rather than nothing: what comes then shows what is wrong."""
-        waiting = self._caused.get(socket_id)
-        if waiting is not None and waiting[0].index == index:
-            step, _ = self._caused.pop(socket_id)
-            self._given_up[index] = 1
-            self._stage.tally.missing_values += 1
-            self._due(step, self._stage.clock.now_ns())
-
-    def _expected_in_vain(self, index: int) -> None:
-        """Send what was recorded rather than nothing."""
-        step, intended_ns = self._expecting.pop(index, (None, 0))
-        if step is not None:
-            self._given_up[index] = 1
-            self._stage.tally.missing_values += 1
-            self._due(step, intended_ns)
-
     def _begin(self, step: Step, intended_ns: int) -> None:
         action = step.action
-        tally = self._stage.tally
+        tally = self._tally
         assert not isinstance(action, Http)
         socket = self._sockets.get(action.socket)
         if isinstance(action, Open):
@@ -279,10 +210,10 @@ class Visit:
     def _new_socket(self, action: Open) -> LiveSocket | LiveWebSocket:
         listens = self._script.listens.get(action.socket, ())
         visitor = Visitor(
-            self._stage, self.user, self._id, self._live, listens, self._end, self._socket_closed, self._heard
+            self._stage, self.user, self._id, self._live, listens, self._end, self._socket_closed, self._waits.heard
         )
         if action.protocol == "websocket":
-            return LiveWebSocket(visitor, self._cause_came)
+            return LiveWebSocket(visitor, self._waits.cause_came)
         heard = None if self._stage.heard is None else partial(self._stage.heard, self)
         return LiveSocket(visitor, self._connections, heard, whole=self._whole)
 
@@ -311,9 +242,9 @@ class Visit:
         if self._sockets_open == 0 and not self._over:
             self._over = True
             self._connections.close()
-            self._stage.tally.visits[self.state] += 1
+            self._tally.visits[self.state] += 1
             if self.state == "finished":
-                self._stage.tally.sessions_ns.append(self._walk.last_ns - self._arrival_ns)
+                self._tally.sessions_ns.append(self._walk.last_ns - self._arrival_ns)
             self._note_session(self.state, self._walk.last_ns)
             self._on_over(self)
 
@@ -365,7 +296,7 @@ class Visit:
             self._connections.cancel(answer, Outcome.ABORTED, "let go of as in the recording")
 
     def _told(self, answer: Answer) -> None:
-        """The same where somebody directs the run."""
+        """As `_answered`, where somebody directs the run and hears of it first."""
         assert self._stage.answered is not None
         self._stage.answered(self, answer.tag[0], answer)
         self._answered(answer)
@@ -440,7 +371,7 @@ class Visit:
             ExchangeRecord(
                 id=exchange_id,
                 session_id=self._id,
-                client_id=self._client_id,
+                client_id=self.user.client_id,
                 kind=action.kind,
                 authority=action.authority,
                 target=target,
@@ -463,16 +394,16 @@ class Visit:
         if step.index in self._script.kept_bytes:
             body = decoded(answer, JSON_LIMIT)
         missing = self._live.learn(action.authority, answer.headers, step.takes, body)
-        self._stage.tally.missing_values += len(missing)
+        self._tally.missing_values += len(missing)
         if not missing:
             return ""
         places = ", ".join(f"{take.source} {'.'.join(map(str, take.path))}" for take in missing[:3])
         return f"; later steps wanted {places} from this answer"
 
     def _count(self, action: Http, answer: Answer, intended_ns: int, judged: Judged, *, unsent: bool) -> None:
-        tally = self._stage.tally
-        if self._stage.watch is not None:
-            self._watch(self._stage.watch, answer, intended_ns, judged.outcome)
+        tally = self._tally
+        if self._watching is not None:
+            self._watch(self._watching, answer, intended_ns, judged.outcome)
         self._stage.connected(answer.connect_ns)
         self._stage.refused(judged.outcome, judged.detail)
         if judged.outcome in FAILED or unsent:
@@ -512,7 +443,7 @@ class Visit:
             state=state,
         )
         own = () if self.user.identity is None else tuple(self.user.identity.values.values())
-        self._stage.journal.note(SessionRecord(row, (*plan.secrets, *own), over=ended_ns is not None))
+        self._journal.note(SessionRecord(row, (*plan.secrets, *own), over=ended_ns is not None))
 
 
 def _was_refused(socket: LiveSocket | LiveWebSocket, action: object) -> bool:
