@@ -164,12 +164,7 @@ def browse(
         click.echo(describe_visit(visited, asked))
 
     def tour(arguments: tuple[str, ...]) -> TourRun:
-        people = [
-            (person, stops)
-            for identity in (persons or (None,))
-            for session, stops in tours
-            for person in [_person(session, stops, where, recorded.upstreams, identity, storage)]
-        ]
+        people = _people(tours, persons, where, recorded.upstreams, storage)
         led = replace(asked, arguments=(*arguments, *asked.arguments))
         return TourRun(led, people, said, _hosts(recorded.upstreams), render_rules)
 
@@ -226,15 +221,19 @@ def _hosts(upstreams: tuple[Upstream, ...]) -> list[str]:
     return found
 
 
-def _person(
-    session: SessionPlan,
-    stops: tuple[Stop, ...],
+def _people(
+    tours: list[tuple[SessionPlan, tuple[Stop, ...]]],
+    persons: tuple[Identity, ...],
     targets: tuple[Target, ...],
     upstreams: tuple[Upstream, ...],
-    identity: Identity | None,
     storage: tuple[Storage, ...],
-) -> Person:
-    return Person(session, stops, targets, upstreams, identity=identity, storage=storage)
+) -> list[tuple[Person, tuple[Stop, ...]]]:
+    """Who opens which pages: each identity those of every session, or who was recorded where there are none."""
+    return [
+        (Person(session, stops, targets, upstreams, identity=identity, storage=storage), stops)
+        for identity in persons or (None,)
+        for session, stops in tours
+    ]
 
 
 def _announce(
