@@ -15,8 +15,6 @@ from replay.provenance.places import name_of, place_of
 from replay.provenance.rules import Rules
 from replay.steps import Await, Linkage, Listen, Step, Take, Use
 
-NO_RULES = Rules()
-
 
 class Links(NamedTuple):
     """How live values pass through one session, step by step."""
@@ -38,8 +36,8 @@ def correlate(
     steps: Sequence[Step],
     answers: Sequence[Answered | None],
     start_ns: int,
-    heard: Sequence[Heard] = (),
-    rules: Rules = NO_RULES,
+    heard: Sequence[Heard],
+    rules: Rules,
 ) -> Links:
     """Link what went out to what came in before.
 

@@ -10,14 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from nestperf.capture.kinds import field
+from nestperf.capture.kinds import SAFE_METHODS, field
 from nestperf.capture.model import NESTPERF, Body, Exchange, Kind, Outcome, Packet, Session, Socket
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import TRIMMED
 from nestperf.capture.routes import route_of
 from nestperf.capture.vault import Vault
 from nestperf.errors import CaptureEmpty, UsageError
-from replay.correlate import NO_RULES
 from replay.frames import Message, cue_of_end, heard_of, messages_of, says_of
 from replay.moments import Moment, people_in, plan_session
 from replay.openings import Opening, closed_by_server, handshake_fields, opening_target, openings_of, polls_of
@@ -38,16 +37,15 @@ from replay.steps import (
     Skipped,
 )
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that ask for no change (RFC 9110, 9.2.1); all others write, and so do events over Socket.IO."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NO_RULES = Rules()
 
 
 def build_plan(
     capture: Capture,
     vault: Vault | None,
     permissions: Sequence[Permission] = (),
-    rules: Rules = NO_RULES,
+    rules: Rules = _NO_RULES,
     columns: Sequence[str] = (),
     *,
     check_bodies: bool = False,

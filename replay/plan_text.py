@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from nestperf.capture.kinds import SAFE_METHODS
 from nestperf.console import duration, plural
 from nestperf.printable import columns_of, printable, shorten
 from replay.links_text import links_document, render_links
-from replay.plan import SAFE_METHODS
 from replay.steps import Action, Close, Emit, Http, Join, Leave, Open, Plan, Say, SessionPlan, Skipped, Step
 
 SCHEMA = 1

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nestperf.capture.kinds import SAFE_METHODS
 from reports.broadcasts import LEAVING_NS, SETTLING_NS, Membership, memberships
 from reports.columns import Codes, Stamps
 from reports.samples import Samples
@@ -28,7 +29,6 @@ CHANCE = 0.01
 """A cause that chance explains this well is none."""
 _LEAST_NS = 100_000_000
 _OFTEN = 0.5
-_SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
 class Effect(NamedTuple):
@@ -136,7 +136,7 @@ def _events(samples: Samples, owners: _Owners) -> Iterator[_Event]:
 def _writes(samples: Samples) -> Iterator[_Cause]:
     x = samples.exchanges
     went_well = np.isfinite(x.status) & (x.status < 400) & ~x.server_call
-    rows = np.flatnonzero(went_well & ~x.method.among(*_SAFE) & ~x.kind.among("poll", "upgrade"))
+    rows = np.flatnonzero(went_well & ~x.method.among(*SAFE_METHODS) & ~x.kind.among("poll", "upgrade"))
     for (method, route), group in _grouped(x.method.codes, x.route.codes, rows):
         ordered = group[np.argsort(x.sent[group], kind="stable")][:MOST]
         who = np.array([_who(x.session[row], x.client[row]) for row in ordered.tolist()], dtype=np.int64)

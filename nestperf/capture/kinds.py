@@ -7,6 +7,8 @@ from functools import lru_cache
 
 from nestperf.capture.model import Kind, Pairs
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that ask for no change (RFC 9110, 9.2.1); all others write."""
 _ASSET_DESTINATIONS = frozenset(
     {"script", "style", "image", "font", "audio", "video", "track", "manifest", "worker", "sharedworker",
      "serviceworker", "object", "embed", "audioworklet", "paintworklet", "xslt"}
@@ -16,7 +18,6 @@ _PAGE_DESTINATIONS = frozenset({"document", "iframe", "frame"})
 _ASSET_MEDIA = ("image/", "font/", "audio/", "video/", "text/css", "text/javascript", "application/javascript",
                 "application/x-javascript", "application/wasm", "application/manifest+json")  # fmt: skip
 _STREAM_MEDIA = ("text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace")
-
 
 Fields = Mapping[str, str]
 """A head's fields by lower-case name; of repeats the first."""

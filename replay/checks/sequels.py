@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from nestperf.capture.kinds import SAFE_METHODS
 from nestperf.capture.model import Packet
 from nestperf.console import duration
 from replay.checks.contract import NothingSuch, Source
@@ -30,7 +31,6 @@ _HARMLESS = re.compile(r"ping|echo|test", re.IGNORECASE)
 """What may be sent hundreds of times without harm, by its name."""
 _SUBSCRIBES = re.compile(r"subscri|join|watch|listen|follow|enter|register|auth|room|hello|init", re.IGNORECASE)
 """Events by which clients say what they want to hear."""
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 Name = tuple[str, str]
 """Namespace and event."""
@@ -134,7 +134,7 @@ def choose_caused(source: Source, cause: str = "", event: str = "", *, emits_onl
     return max(found, key=lambda one: one[0])[1]
 
 
-def subscriptions(session: SessionPlan, socket: int, patterns: Sequence[str] = ()) -> list[Step]:
+def subscriptions(session: SessionPlan, socket: int, patterns: Sequence[str]) -> list[Step]:
     """The emits on a socket by which its client said what it wants to hear, once each: those that patterns mean, else
     by their names."""
     found: dict[tuple[str, str, str], Step] = {}
@@ -242,7 +242,7 @@ def _moment(step: Step, stamps: dict[int, int], sent: dict[int, int], *, emits_o
     action = step.action
     if isinstance(action, Emit):
         return stamps.get(action.source)
-    writes = isinstance(action, Http) and action.method not in _SAFE and (action.status or 500) < 400
+    writes = isinstance(action, Http) and action.method not in SAFE_METHODS and (action.status or 500) < 400
     return sent.get(getattr(action, "source", None) or 0) if writes and not emits_only else None
 
 

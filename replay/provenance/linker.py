@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from nestperf.capture.kinds import SAFE_METHODS
 from replay.provenance import html
 from replay.provenance.answers import Answered, Heard, Offer, Origin, offers, offers_of_packet
 from replay.provenance.evidence import Evidence, describe, judge, judge_followed, never_linked
@@ -25,7 +26,6 @@ from replay.provenance.weight import MEDIUM, PLACEHOLDER, STRONG, bits, is_numbe
 from replay.steps import Emit, Http, Step
 
 _TOKEN = re.compile(r"[A-Za-z0-9]+")
-_UNSAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Given(NamedTuple):
@@ -370,7 +370,7 @@ class _Linker:
         action = self.steps[first].action
         if len(places) < 2 or slot.kind in ("cookie", "segment") or slot.value[14] != "4":
             return False
-        if isinstance(action, Http) and action.method in _UNSAFE and slot.kind != "header":
+        if isinstance(action, Http) and action.method in SAFE_METHODS and slot.kind != "header":
             return False
         return names_invented(slot.name)
 
