@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from nestperf.capture import model
 from nestperf.capture.contents import Contents
@@ -398,6 +400,24 @@ class Replayed:
     def sessions(self) -> tuple[model.Session, ...]:
         with Capture.open(self.path) as capture:
             return capture.sessions()
+
+
+Serve = Callable[[web.Application], Awaitable[str]]
+
+
+@pytest.fixture
+async def serve_app() -> AsyncIterator[Serve]:
+    """Serve an application of aiohttp until the test ends; gives its address."""
+    async with contextlib.AsyncExitStack() as served:
+
+        async def start(application: web.Application) -> str:
+            runner = web.AppRunner(application, shutdown_timeout=0.1)
+            await runner.setup()
+            served.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+        yield start
 
 
 Replays = Callable[..., Awaitable[Replayed]]

@@ -26,6 +26,7 @@ from tests.replay.conftest import (
     Recording,
     Replays,
     Request,
+    Serve,
     answering,
     command,
     plan_of,
@@ -558,12 +559,11 @@ def record_sockets(recording: Recording) -> Path:
     return recording.finish()
 
 
-async def test_socket_io_is_replayed_with_live_tokens_by_every_user(recordings: Recordings, replay: Replays) -> None:
+async def test_socket_io_is_replayed_with_live_tokens_by_every_user(
+    recordings: Recordings, replay: Replays, serve_app: Serve
+) -> None:
     app = SocketApp()
-    runner = web.AppRunner(app.application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    recording = recordings(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    recording = recordings(await serve_app(app.application))
     first = await replay(record_sockets(recording), "--users", "3")
     assert sorted(app.joined) == sorted((namespace, token) for namespace in ("/", "/media") for token in app.issued)
     assert len(app.issued) == len(app.addresses) == 3
@@ -584,15 +584,13 @@ async def test_socket_io_is_replayed_with_live_tokens_by_every_user(recordings: 
     assert [socket.outcome for socket in second.sockets] == [Outcome.OK] * 3
     assert app.asked == [("ü", 7)] * 6
     assert app.files == [b"\x00\x01binary"] * 6
-    await runner.cleanup()
 
 
-async def test_socket_that_differs_from_the_recording_says_how(recordings: Recordings, tmp_path: Path) -> None:
+async def test_socket_that_differs_from_the_recording_says_how(
+    recordings: Recordings, serve_app: Serve, tmp_path: Path
+) -> None:
     app = SocketApp()
-    runner = web.AppRunner(app.application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    recording = recordings(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    recording = recordings(await serve_app(app.application))
     socket = recording.socket(10, 15, 100)
     recording.packet(socket, "client", "connect", 20, "/media", '{"token":"a-token-of-another-day"}')
     recording.packet(socket, "server", "connect", 25, "/media", '{"sid":"x"}')
@@ -600,7 +598,6 @@ async def test_socket_that_differs_from_the_recording_says_how(recordings: Recor
     recording.packet(socket, "server", "ack", 45, "/media", '["answer"]', ack_id=0)
     recording.packet(socket, "client", "disconnect", 60, "/media")
     _, printed = await command(tmp_path, str(recording.finish()), "-o", "r.db")
-    await runner.cleanup()
     with Capture.open(tmp_path / "r.db") as capture:
         (row,) = capture.sockets()
         packets = list(capture.packets())

@@ -19,7 +19,7 @@ from nestperf.demo.children import free_port
 from nestperf.errors import UsageError
 from replay.tap import Tap, merged
 from tests.postgres import Postgres
-from tests.replay.conftest import Recording, command
+from tests.replay.conftest import Recording, Serve, command
 
 QUERY = Query(
     id=1, source="wire", connection=1, upstream=0, database="d", application="a", exchange_id=None, statement_id=1,
@@ -76,7 +76,7 @@ def test_tap_whose_port_is_taken_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.peer("postgres")
 async def test_replay_with_a_tap_holds_every_query_of_the_application(
-    recording: Recording, postgres: Postgres, tmp_path: Path
+    recording: Recording, postgres: Postgres, serve_app: Serve, tmp_path: Path
 ) -> None:
     port = free_port()
     url = postgres.at(postgres.fresh_database(), port)
@@ -90,22 +90,16 @@ async def test_replay_with_a_tap_holds_every_query_of_the_application(
 
     app = web.Application()
     app.add_routes([web.get("/api/v1/answer", answer)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    target = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    target = await serve_app(app)
     for at in range(5):
         recording.exchange("GET", "/api/v1/answer", sent=at * 20, done=at * 20 + 5, answer=b"42")
     recording.finish()
     output = tmp_path / "out.db"
-    try:
-        code, printed = await command(
-            tmp_path, str(recording.path), "--users", "4", "--target", target, "-o", str(output),
-            "--tap", f"{port}=postgres://127.0.0.1:{postgres.server.port}",
-            "--before", f"{shlex.quote(sys.executable)} -c {shlex.quote(_BEFORE.format(url=url))}",
-        )  # fmt: skip
-    finally:
-        await runner.cleanup()
+    code, printed = await command(
+        tmp_path, str(recording.path), "--users", "4", "--target", target, "-o", str(output),
+        "--tap", f"{port}=postgres://127.0.0.1:{postgres.server.port}",
+        "--before", f"{shlex.quote(sys.executable)} -c {shlex.quote(_BEFORE.format(url=url))}",
+    )  # fmt: skip
     with Capture.open(output) as capture:
         exchanges, texts = list(capture.exchanges()), {s.id: s.text for s in capture.statements()}
         asked = [(q, texts.get(q.statement_id or 0, "")) for q in capture.queries() if q.protocol != "prepare"]

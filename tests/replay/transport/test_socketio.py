@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from replay.transport.dial import resolve_target
 from replay.transport.polling import Asked
 from replay.transport.pool import Connections
 from replay.transport.socketio import SocketIo, Way
+from tests.replay.conftest import Serve
 
 UPGRADE = (
     ("Host", "localhost:4000"),
@@ -142,22 +143,13 @@ class App:
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[[App], Awaitable[str]]]:
-    runners: list[web.AppRunner] = []
-
+def serve(serve_app: Serve) -> Callable[[App], Awaitable[str]]:
     async def start(app: App) -> str:
         application = web.Application()
         app.sio.attach(application)
-        runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        runners.append(runner)
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+        return await serve_app(application)
 
-    yield start
-    for runner in runners:
-        await runner.cleanup()
+    return start
 
 
 async def test_connection_opens_joins_two_namespaces_with_their_own_auth(
@@ -389,7 +381,7 @@ async def test_upgrade_probes_ends_the_polls_and_goes_on_over_the_websocket(
     await asyncio.wait_for(client.is_closed.wait(), 3)
 
 
-async def test_refused_upgrade_leaves_polling_as_it_was() -> None:
+async def test_refused_upgrade_leaves_polling_as_it_was(serve_app: Serve) -> None:
     sio = socketio.AsyncServer(async_mode="aiohttp", namespaces="*", transports=["polling"])
 
     async def ask(sid: str, *told: object) -> None: ...
@@ -397,10 +389,7 @@ async def test_refused_upgrade_leaves_polling_as_it_was() -> None:
     sio.on("ask", ask)
     application = web.Application()
     sio.attach(application)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    client = await polled(f"http://127.0.0.1:{runner.addresses[0][1]}", upgrade=True)
+    client = await polled(await serve_app(application), upgrade=True)
     client.send("event", "/", "[1]", event="ask", ack_id=1)
     await client.hears("ack")
     assert client.wire.transports == ("polling",)
@@ -409,7 +398,6 @@ async def test_refused_upgrade_leaves_polling_as_it_was() -> None:
     assert client.wire.is_open
     client.wire.close()
     await asyncio.wait_for(client.is_closed.wait(), 3)
-    await runner.cleanup()
 
 
 async def test_lost_session_of_a_poller_ends_the_connection_with_its_reason(
