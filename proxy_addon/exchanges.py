@@ -93,7 +93,7 @@ def exchange_row(
     sink: Sink,
     *,
     whole: bool,
-    growing: bool = False,
+    growing: bool,
 ) -> Exchange:
     """The row of an exchange as it is now; its heads and bodies are stored on the way. `whole` False: it was cut off,
     or (`growing`) goes on."""

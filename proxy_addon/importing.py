@@ -139,8 +139,8 @@ class Import:
         *,
         began_unix_ns: int,
         upstreams: tuple[Upstream, ...],
-        redact: Sequence[str] = (),
-        redacted: bool = True,
+        redact: Sequence[str],
+        redacted: bool,
     ) -> None:
         """`redact`: names whose values are secrets too; `redacted` False: store secrets as they come."""
         told = [one.told() for one in contributions] + [{"file": log.name, "format": log.format} for log in logs]

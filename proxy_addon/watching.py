@@ -10,7 +10,6 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable
 from typing import IO
 
 from proxy_addon.browser import Browser
@@ -27,10 +26,9 @@ _ENDING_S = 5.0
 class Watching:
     """The watcher of one browser. Lives on the relay's event loop."""
 
-    def __init__(self, browser: Browser, spool: Spool, *, clock: Callable[[], int] = time.perf_counter_ns) -> None:
+    def __init__(self, browser: Browser, spool: Spool) -> None:
         self._browser = browser
         self._spool = spool
-        self._clock = clock
         self._ready = False
         self._task = asyncio.create_task(self._run())
 
@@ -81,12 +79,12 @@ class Watching:
         if not self._ready and json.loads(line).get(READY):
             self._ready = True
             return
-        self._spool.put(What.PAGE, 0, self._clock(), 0, line)
+        self._spool.put(What.PAGE, 0, time.perf_counter_ns(), 0, line)
 
     async def _failed(self, why: str) -> None:
         how = "no longer watched" if self._ready else "not watched"
         sentence = f"Pages are {how} ({why[:200]}): their times are missing, everything else is recorded as before."
-        self._spool.put(What.PAGE, 0, self._clock(), 0, json.dumps({"trouble": sentence}).encode())
+        self._spool.put(What.PAGE, 0, time.perf_counter_ns(), 0, json.dumps({"trouble": sentence}).encode())
         if not self._ready:
             await asyncio.to_thread(self._browser.open)
 

@@ -15,7 +15,7 @@ MOST = 30
 _MOST_STEPS = 8
 
 
-def render_links(session: SessionPlan, width: int, *, everything: bool = False) -> Iterator[str]:
+def render_links(session: SessionPlan, width: int, *, everything: bool) -> Iterator[str]:
     """Lines of at most `width` columns; none where nothing is linked and nothing looks dynamic."""
     by_origin: dict[tuple[int, str, str], list[Linkage]] = {}
     for link in session.links:

@@ -43,10 +43,10 @@ class LiveSocket(LiveConnection):
     def __init__(
         self,
         visitor: Visitor,
-        line: Line | None = None,
-        told: Callable[[PacketSeen], None] | None = None,
+        line: Line,
+        told: Callable[[PacketSeen], None] | None,
         *,
-        whole: bool = True,
+        whole: bool,
     ) -> None:
         """`line`: the user's HTTP connections, for polls; `told`: of every packet of the server; `whole`: heads and
         bodies of polls are kept."""

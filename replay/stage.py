@@ -49,9 +49,9 @@ class Stage:
     offers_all: bool = False
     """It takes packets and closes too, not only requests."""
     answered: Callable[[Visit, Step, Answer], None] | None = None
+    """Told of every answer, before the steps that waited for it are due."""
     heard: Callable[[Visit, PacketSeen], None] | None = None
     """Told of every Socket.IO packet that a server sent."""
-    """Told of every answer, before the steps that waited for it are due."""
     tally: Tally = field(default_factory=Tally)
     connections: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 

@@ -18,7 +18,7 @@ _OUTCOMES = {"TimeoutError": Outcome.TIMEOUT, "": Outcome.OK}
 """By the name of the exception that a block raised; any other ends it before it is done."""
 
 
-def write_spans(path: Path, clock: Clock, spans: Iterable[tuple[str, int, int, str]], *, force: bool = False) -> None:
+def write_spans(path: Path, clock: Clock, spans: Iterable[tuple[str, int, int, str]], *, force: bool) -> None:
     """Write measurements (name, begin, end, what went wrong) to a new capture.
 
     Raises:

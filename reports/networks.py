@@ -30,15 +30,15 @@ class Opened:
     least_ns: int | None = None
     """The fastest that the network allows, of the smallest load; None where nothing bounds it."""
     too_large: tuple[Floor, ...] = ()
-    """Answers that break the limit by themselves."""
+    """Answers that break `PROMISE_NS` by themselves."""
 
 
 PROMISE_NS = 2_000_000_000
 """PRD 3.1: a page within 2 s on 3G."""
 
 
-def read_opened(capture: Capture, limit_ns: int = PROMISE_NS) -> list[Opened]:
-    """By page, network and cache, in the order opened; `limit_ns`: what `too_large` answers break."""
+def read_opened(capture: Capture) -> list[Opened]:
+    """By page, network and cache, in the order opened."""
     opened_on_purpose = [page for page in capture.pages() if page.kind == "load" and page.cache is not None]
     answers = _answers(capture) if opened_on_purpose else {}
     found: dict[tuple[str, str, str], Opened] = {}
@@ -49,7 +49,7 @@ def read_opened(capture: Capture, limit_ns: int = PROMISE_NS) -> list[Opened]:
         profile = PROFILES.get(page.profile)
         if profile is not None and page.cache == "cold" and page.load_ns is not None:
             asked = [one for one, done_ns in answers.get(page.id, ()) if done_ns <= page.load_ns]
-            _bound(opened, asked, profile, limit_ns)
+            _bound(opened, asked, profile)
     for opened in found.values():
         opened.loads_ns.sort()
     return list(found.values())
@@ -80,9 +80,9 @@ def _add(opened: Opened, page: Page) -> None:
     opened.loads_ns.append(page.load_ns - page.started_ns)
 
 
-def _bound(opened: Opened, asked: Sequence[Asked], profile: Profile, limit_ns: int) -> None:
+def _bound(opened: Opened, asked: Sequence[Asked], profile: Profile) -> None:
     if not asked:
         return
     least_ns = least_of_page_ns(asked, profile)
     opened.least_ns = least_ns if opened.least_ns is None else min(opened.least_ns, least_ns)
-    opened.too_large = tuple(impossible(asked, profile, limit_ns)) or opened.too_large
+    opened.too_large = tuple(impossible(asked, profile, PROMISE_NS)) or opened.too_large

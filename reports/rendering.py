@@ -50,9 +50,9 @@ def read_report(
     capture: Capture,
     baselines: tuple[Path, ...],
     thresholds: Thresholds,
-    source: Path | None = None,
+    source: Path | None,
     *,
-    everything: bool = False,
+    everything: bool,
 ) -> Facts:
     """Read, measure and judge a capture; `everything`: also what was due in a replay's ramp and warm-up.
 

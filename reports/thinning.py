@@ -17,14 +17,14 @@ GREATEST = 100
 _LEAST_NS = 1_000.0
 
 
-def thin(when: Stamps, took: Stamps, most: int = MOST, kinds: int = 1) -> Codes:
+def thin(when: Stamps, took: Stamps, kinds: int = 1) -> Codes:
     """The places of the points to draw, ascending. Points without a time or a duration are none.
 
     `when` and `took` are nanoseconds, one of each a point. `kinds`: so many clouds of very many points share a picture
     and its cells.
     """
     rows = np.flatnonzero(np.isfinite(when) & np.isfinite(took))
-    if len(rows) <= most:
+    if len(rows) <= MOST:
         return rows
     coarser = max(1, kinds) ** 0.5
     column = _scaled(when[rows], round(COLUMNS / coarser))

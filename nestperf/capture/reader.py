@@ -250,11 +250,9 @@ class Capture:
             return self._rows(model.Resource)
         return self._rows(model.Resource, "where page_id = ?", page_id)
 
-    def timings(self, page_id: int | None = None) -> Iterator[model.Timing]:
-        """Named moments of a page, or of all pages, by id."""
-        if page_id is None:
-            return self._rows(model.Timing)
-        return self._rows(model.Timing, "where page_id = ?", page_id)
+    def timings(self) -> Iterator[model.Timing]:
+        """Named moments of all pages, by id."""
+        return self._rows(model.Timing)
 
     def one(self, row_type: type[R], row_id: int) -> R | None:
         """One row of a table."""

@@ -29,7 +29,7 @@ RESTLESS_MS = 10_000
 HOW_TO_GET_IT = "pip install 'nestperf[browser]'"
 
 
-def script_of(rules: Sequence[RenderRule] = ()) -> str:
+def script_of(rules: Sequence[RenderRule]) -> str:
     """The script as it is injected: reports go to the function `BINDING`, as one JSON text each."""
     configuration = {
         "binding": BINDING,
@@ -66,18 +66,12 @@ class Observer:
     def __init__(
         self,
         tell: Callable[[dict[str, Any]], None],
-        rules: Sequence[RenderRule] = (),
-        *,
-        about: Mapping[str, Any] | None = None,
+        rules: Sequence[RenderRule],
     ) -> None:
-        """
-        Args:
-            tell: takes every report, on the event loop.
-            rules: of render times.
-            about: what is known of all its pages beside what they tell: `profile`, `cpu_factor`, `round`, `cache`
-                (see `model.Page`); change it between two pages by `self.about`.
-        """
-        self.about = dict(about or {})
+        """`tell` takes every report, on the event loop; `rules` are those of render times."""
+        self.about: dict[str, Any] = {}
+        """What is known of its pages beside what they tell: `profile`, `cpu_factor`, `round`, `cache` (see
+        `model.Page`). To be set between two pages."""
         self._tell = tell
         self._rules = rules
         self._tabs: dict[Page, int] = {}

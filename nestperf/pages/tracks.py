@@ -102,7 +102,7 @@ class PageTracks:
         add: Callable[[Row], None],
         unix_ns: int,
         next_id: Callable[[str], int],
-        upstreams: Sequence[Upstream] = (),
+        upstreams: Sequence[Upstream],
     ) -> None:
         """
         Args:

@@ -129,10 +129,10 @@ class PostgresDecoder:
         self._begun += 1
         return OpenQuery(self._begun, message.stamp_ns, protocol)
 
-    def _unit(self, message: Message, protocol: str = "prepared") -> OpenQuery:
+    def _unit(self, message: Message) -> OpenQuery:
         """The query that this message of the extended protocol belongs to."""
         if self._building is None:
-            self._building = self._begin(message, protocol)
+            self._building = self._begin(message, "prepared")
         self._building.request_bytes += message.size
         return self._building
 

@@ -30,6 +30,9 @@ from replay.transport.answer import Answer, decoded
 from replay.transport.dial import Target
 from replay.transport.pool import Connections
 
+_TIMEOUT_S = 30.0
+"""For each answer; a page's own time is `--timeout`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
@@ -82,7 +85,6 @@ class Person:
         *,
         identity: Identity | None = None,
         storage: Sequence[Storage] = (),
-        timeout_s: float = 30.0,
     ) -> None:
         self.session = session
         self.identity = identity
@@ -103,7 +105,7 @@ class Person:
             source=None,
             limits={},
             clock=self._clock,
-            timeout_s=timeout_s,
+            timeout_s=_TIMEOUT_S,
             numbers=lambda: next(numbers),
         )
 

@@ -108,7 +108,7 @@ class TourRun:
         people: Sequence[tuple[Person, tuple[Stop, ...]]],
         said: Callable[[Visited], None],
         hosts: Sequence[str],
-        rules: Sequence[RenderRule] = (),
+        rules: Sequence[RenderRule],
     ) -> None:
         """
         Args:

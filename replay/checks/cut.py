@@ -68,12 +68,12 @@ def cut(session: SessionPlan, keep: Iterable[int], *, repeat: int | None = None,
     )
 
 
-def with_close(session: SessionPlan, socket: int, *, cut: bool = False) -> SessionPlan:
+def with_close(session: SessionPlan, socket: int) -> SessionPlan:
     """The session with one more step at its end, which closes that socket when all that was done on it is over."""
     on_socket = [step.index for step in session.steps if getattr(step.action, "socket", None) == socket]
     end = Step(
         index=len(session.steps),
-        action=Close(socket=socket, code=None if cut else 1000, reason="", cut=cut),
+        action=Close(socket=socket, code=1000, reason="", cut=False),
         sent_ns=0,
         waited=True,
         after=tuple(on_socket),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from nestperf.console import NOTHING, duration, limit, plural
 from nestperf.printable import printable
@@ -12,7 +11,7 @@ from replay.checks.contract import Number, Traffic
 from replay.checks.performance import INTERRUPTED, Performed
 from replay.checks.suite import Entry
 from reports.render.table import INDENT, Row, note, render_table
-from reports.render.text import NARROWEST, WIDEST, paint
+from reports.render.text import NARROWEST, WIDEST
 
 _LABEL = 200
 
@@ -61,10 +60,10 @@ def _value(value: float | None, unit: str) -> str:
     return f"{value:,.6g}{f' {unit}' if unit else ''}"
 
 
-def render_contracts(performed: Sequence[Performed], origin: str, width: int, *, colour: bool = False) -> str:
+def render_contracts(performed: Sequence[Performed], origin: str, width: int) -> str:
     """The answer in one line, and a table of all contracts; ends with a newline."""
     width = max(NARROWEST, min(width, WIDEST))
-    rows = [_row(one, width, colour) for one in performed]
+    rows = [_row(one, width) for one in performed]
     lines = [headline(performed), f"Contracts: {printable(origin, _LABEL)}", ""]
     lines += render_table(("measured", "n"), rows, width, label="contract")
     remarks = [line for one in performed for line in _remarks(one, width)]
@@ -88,14 +87,13 @@ def headline(performed: Sequence[Performed]) -> str:
     return f"PASS  All {plural(len(required), 'required contract')} kept." if len(required) > 1 else "PASS  It is kept."
 
 
-def _row(one: Performed, width: int, colour: bool) -> Row:
+def _row(one: Performed, width: int) -> Row:
     finding = one.finding
     below = " · ".join(filter(None, (one.entry.source, finding.limit, "" if one.entry.required else "optional")))
     return Row(
         label=printable(one.entry.name, _LABEL),
         cells=(finding.measured, f"{finding.n:,}" if finding.n else ""),
         lead="invalid" if one.invalid else str(finding.verdict),
-        paint=partial(paint, verdict=finding.verdict, colour=colour),
         below=INDENT * 2 + printable(below, width - 2 * len(INDENT)) if below else "",
     )
 

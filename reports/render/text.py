@@ -53,9 +53,9 @@ def render_report(judgement: Judgement, summary: Summary, width: int, *, colour:
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 
-def render_judgement(judgement: Judgement, width: int, *, colour: bool = False) -> str:
+def render_judgement(judgement: Judgement, width: int) -> str:
     """The thresholds, and what changed since the baseline where there is one; ends with a newline."""
-    parts = _judgement(judgement, max(NARROWEST, min(width, WIDEST)), colour=colour)
+    parts = _judgement(judgement, max(NARROWEST, min(width, WIDEST)), colour=False)
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 

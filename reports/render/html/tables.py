@@ -48,7 +48,6 @@ def table(
     *,
     search: str = "",
     sort: bool = True,
-    caption: str = "",
 ) -> Markup:
     """A table; `search` is what its search field asks for, empty for none. A column of numbers that has none is left
     out."""
@@ -67,7 +66,6 @@ def table(
                 "div",
                 element(
                     "table",
-                    element("caption", caption) if caption else None,
                     element("thead", head),
                     element("tbody", body),
                     id=identity,
