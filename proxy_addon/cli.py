@@ -52,7 +52,13 @@ class _BeforeACommand(click.Command):
 @click.command(cls=_BeforeACommand, epilog="A test suite: `nestperf record URL -- npm test`.")
 @click.argument("urls", metavar="[LISTEN_PORT=]URL... [-- COMMAND...]", nargs=-1, required=True)
 @click.option("--pg-parameters", is_flag=True, help="Store the values of database queries too, secrets replaced.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Capture to write; default nestperf-<date>.db.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    type=click.Path(path_type=Path),
+    help="Capture to write; default nestperf-<date>.db.",
+)
 @click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
 @click.option(
     "--listen",

@@ -29,7 +29,13 @@ IS_FLOWS = re.compile(rb"\d{1,12}:\d{1,6}:")
 
 @click.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Capture to write; default nestperf-<date>.db.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    type=click.Path(path_type=Path),
+    help="Capture to write; default nestperf-<date>.db.",
+)
 @click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
 @click.option(
     "--only",

@@ -39,7 +39,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
-    "--suite", "suite_path", type=click.Path(path_type=Path), help="Contracts to check (TOML; docs/check.md)."
+    "--suite",
+    "suite_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Contracts to check (TOML; docs/check.md).",
 )
 @click.option("--init", is_flag=True, help="Print a suite for this capture, with what was inferred; send nothing.")
 @click.option("--list", "only_list", is_flag=True, help="Print what would be done; send nothing.")
@@ -48,12 +52,15 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=1, show_default=True, help="For all that is left to chance.")
 @peer_options
 @click.option("--database", metavar="URL", help="The database that contracts about queries ask (docs/database.md).")
-@click.option("--before", metavar="COMMAND", help="Run this before each contract, to reset the application.")
+@click.option(
+    "--before", metavar="COMMAND", help="Run this before each contract, to reset the application; if it fails, stop."
+)
 @click.option(
     "-o",
     "--output",
+    metavar="OUT",
     type=click.Path(path_type=Path),
-    help="Captures to write, FILE-<contract>.db each; default nestperf-<date>.db.",
+    help="Captures to write, OUT-<contract>.db each; default nestperf-<date>.db.",
 )
 @click.option("--force", is_flag=True, help="Overwrite captures that exist.")
 def check(

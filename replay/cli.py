@@ -46,17 +46,19 @@ if TYPE_CHECKING:
     "--vs",
     metavar="[UPSTREAM=]URL",
     multiple=True,
-    help="Play against this one as well, visits taking turns, into a capture of its own (FILE-vs).",
+    help="Play against this one as well, visits taking turns, into a capture of its own (OUT-vs); repeatable.",
 )
 @click.option("--repeat", type=click.IntRange(1, 100), default=1, help="So many runs, judged together.")
 @click.option("--check-bodies", is_flag=True, help="Hold the shape of JSON answers against the recorded ones.")
-@click.option("--before", metavar="COMMAND", help="Run this first, to reset the application; if it fails, stop.")
+@click.option(
+    "--before", metavar="COMMAND", help="Run this before each run, to reset the application; if it fails, stop."
+)
 @click.option(
     "--tap",
     "taps",
     metavar="LISTEN_PORT=postgres://HOST:PORT",
     multiple=True,
-    help="Record the application's database queries meanwhile; it has to use this port. Repeatable.",
+    help="Record the application's database queries meanwhile; it has to use this port; repeatable.",
 )
 @click.option(
     "--database",
@@ -66,8 +68,16 @@ if TYPE_CHECKING:
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), help="Connections of --database that ask at once.  [default: 10]"
 )
-@click.option("--thresholds", type=click.Path(path_type=Path), help="Thresholds to judge the result by.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Capture to write; default nestperf-<date>.db.")
+@click.option(
+    "--thresholds", metavar="FILE", type=click.Path(path_type=Path), help="Thresholds to judge the result by."
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    type=click.Path(path_type=Path),
+    help="Capture to write; default nestperf-<date>.db.",
+)
 @click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
 def replay(
     file: Path,
@@ -182,7 +192,7 @@ def _users_asked(options: dict[str, Any]) -> int | None:
 
 
 def _outputs(path: Path, repeat: int, *, sides: int) -> list[tuple[Path, ...]]:
-    """The captures of each run: FILE and, of its other side, FILE-vs; from the second run on with the run's number."""
+    """The captures of each run: OUT and, of its other side, OUT-vs; from the second run on with the run's number."""
     runs = [path if number == 1 else path.with_stem(f"{path.stem}-{number}") for number in range(1, repeat + 1)]
     return [(run, run.with_stem(f"{run.stem}-vs"))[:sides] for run in runs]
 

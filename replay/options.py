@@ -134,7 +134,11 @@ def load_options(command: Command) -> Command:
 _PEM = click.Path(path_type=Path, dir_okay=False)
 _PEERS = (
     click.option(
-        "--timeout", type=Parsed("duration", parse_duration), default="30s", show_default=True, help="For each answer."
+        "--timeout",
+        type=Parsed("duration", parse_duration),
+        default="30s",
+        show_default=True,
+        help="How long an answer may take.",
     ),
     click.option(
         "--target",
@@ -144,19 +148,33 @@ _PEERS = (
         help="Where to send instead of the recorded upstreams; repeatable.",
     ),
     click.option(
-        "--allow-host", "allowed", metavar="HOST", multiple=True, help="Send to this host, which is not loopback."
+        "--allow-host",
+        "allowed",
+        metavar="HOST",
+        multiple=True,
+        help="Send to this host, which is not loopback; repeatable.",
     ),
     click.option(
         "--allow-writes",
         is_flag=True,
         help="Send writes to allowed hosts as well: all but GET, HEAD, OPTIONS, TRACE, and Socket.IO events.",
     ),
-    click.option("--rules", type=click.Path(path_type=Path), help="Rules for live values (TOML; docs/live-values.md)."),
     click.option(
-        "--identities", type=click.Path(path_type=Path), help="Who the users are: a CSV file, a line for each."
+        "--rules",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Rules for live values (TOML; docs/live-values.md).",
     ),
     click.option(
-        "--identity-command", help="Who the users are: a command that prints a JSON object for NESTPERF_USER."
+        "--identities",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Who the users are: a CSV file, a line for each.",
+    ),
+    click.option(
+        "--identity-command",
+        metavar="COMMAND",
+        help="Who the users are: a command that prints a JSON object for NESTPERF_USER.",
     ),
     click.option("--share-identities", is_flag=True, help="Let several users be the same person."),
     click.option("--forwarded-for", is_flag=True, help="Give each user an address of its own in X-Forwarded-For."),

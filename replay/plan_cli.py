@@ -29,10 +29,26 @@ _FILE_WIDTH = 100
     multiple=True,
     help="Where it would be sent instead of the recorded upstreams; repeatable.",
 )
-@click.option("--allow-host", "allowed", metavar="HOST", multiple=True, help="As of replay.")
-@click.option("--allow-writes", is_flag=True, help="As of replay.")
-@click.option("--rules", type=click.Path(path_type=Path), help="As of replay.")
-@click.option("--identities", type=click.Path(path_type=Path), help="As of replay.")
+@click.option(
+    "--allow-host",
+    "allowed",
+    metavar="HOST",
+    multiple=True,
+    help="Plan for this host too, which is not loopback; repeatable.",
+)
+@click.option("--allow-writes", is_flag=True, help="Plan for writes to allowed hosts as well.")
+@click.option(
+    "--rules",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Rules for live values (TOML; docs/live-values.md).",
+)
+@click.option(
+    "--identities",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Who the users would be: a CSV file, a line for each.",
+)
 @click.option("--all", "everything", is_flag=True, help="Every step, and everything that is not sent.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def plan(

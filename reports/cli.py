@@ -27,8 +27,9 @@ _FILE_WIDTH = 100
 @click.option("--thresholds", "thresholds_path", type=click.Path(path_type=Path), metavar="FILE",
               help="Judge by this TOML file, not by ./nestperf.toml or the built-in MediaNest promises.")  # fmt: skip
 @click.option("--baseline", "baselines", type=click.Path(path_type=Path), multiple=True, metavar="FILE",
-              help="Compare with this earlier run; three or more show how much runs differ by themselves.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+              help="Compare with this earlier run; repeatable: three or more show how much runs differ by "
+              "themselves.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT",
               help="Write the report there instead of printing it.")  # fmt: skip
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the report as a page there as well: one file, with pictures.")  # fmt: skip
@@ -47,7 +48,7 @@ def report(
     force: bool,
     judge_all: bool,
 ) -> ExitCode:
-    """Tables and verdicts of a capture.
+    """Print tables and verdicts of a capture.
 
     Prints whether the promises held, then latency by route, Socket.IO events and broadcasts, sockets, and how far the
     run can be trusted. With --baseline also what changed since, route by route. --html FILE writes a page with

@@ -20,7 +20,7 @@ from nestperf.errors import ExitCode
 @click.option("--source", type=click.Path(path_type=Path), metavar="FILE",
               help="The recording of a replay, where it is not beside it.")  # fmt: skip
 def show(file: Path, ref: str, lines: int, source: Path | None) -> ExitCode:
-    """One exchange of a capture with everything around it.
+    """Print one exchange of a capture with everything around it.
 
     ID is an exchange's number as reports print it, or socket:N, packet:N, query:N or session:N. Shows heads and the
     beginning of bodies as they are stored (secrets are placeholders), where the time went, what the same user did

@@ -115,11 +115,15 @@ def _export_har(capture: Capture, output: Path, vault: Vault | None, *, contents
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--bodies", is_flag=True, help="Drop the contents of bodies and frames: reports stay, replay needs them.")
+@click.option(
+    "--bodies",
+    is_flag=True,
+    help="Drop the contents of bodies and frames: the numbers of reports stay, but a replay needs them.",
+)
 @click.option("--before", metavar="T", callback=_duration, help="Drop what began before T: 30s, 2m into the run.")
 @click.option("--after", metavar="T", callback=_duration, help="Drop what began after T.")
 @click.option("--from", "from_", metavar="T", callback=_duration, help="With --to: drop what began between the two.")
-@click.option("--to", metavar="T", callback=_duration, help="See --from.")
+@click.option("--to", metavar="T", callback=_duration, help="With --from: drop what began between the two.")
 @click.option(
     "-o",
     "--output",

@@ -86,7 +86,13 @@ class Demo:
 
 @click.command()
 @click.option("--users", default=20, show_default=True, type=click.IntRange(1, 1000), help="Users in the replay.")
-@click.option("--duration", default="20s", show_default=True, help="How long the replay lasts, e.g. 20s or 1m.")
+@click.option(
+    "--duration",
+    metavar="DURATION",
+    default="20s",
+    show_default=True,
+    help="How long the replay lasts, such as 20s or 1m.",
+)
 @click.option(
     "-o",
     "--output",

@@ -65,17 +65,25 @@ _FACTOR = click.FloatRange(1, 100, min_open=True)
 @click.option(
     "--cpu-slowdown", metavar="TIMES", type=_FACTOR, help="Make the processor so many times slower, such as 4."
 )
-@click.option("--page", "pages", metavar="PATH", multiple=True, help="Only these; * and ? stand for characters.")
-@click.option("--identities", type=_FILE, help="Who opens the pages: a CSV file, a line for each person.")
+@click.option(
+    "--page",
+    "pages",
+    metavar="PATH",
+    multiple=True,
+    help="Only the page of this path or route; * and ? stand for characters; repeatable.",
+)
+@click.option(
+    "--identities", metavar="FILE", type=_FILE, help="Who opens the pages: a CSV file, a line for each person."
+)
 @click.option(
     "--storage",
     metavar="[session:|local:]KEY=NAME",
     type=Parsed("storage", parse_storage),
     multiple=True,
     help="What the application keeps in the browser's storage: under which key, and under which name the recording "
-    "sends it, such as session:token=token. Repeatable.",
+    "sends it, such as session:token=token; repeatable.",
 )
-@click.option("--rules", type=_FILE, help="Rules for live values (TOML; docs/live-values.md).")
+@click.option("--rules", metavar="FILE", type=_FILE, help="Rules for live values (TOML; docs/live-values.md).")
 @click.option(
     "--target",
     "targets",
@@ -83,7 +91,9 @@ _FACTOR = click.FloatRange(1, 100, min_open=True)
     multiple=True,
     help="What to open instead of the recorded upstreams, under their addresses; repeatable.",
 )
-@click.option("--allow-host", "allowed", metavar="HOST", multiple=True, help="Reach this host, which is not loopback.")
+@click.option(
+    "--allow-host", "allowed", metavar="HOST", multiple=True, help="Reach this host, which is not loopback; repeatable."
+)
 @click.option("--allow-writes", is_flag=True, help="Sign in at allowed hosts, where that takes a POST.")
 @click.option("--ca", type=_PEM, help="Trust the authorities in this PEM file too, for https targets.")
 @click.option("--insecure", is_flag=True, help="Accept any certificate of https targets.")
@@ -95,9 +105,15 @@ _FACTOR = click.FloatRange(1, 100, min_open=True)
     help="How long a page may take to load.",
 )
 @click.option("--headed", is_flag=True, help="Show the browser.")
-@click.option("--browser-argument", "arguments", metavar="ARGUMENT", multiple=True, help="One more for the browser.")
-@click.option("--thresholds", type=_FILE, help="Thresholds to judge the result by.")
-@click.option("-o", "--output", type=_FILE, help="Capture to write; default nestperf-<date>.db.")
+@click.option(
+    "--browser-argument",
+    "arguments",
+    metavar="ARGUMENT",
+    multiple=True,
+    help="One more argument for the browser, such as --disable-gpu; repeatable.",
+)
+@click.option("--thresholds", metavar="FILE", type=_FILE, help="Thresholds to judge the result by.")
+@click.option("-o", "--output", metavar="OUT", type=_FILE, help="Capture to write; default nestperf-<date>.db.")
 @click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
 def browse(
     file: Path,
