@@ -13,7 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -68,6 +70,23 @@ def missing_peer(sentence: str) -> None:
     if os.environ.get("NESTPERF_REQUIRE_PEERS"):
         pytest.fail(sentence, pytrace=False)
     pytest.skip(sentence)
+
+
+@contextlib.contextmanager
+def serving(handler: type[BaseHTTPRequestHandler], certificates: Certificates | None = None) -> Iterator[int]:
+    """Answer requests in threads, over TLS with `certificates`; the port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    if certificates is not None:
+        server.socket = certificates.server_context().wrap_socket(server.socket, server_side=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @dataclass(eq=False)

@@ -8,8 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -18,7 +17,7 @@ from nestperf.capture.model import Exchange, Kind
 from nestperf.capture.reader import Capture
 from nestperf.cli import run as nestperf
 from nestperf.errors import CaptureError
-from tests.conftest import Recorder
+from tests.conftest import Recorder, serving
 from tests.tls import Certificates
 
 
@@ -80,15 +79,8 @@ class SecurePage(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def secure_page(certificates: Certificates) -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), SecurePage)
-    server.daemon_threads = True
-    server.socket = certificates.server_context().wrap_socket(server.socket, server_side=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(SecurePage, certificates) as port:
+        yield port
 
 
 @pytest.mark.peer("chromium")

@@ -14,9 +14,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from nestperf.capture.model import FAILED
-from nestperf.capture.reader import Capture
 from tests.conftest import Recorder, missing_peer
+from tests.replay.live.test_strict import failures, replay
 
 HERE = Path(__file__).parent
 NODE = HERE / "node"
@@ -111,18 +110,6 @@ async def record_visit(recorder: Recorder, visit: Callable[[aiohttp.ClientSessio
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True, quote_cookie=False)) as http:
         await visit(http, recorder.urls[0])
     assert recorder.stop() == 0, recorder.output
-
-
-def replay(capture: Path, output: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "nestperf", "replay", str(capture), "-o", str(output), *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=output.parent)
-    assert output.exists(), ended.stdout + ended.stderr
-    return ended.stdout
-
-
-def failures(capture: Path) -> list[tuple[str, str, str | None]]:
-    with Capture.open(capture) as opened:
-        return [(e.target, str(e.outcome), e.detail) for e in opened.exchanges() if e.outcome in FAILED]
 
 
 @pytest.mark.peer("node")

@@ -17,9 +17,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +28,7 @@ from nestperf.capture.model import Exchange, Page, Resource, Timing
 from nestperf.capture.reader import Capture
 from nestperf.errors import CaptureError
 from nestperf.pages.rules import load_rules
-from tests.conftest import Recorder, start_recorder
+from tests.conftest import Recorder, serving, start_recorder
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
@@ -155,39 +155,34 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     (folder / "suite.toml").write_text(RULES)
     assert len(load_rules(folder / "suite.toml", folder)) == 6
     Peculiar.asked, Peculiar.over = set(), Event()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Peculiar)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    demo = subprocess.Popen(
-        [sys.executable, "-m", "nestperf.demo.app", "--port", "0", "--wishes", "100"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert demo.stdout is not None
-        own, theirs = f"http://127.0.0.1:{server.server_port}", demo.stdout.readline().split()[-1]
-        recorder = start_recorder(
-            folder / "qa.db", own, theirs, *HEADLESS, "--browser-argument", "--window-size=1280,900",
-            "--thresholds", str(folder / "suite.toml"),
-        )  # fmt: skip
+    with serving(Peculiar) as port:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "nestperf.demo.app", "--port", "0", "--wishes", "100"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         try:
-            asyncio.run(asyncio.wait_for(drive(folder, recorder, own, theirs), 240))
-        finally:
-            code = recorder.stop()
-        assert code == 0, recorder.output
-        with Capture.open(folder / "qa.db") as capture:
-            yield Watched(
-                tuple(capture.pages()), tuple(capture.resources()), tuple(capture.timings()),
-                {exchange.id: exchange for exchange in capture.exchanges()}, frozenset(Peculiar.asked), recorder.output,
+            assert demo.stdout is not None
+            own, theirs = f"http://127.0.0.1:{port}", demo.stdout.readline().split()[-1]
+            recorder = start_recorder(
+                folder / "qa.db", own, theirs, *HEADLESS, "--browser-argument", "--window-size=1280,900",
+                "--thresholds", str(folder / "suite.toml"),
             )  # fmt: skip
-    finally:
-        Peculiar.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-        demo.terminate()
-        demo.communicate(timeout=20)
+            try:
+                asyncio.run(asyncio.wait_for(drive(folder, recorder, own, theirs), 240))
+            finally:
+                code = recorder.stop()
+            assert code == 0, recorder.output
+            with Capture.open(folder / "qa.db") as capture:
+                yield Watched(
+                    tuple(capture.pages()), tuple(capture.resources()), tuple(capture.timings()),
+                    {exchange.id: exchange for exchange in capture.exchanges()}, frozenset(Peculiar.asked),
+                    recorder.output,
+                )  # fmt: skip
+        finally:
+            Peculiar.over.set()
+            demo.terminate()
+            demo.communicate(timeout=20)
 
 
 async def drive(folder: Path, recorder: Recorder, own: str, theirs: str) -> None:
@@ -420,14 +415,8 @@ def test_recording_says_how_many_pages_it_has_and_no_trouble(watched: Watched) -
 def peculiar() -> Iterator[str]:
     """The peculiar server by itself; its URL."""
     Peculiar.asked, Peculiar.over = set(), Event()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Peculiar)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Peculiar) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_watcher_that_cannot_start_costs_the_timings_only(

@@ -10,9 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from rich.console import Console
@@ -21,6 +21,7 @@ from nestperf.capture.model import Packet
 from proxy_addon.live import LiveView, counts
 from proxy_addon.tally import Tally
 from tests.capture.test_sweep import exchange
+from tests.conftest import serving
 
 HOSTILE = "/\x1b]0;owned\x07\x1b[2J\u202e[bold red]markup[/][link=http://evil]x[/link]\r\n"
 FORBIDDEN = ("\x1b]0;owned", "\x07", "\x1b[2J", "\u202e", "\x1b]8;")
@@ -64,15 +65,18 @@ class Application(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.fixture
+def application() -> Iterator[int]:
+    with serving(Application) as port:
+        yield port
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_record_on_a_terminal_lets_no_escape_through(tmp_path: Path) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Application)
-    server.daemon_threads = True
-    Thread(target=server.serve_forever, daemon=True).start()
+def test_record_on_a_terminal_lets_no_escape_through(application: int, tmp_path: Path) -> None:
     controller, terminal = os.openpty()
     capture = tmp_path / "qa.db"
     process = subprocess.Popen(
-        [sys.executable, "-m", "nestperf", "record", f"http://127.0.0.1:{server.server_port}", "-o", str(capture)],
+        [sys.executable, "-m", "nestperf", "record", f"http://127.0.0.1:{application}", "-o", str(capture)],
         stdout=terminal, stderr=terminal, stdin=terminal, env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
     )  # fmt: skip
     os.close(terminal)
@@ -95,8 +99,6 @@ def test_record_on_a_terminal_lets_no_escape_through(tmp_path: Path) -> None:
             printed += piece
     assert process.wait(60) == 0
     os.close(controller)
-    server.shutdown()
-    server.server_close()
     assert b"slowest so far" in printed
     assert not [text for text in FORBIDDEN if text.encode() in printed]
     for command in (("report", capture), ("show", capture, "1")):

@@ -11,9 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, RemoteDisconnected
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -24,7 +23,7 @@ from nestperf.cli import run
 from proxy_addon.ending import would_be_committed
 from proxy_addon.live import troubles
 from proxy_addon.tally import Tally
-from tests.conftest import Recorder
+from tests.conftest import Recorder, serving
 
 
 class Application(BaseHTTPRequestHandler):
@@ -47,14 +46,8 @@ class Application(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def application() -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Application)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Application) as port:
+        yield port
 
 
 def get(port: int, path: str) -> int:

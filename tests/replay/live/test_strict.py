@@ -135,7 +135,7 @@ async def record_visit(recorder: Recorder, visit: Browse) -> None:
 
 def replay(capture: Path, output: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "nestperf", "replay", str(capture), "-o", str(output), *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, cwd=output.parent)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=output.parent)
     assert output.exists(), ended.stdout + ended.stderr
     return ended.stdout
 
