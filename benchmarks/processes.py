@@ -6,8 +6,6 @@ import os
 import re
 import resource
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,13 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.rig import LOAD_CORE, ROOT, pinned, running
 from nestperf.capture.model import Run
 from nestperf.capture.reader import Capture
 from nestperf.demo.children import free_port
-
-CORES = sorted(os.sched_getaffinity(0))
-CLIENT, SERVER = CORES[0], CORES[-1]
-ROOT = Path(__file__).parents[1]
 
 NGINX = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
@@ -74,33 +69,13 @@ class Replayed(NamedTuple):
         return self.requests / float(self.run.certificate["elapsed_ns"]) * 1e9
 
 
-def pinned(core: int, command: list[str]) -> list[str]:
-    return ["taskset", "-c", str(core), *command]
-
-
-@contextmanager
-def serving(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server on its core until it listens, and stop it afterwards."""
-    process = subprocess.Popen(pinned(SERVER, command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
-    try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
 @contextmanager
 def nginx(folder: Path) -> Iterator[str]:
     """A static nginx with one worker; its URL."""
     port = free_port()
     config = folder / "nginx.conf"
     config.write_text(NGINX.format(folder=folder, port=port))
-    with serving(["nginx", "-c", str(config)], port):
+    with running(["nginx", "-c", str(config)], port):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -109,8 +84,8 @@ def execute(command: list[str], folder: Path, environment: dict[str, str] | None
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     done = subprocess.run(
-        pinned(CLIENT, command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder, check=False,
-        env=os.environ | (environment or {}),
+        pinned(LOAD_CORE, command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
+        check=False, env=os.environ | (environment or {}),
     )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -25,7 +26,8 @@ from tabulate import tabulate  # noqa: E402
 
 from benchmarks import recordings, samples, sockets  # noqa: E402
 from benchmarks.claims import Claims  # noqa: E402
-from benchmarks.processes import bare_client, locust, missing, nginx, replay, serving, wrk  # noqa: E402
+from benchmarks.processes import bare_client, locust, missing, nginx, replay, wrk  # noqa: E402
+from benchmarks.rig import running  # noqa: E402
 from benchmarks.stamping import read_stamps  # noqa: E402
 from nestperf.capture.model import Exchange  # noqa: E402
 from nestperf.capture.reader import Capture  # noqa: E402
@@ -99,7 +101,8 @@ def arrivals(options: Options, folder: Path, claims: Claims) -> None:
     for rate, limit_ms in ((1000, 1.0), (5000, 2.0)):
         stamps = folder / "stamps"
         port = free_port()
-        with serving([sys.executable, "-m", "benchmarks.stamping", str(port), "1", str(stamps)], port):
+        command = [sys.executable, "-m", "benchmarks.stamping", str(port), "1", str(stamps)]
+        with running(command, port, stop=signal.SIGTERM):
             recording = recordings.fixed(folder / "paced.db", f"http://127.0.0.1:{port}", STEPS, every_ms=1)
             asked = (
                 "--rate",
@@ -145,7 +148,8 @@ def latency(options: Options, folder: Path, claims: Claims) -> None:
         stamps = folder / "stamps"
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        with serving([sys.executable, "-m", "benchmarks.stamping", str(port), "5", str(stamps)], port):
+        command = [sys.executable, "-m", "benchmarks.stamping", str(port), "5", str(stamps)]
+        with running(command, port, stop=signal.SIGTERM):
             if name == "wrk":
                 peer = wrk(f"{url}/api", folder, connections=10, seconds=options.seconds)
                 told = (peer.p50_ms, peer.p99_ms)

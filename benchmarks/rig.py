@@ -33,6 +33,7 @@ http {{ access_log off; keepalive_requests 100000000; default_type application/j
 """
 LOAD_CORE = min(os.sched_getaffinity(0))
 WORK_CORE = max(os.sched_getaffinity(0))
+ROOT = Path(__file__).parents[1]
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -51,11 +52,19 @@ def require(*programs: str) -> None:
         sys.exit(f"Missing: {', '.join(missing)} (Debian: apt-get install wrk nginx-light util-linux).")
 
 
+def pinned(core: int, command: list[str]) -> list[str]:
+    """The command line that runs `command` on that core."""
+    return ["taskset", "-c", str(core), *command]
+
+
 @contextmanager
-def running(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` on the work core until it listens on `port`, and stop it afterwards."""
-    pinned = ["taskset", "-c", str(WORK_CORE), *command]
-    process = subprocess.Popen(pinned, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def running(
+    command: list[str], port: int, *, stop: signal.Signals = signal.SIGINT
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `command` on the work core until it listens on `port`, and `stop` it afterwards."""
+    process = subprocess.Popen(
+        pinned(WORK_CORE, command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
+    )
     try:
         for _ in range(200):
             with socket.socket() as probe:
@@ -64,7 +73,7 @@ def running(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
             time.sleep(0.1)
         yield process
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         process.wait(120)
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from benchmarks import recordings
 from benchmarks.claims import Claims
-from benchmarks.processes import CLIENT, ROOT, pinned, serving
+from benchmarks.rig import LOAD_CORE, ROOT, pinned, running
 from nestperf.demo.children import free_port
 
 FOUR = ("/", "/media", "/status", "/downloads")
@@ -46,7 +46,7 @@ def measure(clients: int, folder: Path, claims: Claims) -> None:
         way, connections = WAYS[how]
         possible = min(clients, (hard - 1000) // (1 if how == "websocket" else 3))
         port = free_port()
-        with serving([sys.executable, "-m", "benchmarks.engine", str(port)], port):
+        with running([sys.executable, "-m", "benchmarks.engine", str(port)], port):
             recording = recordings.sockets(folder / "sockets.db", f"http://127.0.0.1:{port}", names, _OPEN_S, how)
             few = open_clients(recording, folder, port, FEW, connections)
             many = open_clients(recording, folder, port, possible, connections)
@@ -72,7 +72,7 @@ def open_clients(recording: Path, folder: Path, port: int, clients: int, connect
     ]  # fmt: skip
     began = time.perf_counter()
     process = subprocess.Popen(
-        pinned(CLIENT, command), cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
+        pinned(LOAD_CORE, command), cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
