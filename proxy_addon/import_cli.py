@@ -11,6 +11,7 @@ import click
 from nestperf.capture.foreign import ForeignFile
 from nestperf.capture.har.reading import HarFile
 from nestperf.capture.postgres_log.reading import PostgresLog
+from nestperf.capture.reader import SQLITE
 from nestperf.capture.remarks import IN_CLEAR
 from nestperf.capture.writer import check_writable, default_output, remove_capture
 from nestperf.console import plural
@@ -22,7 +23,6 @@ from proxy_addon.live import counts
 from proxy_addon.redacting import no_redact_option, redact_option
 
 _BEGINNING = 2**16
-_SQLITE = b"SQLite format 3\0"
 IS_FLOWS = re.compile(rb"\d{1,12}:\d{1,6}:")
 """How a flow file of mitmproxy begins: netstrings."""
 
@@ -119,7 +119,7 @@ def _open(path: Path, prefix: str | None) -> ForeignFile | PostgresLog:
         return FlowFile(path)
     if prefix is not None or PostgresLog.recognise(beginning):
         return PostgresLog(path, beginning, prefix)
-    if beginning.startswith(_SQLITE):
+    if beginning.startswith(SQLITE):
         raise CaptureForeign(f"{path} looks like a capture already: `nestperf report {path}` reads it as it is.")
     raise CaptureForeign(f"{path} is neither a HAR, nor a flow file of mitmproxy, nor a log of PostgreSQL.")
 

@@ -74,8 +74,6 @@ NESTPERF = "nestperf"
 """Who closed a socket that the recorder cut on purpose: nobody else's doing."""
 RUNNING = "running"
 """The state of a run that goes on or was killed: secrets recognised late may still stand in its rows."""
-
-
 ONLY_QUERIES = "queries"
 """Setting `model` of a run that asked a database and nothing else."""
 

@@ -20,7 +20,8 @@ _TRACE = re.compile(r'"traceparent", ?"[0-9a-f]{2}-([0-9a-f]{32})-', re.IGNORECA
 
 R = TypeVar("R", bound=tuple[Any, ...])
 
-
+SQLITE = b"SQLite format 3\0"
+"""What a database file begins with (https://www.sqlite.org/fileformat.html)."""
 DAMAGE = (sqlite3.DatabaseError, ValueError, TypeError)
 """What a damaged file makes of itself: pages that are none, text that is no UTF-8 or JSON, words nobody wrote."""
 
@@ -43,24 +44,8 @@ class Capture:
         Raises:
             CaptureMissing, CaptureForeign, CaptureEmpty, CaptureNewer, CaptureTruncated: it cannot be used, and why.
         """
-        try:
-            size = path.stat().st_size if path.is_file() else None
-        except OSError as error:
-            raise CaptureMissing(f"Cannot read {path}: {error.strerror}.") from error
-        if size is None and path.is_dir():
-            raise CaptureMissing(f"{path} is a folder: name a capture in it.")
-        if size is None:
-            raise CaptureMissing(f"There is no capture {path}: record one with `nestperf record URL -o {path}`.")
-        if size == 0:
-            raise CaptureEmpty(f"{path} is an empty file: record again with `nestperf record URL -o {path} --force`.")
-        foreign = CaptureForeign(f"{path} is not a nestperf capture: name a file that `nestperf record` wrote.")
-        try:
-            with path.open("rb") as file:
-                begins = file.read(16)
-        except OSError as error:
-            raise CaptureMissing(f"Cannot read {path}: {error.strerror}.") from error
-        if begins != b"SQLite format 3\0":
-            raise foreign
+        if _beginning(path) != SQLITE:
+            raise _foreign(path)
         try:
             connection = connect(path)
         except DAMAGE as error:
@@ -69,7 +54,7 @@ class Capture:
             application_id = _pragma(connection, "application_id")
             version = _pragma(connection, "user_version")
             if application_id != schema.APPLICATION_ID:
-                raise foreign
+                raise _foreign(path)
             if version > schema.FORMAT:
                 raise CaptureNewer(
                     f"{path} has format {version}, this nestperf reads up to {schema.FORMAT}: upgrade nestperf."
@@ -373,6 +358,30 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"pragma {name}").fetchone()[0])
+
+
+def _beginning(path: Path) -> bytes:
+    """The first bytes of a file, as many as `SQLITE` has.
+
+    Raises:
+        CaptureMissing, CaptureEmpty: it cannot be read, or has none.
+    """
+    try:
+        if path.is_dir():
+            raise CaptureMissing(f"{path} is a folder: name a capture in it.")
+        if not path.is_file():
+            raise CaptureMissing(f"There is no capture {path}: record one with `nestperf record URL -o {path}`.")
+        with path.open("rb") as file:
+            begins = file.read(len(SQLITE))
+    except OSError as error:
+        raise CaptureMissing(f"Cannot read {path}: {error.strerror}.") from error
+    if not begins:
+        raise CaptureEmpty(f"{path} is an empty file: record again with `nestperf record URL -o {path} --force`.")
+    return begins
+
+
+def _foreign(path: Path) -> CaptureForeign:
+    return CaptureForeign(f"{path} is not a nestperf capture: name a file that `nestperf record` wrote.")
 
 
 def _truncated(path: Path, error: object) -> CaptureTruncated:
