@@ -199,6 +199,13 @@ def _visits(pictures: Pictures) -> list[Any]:
     return content
 
 
+_VANTAGES = {
+    "proxy": "by the recorder, between browser and application",
+    "client": "by the client",
+    "server": "by the database, for its log",
+}
+
+
 def _trust(judgement: Judgement, summary: Summary) -> list[Any]:
     """The certificate of a replay, what the recorder added, what was lost."""
     run = judgement.run
@@ -207,10 +214,7 @@ def _trust(judgement: Judgement, summary: Summary) -> list[Any]:
         *((name, shown(value)) for name, value in load_facts(run, summary)),
         *((f"nestperf added {name}", value) for name, value in added_facts(run, summary)),
         ("lost", lost or "nothing: every row was stored"),
-        (
-            "stamps were taken",
-            {"proxy": "by the recorder, between browser and application"}.get(run.vantage, "by the client"),
-        ),
+        ("stamps were taken", _VANTAGES.get(run.vantage, shown(run.vantage, 40))),
     ]
     invalid = [element("p", shown(text, 400), class_="remark") for text in judgement.invalid]
     return [*invalid, facts(pairs)]
@@ -233,7 +237,7 @@ def _about(judgement: Judgement, summary: Summary) -> Markup:
     ]
     if summary.queries is not None:
         tiles.append((format_count(summary.queries.links.total), "queries"))
-    what = {"record": "Recording", "import": "Import"}.get(run.purpose, run.purpose.capitalize())
+    what = shown(sentences.words_for(run), 120)
     source = f" of {shown(run.source_path, 120)}" if run.source_path else ""
     upstreams = ", ".join(shown(url, 80) for url in run.addresses[:6])
     users = run.settings.get("users")
@@ -242,7 +246,7 @@ def _about(judgement: Judgement, summary: Summary) -> Markup:
         (
             element(
                 "p",
-                f"{what} {shown(judgement.capture_name, 120)}{source}{with_users}",
+                f"{what[:1].upper()}{what[1:]} {shown(judgement.capture_name, 120)}{source}{with_users}",
                 f" against {upstreams}" if upstreams else "",
                 f", begun {begun}" if (begun := beginning(run)) else "",
                 ".",
