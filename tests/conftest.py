@@ -175,6 +175,9 @@ def _own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
+Recorders = Callable[..., Recorder]
+
+
 @pytest.fixture
 def record(tmp_path: Path) -> Iterator[Callable[..., Recorder]]:
     """Start recorders: `record("http://127.0.0.1:4000")`; all of them are gone when the test ends."""

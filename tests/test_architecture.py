@@ -182,7 +182,10 @@ MITMPROXY_ONLY_IN = frozenset({"proxy_addon/addon.py", "proxy_addon/addons.py", 
 SQL_ONLY_IN = frozenset({"nestperf/capture/schema.py", "nestperf/capture/writer.py", "nestperf/capture/reader.py",
                          "nestperf/capture/sweep.py", "nestperf/capture/rewriting.py",
                          "nestperf/capture/repeats.py"})  # fmt: skip
-ASYNC_SOCKETS_ONLY_IN = "replay/transport"
+ASYNC_SOCKETS_ONLY_IN = ("replay/transport", "proxy_addon/shortcut.py")
+ASYNC_SOCKETS = frozenset({"Protocol", "BufferedProtocol", "create_connection", "create_server", "open_connection",
+                           "start_server", "sock_connect"})  # fmt: skip
+"""What asyncio's connections and servers are made with."""
 
 
 def modules(*folders: str) -> list[str]:
@@ -215,6 +218,13 @@ def test_packages_import_only_what_the_layout_allows(module: str) -> None:
             assert module in MITMPROXY_ONLY_IN, f"{module} imports {name}"
         if top in ("sqlite3", "sqlite_utils"):
             assert module in SQL_ONLY_IN | {"proxy_addon/recording.py"} or module.startswith("nestperf/demo/"), module
+
+
+@pytest.mark.parametrize("module", modules(*PACKAGES))
+def test_connections_of_asyncio_are_made_in_the_transport_alone(module: str) -> None:
+    tree = ast.parse((ROOT / module).read_text())
+    made = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & ASYNC_SOCKETS
+    assert not made or module.startswith(ASYNC_SOCKETS_ONLY_IN), f"{module} uses {sorted(made)}"
 
 
 @pytest.mark.parametrize("module", modules(*PURE))

@@ -14,13 +14,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.conftest import Recorder, missing_peer
+from tests.conftest import Recorder, Recorders, missing_peer
 from tests.replay.live.test_strict import failures, replay
 
 HERE = Path(__file__).parent
 NODE = HERE / "node"
 USERS = 20
-Recorders = Callable[..., Recorder]
 Serve = Callable[..., "Peer"]
 
 

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import json
 import signal
-import ssl
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import socketio
-from aiohttp import web
 
 from nestperf.capture.model import Kind, Outcome
 from nestperf.capture.reader import Capture
@@ -23,16 +17,16 @@ from nestperf.capture.vault import Vault
 from tests.replay.conftest import (
     MS,
     CountingServer,
-    Recording,
+    Recordings,
     Replays,
     Request,
-    Serve,
     answering,
     command,
     plan_of,
     start_command,
     write_json,
 )
+from tests.tls import Certificates
 
 JSON = ("Content-Type", "application/json")
 THRESHOLDS = """
@@ -41,8 +35,6 @@ name = "Nothing fails"
 source = "test"
 expression = "rate(failed) < 50%"
 """
-
-Recordings = Callable[..., Recording]
 
 
 def sent(requests: list[Request]) -> Counter[tuple[str, str, bytes]]:
@@ -443,44 +435,15 @@ async def test_coded_request_body_is_coded_again(
     assert request.field("content-length") == str(len(request.body))
 
 
-def certificate(folder: Path) -> ssl.SSLContext:
-    """A server's context with a certificate of its own making for 127.0.0.1."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "server.pem"
-    pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context
-
-
 async def test_https_target_needs_insecure_for_a_certificate_nobody_knows(
-    recordings: Recordings, replay: Replays, tmp_path: Path
+    recordings: Recordings, replay: Replays, certificates: Certificates
 ) -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         writer.close()
 
-    listening = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=certificate(tmp_path))
+    listening = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=certificates.server_context())
     recording = recordings(f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
     recording.exchange("GET", "/a", 0, 1)
     path = recording.finish()
@@ -490,212 +453,6 @@ async def test_https_target_needs_insecure_for_a_certificate_nobody_knows(
     assert refused.exchanges[0].outcome is Outcome.CONNECT_ERROR
     assert "certificate that is not trusted" in (refused.exchanges[0].detail or "")
     assert accepted.exchanges[0].outcome is Outcome.OK
-
-
-class SocketApp:
-    """A Socket.IO server that lets in whoever shows a token it issued, each once."""
-
-    def __init__(self) -> None:
-        self.issued: list[str] = []
-        self.joined: list[tuple[str, str]] = []
-        """(namespace, token)"""
-        self.asked: list[object] = []
-        self.files: list[bytes] = []
-        self.replies: list[object] = []
-        self.addresses: set[str | None] = set()
-        self.sio = socketio.AsyncServer(async_mode="aiohttp", namespaces="*")
-        for namespace in ("/", "/media"):
-            self.sio.on("connect", self._connect_to(namespace), namespace=namespace)
-        self.sio.on("ask", self._ask, namespace="/media")
-        self.sio.on("file", self._file, namespace="/media")
-        self.application = web.Application()
-        self.application.router.add_post("/login", self._login)
-        self.sio.attach(self.application)
-
-    async def _login(self, request: web.Request) -> web.Response:
-        self.issued.append(f"live-token-number-{len(self.issued)}")
-        return web.json_response({"token": self.issued[-1]})
-
-    def _connect_to(self, namespace: str) -> Any:
-        async def connect(sid: str, environ: dict[str, Any], auth: dict[str, str] | None = None) -> None:
-            self.addresses.add(environ["aiohttp.request"].remote)
-            token = (auth or {}).get("token", "")
-            if token not in self.issued:
-                raise socketio.exceptions.ConnectionRefusedError("unknown token")
-            self.joined.append((namespace, token))
-            if namespace == "/media":
-                await self.sio.emit("sure?", {}, namespace=namespace, to=sid, callback=self._replied)
-
-        return connect
-
-    def _replied(self, *arguments: object) -> None:
-        self.replies.append(arguments)
-
-    async def _ask(self, sid: str, *arguments: object) -> str:
-        self.asked.append(arguments)
-        await self.sio.emit("told", {}, namespace="/media")
-        return "answer"
-
-    async def _file(self, sid: str, content: bytes) -> None:
-        self.files.append(content)
-
-
-def record_sockets(recording: Recording) -> Path:
-    """A login, two namespaces with the token it gave, an ack each way, an attachment, a bad token, the end."""
-    old = "recorded-token-0123456789"
-    recording.exchange("POST", "/login", 0, 5, answer=json.dumps({"token": old}).encode())
-    socket = recording.socket(10, 15, 200)
-    auth = json.dumps({"token": old})
-    for at, namespace in ((20, "/"), (30, "/media")):
-        recording.packet(socket, "client", "connect", at, namespace, auth)
-        recording.packet(socket, "server", "connect", at + 5, namespace, '{"sid":"x"}')
-    recording.packet(socket, "server", "event", 36, "/media", "[{}]", event="sure?", ack_id=1)
-    recording.packet(socket, "client", "ack", 37, "/media", '["yes"]', ack_id=1)
-    recording.packet(socket, "client", "event", 40, "/media", '["ü",7]', event="ask", ack_id=0)
-    recording.packet(socket, "server", "ack", 45, "/media", '["answer"]', ack_id=0)
-    recording.packet(socket, "client", "event", 50, "/media", '[{"_placeholder":true,"num":0}]', event="file",
-                     attachments=(b"\x00\x01binary",))  # fmt: skip
-    recording.packet(socket, "client", "disconnect", 60, "/media")
-    return recording.finish()
-
-
-async def test_socket_io_is_replayed_with_live_tokens_by_every_user(
-    recordings: Recordings, replay: Replays, serve_app: Serve
-) -> None:
-    app = SocketApp()
-    recording = recordings(await serve_app(app.application))
-    first = await replay(record_sockets(recording), "--users", "3")
-    assert sorted(app.joined) == sorted((namespace, token) for namespace in ("/", "/media") for token in app.issued)
-    assert len(app.issued) == len(app.addresses) == 3
-    assert app.asked == [("ü", 7)] * 3
-    assert app.files == [b"\x00\x01binary"] * 3
-    assert app.replies == [("yes",)] * 3
-    assert [socket.outcome for socket in first.sockets] == [Outcome.OK] * 3
-    assert {(socket.closed_by, socket.close_code) for socket in first.sockets} == {("client", 1001)}
-    acks = [packet for packet in first.packets if packet.type == "ack" and packet.sender == "server"]
-    by_id = {packet.id: packet for packet in first.packets}
-    assert [by_id[ack.answers or 0].event for ack in acks] == ["ask"] * 3
-    assert all(packet.intended_ns is not None for packet in first.packets if packet.event == "ask")
-    assert all(token not in (packet.payload or "") for packet in first.packets for token in app.issued)
-    upgrades = [exchange for exchange in first.exchanges if exchange.kind is Kind.UPGRADE]
-    assert {(exchange.status, exchange.outcome) for exchange in upgrades} == {(101, Outcome.OK)}
-    second = await replay(first.path)
-    assert len(app.issued) == 6
-    assert [socket.outcome for socket in second.sockets] == [Outcome.OK] * 3
-    assert app.asked == [("ü", 7)] * 6
-    assert app.files == [b"\x00\x01binary"] * 6
-
-
-async def test_socket_that_differs_from_the_recording_says_how(
-    recordings: Recordings, serve_app: Serve, tmp_path: Path
-) -> None:
-    app = SocketApp()
-    recording = recordings(await serve_app(app.application))
-    socket = recording.socket(10, 15, 100)
-    recording.packet(socket, "client", "connect", 20, "/media", '{"token":"a-token-of-another-day"}')
-    recording.packet(socket, "server", "connect", 25, "/media", '{"sid":"x"}')
-    recording.packet(socket, "client", "event", 40, "/media", '["?"]', event="ask", ack_id=0)
-    recording.packet(socket, "server", "ack", 45, "/media", '["answer"]', ack_id=0)
-    recording.packet(socket, "client", "disconnect", 60, "/media")
-    _, printed = await command(tmp_path, str(recording.finish()), "-o", "r.db")
-    with Capture.open(tmp_path / "r.db") as capture:
-        (row,) = capture.sockets()
-        packets = list(capture.packets())
-        assert capture.run.certificate["dropped"] == 2
-    assert app.asked == []
-    assert [packet.event for packet in packets if packet.type in ("event", "disconnect")] == [], "as clients do"
-    assert row.closed_by == "client", "nothing was waited for in vain"
-    assert f"The same of all shown: {row.detail}." in " ".join(printed.split())
-    assert row.outcome is Outcome.MISMATCH
-    assert row.detail == "/media refused to be joined; in the recording it let in"
-    assert row.detail in printed
-    assert any(packet.type == "connect_error" for packet in packets)
-
-
-def some(recording: Recording) -> str:
-    recording.exchange("GET", "/a", 0, 1)
-    return str(recording.finish())
-
-
-BAD = [
-    ("no users", ["--users", "0"], 2, "0 is not in the range"),
-    ("no duration", ["--duration", "0s"], 2, "leaves no time"),
-    ("bad duration", ["--duration", "soon"], 2, "is no duration"),
-    ("bad timeout", ["--timeout", "-1"], 2, "is no duration"),
-    ("bad start", ["--start", "slowly"], 2, "slowly"),
-    ("refused host", ["--target", "http://192.0.2.7"], 2, "--allow-host 192.0.2.7"),
-    ("no such upstream", ["--target", "9=http://127.0.0.1:1"], 2, "No upstream of the capture is called 9"),
-    ("no such thresholds", ["--thresholds", "nowhere.toml"], 2, "nowhere.toml"),
-    ("unknown option", ["--lopps", "7"], 2, "--lopps"),
-    ("no rate", ["--rate", "5"], 2, "such as 5/s or 1000/m"),
-    ("rate without an end", ["--rate", "5/s"], 2, "add --duration"),
-    ("two models", ["--rate", "5/s", "--users", "3"], 2, "are different load models"),
-    ("no stage", ["--stages", "10"], 2, "such as 10@30s,50@2m"),
-    ("no think", ["--think", "fast"], 2, "recorded, none, jitter"),
-    ("no speed", ["--speed", "0x"], 2, "such as 2x"),
-    ("no condition", ["--abort-on", "p95(latency) > 1"], 2, "expected a unit of time"),
-    ("condition of the end only", ["--abort-on", "reach(x) < 50%"], 2, "cannot be watched while a run goes on"),
-    ("ramp and start", ["--ramp", "3s", "--start", "together"], 2, "--start is about"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "code", "sentence"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
-def test_bad_input_is_refused_in_one_sentence_and_nothing_is_written(
-    recording: Recording, in_process: Callable[..., tuple[int, str]], tmp_path: Path,
-    arguments: list[str], code: int, sentence: str,
-) -> None:  # fmt: skip
-    output = tmp_path / "out.db"
-    ended, printed = in_process(some(recording), "-o", output, *arguments)
-    assert ended == code
-    assert sentence in printed
-    assert not output.exists()
-
-
-def test_output_that_exists_is_refused(
-    recording: Recording, in_process: Callable[..., tuple[int, str]], tmp_path: Path
-) -> None:
-    path = some(recording)
-    (tmp_path / "out.db").write_text("precious")
-    ended, printed = in_process(path, "-o", tmp_path / "out.db")
-    assert ended == 2
-    assert "--force" in printed
-    assert (tmp_path / "out.db").read_text() == "precious"
-
-
-def test_capture_is_never_overwritten_by_its_own_replay(
-    recording: Recording, in_process: Callable[..., tuple[int, str]]
-) -> None:
-    path = some(recording)
-    before = Path(path).read_bytes()
-    ended, printed = in_process(path, "-o", path, "--force")
-    assert ended == 2
-    assert "is the capture to replay" in printed
-    assert Path(path).read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [(None, "There is no capture"), (b"", "is an empty file"), (b"hello" * 100, "is not a nestperf capture")],
-    ids=["missing", "empty", "foreign"],
-)
-def test_capture_that_cannot_be_used_is_refused(
-    tmp_path: Path, in_process: Callable[..., tuple[int, str]], content: bytes | None, sentence: str
-) -> None:
-    path = tmp_path / "x.db"
-    if content is not None:
-        path.write_bytes(content)
-    ended, printed = in_process(path, "-o", tmp_path / "out.db")
-    assert ended == 3
-    assert sentence in printed
-
-
-def test_capture_with_nothing_to_replay_is_refused(
-    recording: Recording, in_process: Callable[..., tuple[int, str]], tmp_path: Path
-) -> None:
-    ended, printed = in_process(recording.finish(), "-o", tmp_path / "out.db")
-    assert ended == 3
-    assert "nothing to replay" in printed
-    assert not (tmp_path / "out.db").exists()
 
 
 async def test_capture_without_its_secrets_is_replayed_and_said_so(

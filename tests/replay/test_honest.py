@@ -25,6 +25,7 @@ from tests.replay.conftest import (
     MS,
     CountingServer,
     Recording,
+    Recordings,
     Replays,
     Request,
     answering,
@@ -32,8 +33,6 @@ from tests.replay.conftest import (
     plan_of,
     start_command,
 )
-
-Recordings = Callable[..., Recording]
 
 APPLICATION = """
 import asyncio, sys

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,7 @@ import pytest
 from nestperf.capture.model import Outcome
 from nestperf.capture.reader import Capture
 from reports.samples import Samples
-from tests.replay.conftest import MS, CountingServer, Recording, Replays, answering, command
-
-Recordings = Callable[..., Recording]
+from tests.replay.conftest import MS, CountingServer, Recording, Recordings, Replays, answering, command
 
 
 def visit(recording: Recording, *, steps: int = 3, apart: int = 20) -> Path:

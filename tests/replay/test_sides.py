@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,7 @@ import pytest
 from nestperf.capture.model import Session
 from nestperf.capture.reader import Capture
 from reports.compare.compare import is_interleaved
-from tests.replay.conftest import CountingServer, Recording, Request, command
-
-Recordings = Callable[..., Recording]
+from tests.replay.conftest import CountingServer, Recording, Recordings, Request, command
 
 
 @pytest.fixture

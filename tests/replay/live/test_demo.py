@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,8 @@ from nestperf.capture.model import Kind
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import secrets_path
 from nestperf.demo.children import free_port
-from tests.conftest import Recorder
+from tests.conftest import Recorders
 from tests.replay.live.test_strict import USERS, failures, replay
-
-Recorders = Callable[..., Recorder]
 
 
 @pytest.fixture

@@ -18,11 +18,10 @@ import socketio
 from nestperf.capture.model import FAILED
 from nestperf.capture.reader import Capture
 from nestperf.capture.vault import secrets_path
-from tests.conftest import Recorder
+from tests.conftest import Recorder, Recorders
 from tests.replay.live.strict import Served, StrictApp
 
 USERS = 20
-Recorders = Callable[..., Recorder]
 Browse = Callable[[aiohttp.ClientSession, str], Awaitable[None]]
 
 
