@@ -7,9 +7,10 @@ from typing import Any
 
 from nestperf.capture import model
 from nestperf.capture.contents import Contents
+from nestperf.capture.files import remove_capture
 from nestperf.capture.redaction import Redactor
 from nestperf.capture.vault import Vault
-from nestperf.capture.writer import CaptureWriter, remove_capture
+from nestperf.capture.writer import CaptureWriter
 
 MS = 1_000_000
 HEADERS = (

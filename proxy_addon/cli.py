@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from nestperf.capture.files import check_writable, default_output, remove_capture
 from nestperf.capture.remarks import CUT_EVERY, IN_CLEAR, NOT_REDACTED, PARAMETERS, REDACT
 from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import refuse_lone_secrets, secrets_path
-from nestperf.capture.writer import check_writable, default_output, remove_capture
 from nestperf.durations import parse_duration
 from nestperf.errors import UsageError
 from nestperf.pages.rules import SETTING as RENDER_RULES

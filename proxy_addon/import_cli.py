@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
+from nestperf.capture.files import check_writable, default_output, remove_capture
 from nestperf.capture.foreign import ForeignFile
 from nestperf.capture.har.reading import HarFile
 from nestperf.capture.postgres_log.reading import PostgresLog
 from nestperf.capture.reader import SQLITE
 from nestperf.capture.remarks import IN_CLEAR
-from nestperf.capture.writer import check_writable, default_output, remove_capture
 from nestperf.console import plural
 from nestperf.errors import CaptureForeign, CaptureMissing, UsageError
 from nestperf.printable import printable

@@ -13,8 +13,8 @@ from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
+from nestperf.capture.files import check_writable, default_output
 from nestperf.capture.model import Upstream
-from nestperf.capture.writer import check_writable, default_output
 from proxy_addon.addon import NestperfAddon
 from proxy_addon.spool import recorder_command
 

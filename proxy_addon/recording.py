@@ -21,6 +21,7 @@ from typing import Any
 from nestperf import __version__
 from nestperf.capture.clock import Clock
 from nestperf.capture.contents import Contents
+from nestperf.capture.files import size_of
 from nestperf.capture.model import Mark, Run, Upstream
 from nestperf.capture.redaction import Redactor, Unredacted
 from nestperf.capture.remarks import CUT_EVERY, NOT_REDACTED, PARAMETERS, REDACT, remarks_of
@@ -208,8 +209,7 @@ class Recording:
     @property
     def stored_bytes(self) -> int:
         """Size of the capture on disk."""
-        names = (self.path, self.path.with_name(self.path.name + "-wal"))
-        return sum(name.stat().st_size for name in names if name.exists())
+        return size_of(self.path)
 
     def summary(self) -> list[str]:
         """What the tester reads at the end."""

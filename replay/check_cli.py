@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from nestperf.capture.clock import Clock
+from nestperf.capture.files import default_output
 from nestperf.capture.marks import for_a_replay
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault
-from nestperf.capture.writer import default_output
 from nestperf.console import duration, plural
 from nestperf.errors import ExitCode
 from replay.descriptors import allowed_descriptors, connections_of, users_with_descriptors

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nestperf.capture.clock import Clock
+from nestperf.capture.files import default_output
 from nestperf.capture.marks import for_a_replay
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault
-from nestperf.capture.writer import default_output
 from nestperf.errors import UsageError
 from replay.asked import build_load
 from replay.descriptors import allowed_descriptors, connections_of, users_with_descriptors

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 from nestperf import __version__
 from nestperf.capture.clock import Clock
+from nestperf.capture.files import remove_capture
 from nestperf.capture.model import Mark, Run, Upstream
 from nestperf.capture.remarks import REDACT
 from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import Vault
-from nestperf.capture.writer import CaptureWriter, remove_capture
+from nestperf.capture.writer import CaptureWriter
 from replay.journal import Journal
 from replay.pacing import Load, session_of
 from replay.progress import Progress

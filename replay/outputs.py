@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nestperf.capture.files import check_writable
 from nestperf.capture.vault import refuse_lone_secrets
-from nestperf.capture.writer import check_writable
 from nestperf.errors import UsageError
 
 

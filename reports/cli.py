@@ -107,7 +107,7 @@ def _check_output(output: Path, capture: Path, *, force: bool) -> None:
     Raises:
         UsageError: the file exists, is the capture itself, or cannot be written.
     """
-    from nestperf.capture.writer import check_writable
+    from nestperf.capture.files import check_writable
 
     if output.exists() and capture.exists() and output.samefile(capture):
         raise UsageError(f"{output} is the capture itself: name another file with -o.")

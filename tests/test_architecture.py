@@ -180,7 +180,7 @@ MITMPROXY_ONLY_IN = frozenset({"proxy_addon/addon.py", "proxy_addon/addons.py", 
                                "proxy_addon/flow_files.py", "proxy_addon/tls.py", "proxy_addon/authority.py",
                                "proxy_addon/mitmdump.py"})  # fmt: skip
 SQL_ONLY_IN = frozenset({"nestperf/capture/schema.py", "nestperf/capture/writer.py", "nestperf/capture/reader.py",
-                         "nestperf/capture/sweep.py", "nestperf/capture/rewriting.py",
+                         "nestperf/capture/files.py", "nestperf/capture/sweep.py", "nestperf/capture/rewriting.py",
                          "nestperf/capture/repeats.py"})  # fmt: skip
 ASYNC_SOCKETS_ONLY_IN = ("replay/transport", "proxy_addon/shortcut.py")
 ASYNC_SOCKETS = frozenset({"Protocol", "BufferedProtocol", "create_connection", "create_server", "open_connection",

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
+from nestperf.capture.files import check_writable
 from nestperf.capture.model import RUNNING
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import cautions_of
 from nestperf.capture.rewriting import Rewritten, Stretch, rewrite, settle
 from nestperf.capture.vault import Vault, refuse_lone_secrets, secrets_path
-from nestperf.capture.writer import check_writable
 from nestperf.console import plural, size
 from nestperf.durations import parse_duration
 from nestperf.errors import UsageError

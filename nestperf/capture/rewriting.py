@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from sqlite_utils import Database
 
 from nestperf.capture import model, repeats, schema
+from nestperf.capture.files import size_of
 from nestperf.capture.reader import Capture, connect
 from nestperf.capture.remarks import NOT_REDACTED, TRIMMED
 from nestperf.capture.slimming import Slimmer
@@ -170,12 +171,6 @@ def rewrite(
             # Before the result has its name: what it refers to is there first.
             vault.write_beside(target)
     return Rewritten(before, size_of(target), swept, rows)
-
-
-def size_of(path: Path) -> int:
-    """Bytes of a capture on disk, with what has not been moved into it yet."""
-    names = (path, path.with_name(path.name + "-wal"))
-    return sum(name.stat().st_size for name in names if name.exists())
 
 
 def settle(path: Path) -> None:

@@ -11,13 +11,13 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlite_utils import Database
 
 from nestperf.capture import model, repeats, schema
+from nestperf.capture.files import check_writable, is_open_elsewhere, remove_capture
 from nestperf.capture.sweep import all_known, join_parts, leaves_traces, sweep
 from nestperf.capture.vault import Vault
 from nestperf.errors import CaptureError, UsageError
@@ -69,8 +69,7 @@ class CaptureWriter:
         """
         check_writable(path, force=force)
         if force:
-            for name in (path, *_sidecars(path)):
-                name.unlink(missing_ok=True)
+            remove_capture(path)
         try:
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=patience_s)
             connection.execute("pragma journal_mode = wal")
@@ -309,7 +308,7 @@ def add_mark(path: Path, text: str, source: str, unix_ns: int) -> model.Mark:
     over = UsageError(f"Nobody is recording into {path} any more: a mark names a moment while it happens.")
     connection = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
-        if not path.with_name(path.name + "-wal").exists() or not _is_open_elsewhere(connection):
+        if not path.with_name(path.name + "-wal").exists() or not is_open_elsewhere(connection):
             raise over
         connection.execute(f"pragma busy_timeout = {_MARK_PATIENCE_S * 1000}")
         connection.execute("pragma secure_delete = on")
@@ -327,63 +326,6 @@ def add_mark(path: Path, text: str, source: str, unix_ns: int) -> model.Mark:
         raise CaptureError(f"{path} cannot take a mark: {error}. Try again.") from error
     finally:
         connection.close()
-
-
-def _is_open_elsewhere(connection: sqlite3.Connection) -> bool:
-    """Whether another connection holds a capture with a log beside it: only the last one may do away with the log."""
-    try:
-        return str(connection.execute("pragma journal_mode = delete").fetchone()[0]) != "delete"
-    except sqlite3.OperationalError:
-        return True
-
-
-def _is_being_written(path: Path) -> bool:
-    """Whether a run goes on with what lies at `path` beside a log; one that was killed does not."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
-    try:
-        return _is_open_elsewhere(connection)
-    except sqlite3.DatabaseError:  # it is no database
-        return False
-    finally:
-        connection.close()
-
-
-def default_output() -> Path:
-    """`nestperf-<date>-<time>.db` in the working folder."""
-    return Path(f"nestperf-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db")
-
-
-def check_writable(path: Path, *, force: bool = False) -> None:
-    """Refuse a capture path before anything has begun.
-
-    Raises:
-        UsageError: it exists (and not `force`), somebody is writing it, it is a folder, or its folder does not exist or
-            is not writable, or its name is too long.
-    """
-    probe = path.parent / f".{path.name}.probe"
-    try:
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder: name a file in it with -o.")
-        if path.exists() and not force:
-            raise UsageError(f"{path} exists: name another file with -o, or overwrite it with --force.")
-        if path.with_name(path.name + "-wal").exists() and _is_being_written(path):
-            raise UsageError(f"{path} is being written: end its run first, or name another file with -o.")
-        if not path.parent.is_dir():
-            raise UsageError(f"Cannot write {path}: the folder {path.parent} does not exist.")
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(f"Cannot write {path}: {error.strerror}. Name another file with -o.") from error
-
-
-def remove_capture(path: Path) -> None:
-    """Remove a capture and its companions: a run that never began leaves nothing behind."""
-    for name in (path, *_sidecars(path)):
-        name.unlink(missing_ok=True)
-
-
-def _sidecars(path: Path) -> tuple[Path, ...]:
-    return tuple(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal", ".secrets"))
 
 
 def _run_row(run: model.Run) -> tuple[Any, ...]:

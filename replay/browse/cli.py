@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import click
 
+from nestperf.capture.files import default_output, remove_capture
 from nestperf.capture.model import Upstream
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault
-from nestperf.capture.writer import default_output, remove_capture
 from nestperf.console import plural
 from nestperf.durations import parse_duration
 from nestperf.errors import CaptureEmpty, ExitCode, RunInvalid, UsageError

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from nestperf.capture.files import default_output
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault
-from nestperf.capture.writer import default_output
 from nestperf.errors import CaptureEmpty, ExitCode, UsageError
 from replay.before import run_before
 from replay.database.access import find_access, read_reads

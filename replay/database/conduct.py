@@ -10,9 +10,10 @@ from typing import Any
 
 from nestperf import __version__
 from nestperf.capture.clock import Clock
+from nestperf.capture.files import remove_capture
 from nestperf.capture.model import ONLY_QUERIES, Run, Upstream
 from nestperf.capture.reader import DAMAGE
-from nestperf.capture.writer import CaptureWriter, remove_capture
+from nestperf.capture.writer import CaptureWriter
 from nestperf.errors import UsageError
 from nestperf.printable import printable
 from replay.conduct import run_loop
