@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from nestperf.capture.files import check_writable, default_output, remove_capture
+from nestperf.capture.output import output_options
 from nestperf.capture.remarks import CUT_EVERY, IN_CLEAR, NOT_REDACTED, PARAMETERS, REDACT
 from nestperf.capture.secret_names import SecretNames
 from nestperf.capture.vault import refuse_lone_secrets, secrets_path
@@ -52,14 +53,7 @@ class _BeforeACommand(click.Command):
 @click.command(cls=_BeforeACommand, epilog="A test suite: `nestperf record URL -- npm test`.")
 @click.argument("urls", metavar="[LISTEN_PORT=]URL... [-- COMMAND...]", nargs=-1, required=True)
 @click.option("--pg-parameters", is_flag=True, help="Store the values of database queries too, secrets replaced.")
-@click.option(
-    "-o",
-    "--output",
-    metavar="OUT",
-    type=click.Path(path_type=Path),
-    help="Capture to write; default nestperf-<date>.db.",
-)
-@click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
+@output_options
 @click.option(
     "--listen",
     "addresses",

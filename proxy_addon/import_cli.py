@@ -11,6 +11,7 @@ import click
 from nestperf.capture.files import check_writable, default_output, remove_capture
 from nestperf.capture.foreign import ForeignFile
 from nestperf.capture.har.reading import HarFile
+from nestperf.capture.output import output_options
 from nestperf.capture.postgres_log.reading import PostgresLog
 from nestperf.capture.reader import SQLITE
 from nestperf.capture.remarks import IN_CLEAR
@@ -29,14 +30,7 @@ IS_FLOWS = re.compile(rb"\d{1,12}:\d{1,6}:")
 
 @click.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    metavar="OUT",
-    type=click.Path(path_type=Path),
-    help="Capture to write; default nestperf-<date>.db.",
-)
-@click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
+@output_options
 @click.option(
     "--only",
     metavar="URL",

@@ -12,6 +12,7 @@ import click
 from nestperf.capture.clock import Clock
 from nestperf.capture.files import default_output
 from nestperf.capture.marks import for_a_replay
+from nestperf.capture.output import output_options
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault
@@ -71,14 +72,7 @@ if TYPE_CHECKING:
 @click.option(
     "--thresholds", metavar="FILE", type=click.Path(path_type=Path), help="Thresholds to judge the result by."
 )
-@click.option(
-    "-o",
-    "--output",
-    metavar="OUT",
-    type=click.Path(path_type=Path),
-    help="Capture to write; default nestperf-<date>.db.",
-)
-@click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
+@output_options
 def replay(
     file: Path,
     output: Path | None,

@@ -12,6 +12,7 @@ import click
 
 from nestperf.capture.files import default_output, remove_capture
 from nestperf.capture.model import Upstream
+from nestperf.capture.output import output_options
 from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import remarks_of
 from nestperf.capture.vault import Vault
@@ -113,8 +114,7 @@ _FACTOR = click.FloatRange(1, 100, min_open=True)
     help="One more argument for the browser, such as --disable-gpu; repeatable.",
 )
 @click.option("--thresholds", metavar="FILE", type=_FILE, help="Thresholds to judge the result by.")
-@click.option("-o", "--output", metavar="OUT", type=_FILE, help="Capture to write; default nestperf-<date>.db.")
-@click.option("--force", is_flag=True, help="Overwrite the capture if it exists.")
+@output_options
 def browse(
     file: Path,
     network: Profile | None,
