@@ -151,4 +151,6 @@ def test_a_wall_clock_that_stepped_changes_no_duration(written: Write, capsys: C
 
 def test_a_capture_that_cannot_be_read_says_so(tmp_path: Path, capsys: Captured) -> None:
     assert end(tmp_path, ["report"]) == ExitCode.CAPTURE
+    assert "is a folder: name a capture in it" in capsys.readouterr().err
+    assert end(tmp_path / "nowhere.db", ["report"]) == ExitCode.CAPTURE
     assert "There is no capture" in capsys.readouterr().err
