@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     "--vs",
     metavar="[UPSTREAM=]URL",
     multiple=True,
-    help="Play against this one as well, visits taking turns, into a capture of its own (OUT-vs); repeatable.",
+    help="Play against this one too, the baseline: visits take turns, into a capture of its own (OUT-vs); repeatable.",
 )
 @click.option("--repeat", type=click.IntRange(1, 100), default=1, help="So many runs, judged together.")
 @click.option("--check-bodies", is_flag=True, help="Hold the shape of JSON answers against the recorded ones.")
