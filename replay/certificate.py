@@ -43,6 +43,8 @@ class Tally:
         """Steps that came due and found no connection: the target's doing, not ours."""
         self.not_reached = 0
         """Steps of begun visits whose turn never came, because the run ended."""
+        self.asked: set[tuple[str, str]] = set()
+        """Methods and routes of the requests that went out."""
         self.requests = 0
         """Requests that went out."""
         self.packets_sent = 0

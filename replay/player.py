@@ -416,6 +416,7 @@ class Visit:
             return
         tally.sent += 1
         tally.requests += 1
+        tally.asked.add((action.method, action.route))
         self._reached = True
         tally.lags_ns.append(answer.sent_ns - intended_ns - answer.queued_ns - (answer.connect_ns or 0))
         if answer.failure is None and answer.done_ns is not None and not answer.patient:

@@ -29,6 +29,7 @@ from replay.steps import Http, Open, Plan, Step
 from replay.timer import Pacer
 from replay.transport.answer import Answer
 from replay.transport.dial import Target, can_bind
+from replay.unreached import unreached
 from replay.watch import Condition, Watch
 
 HEAD_START_NS = 30_000_000
@@ -386,6 +387,7 @@ class Runner:
         certificate["monotonic_ns"] = self.clock.anchor_ns
         certificate["loop"] = type(asyncio.get_running_loop()).__module__.partition(".")[0]
         certificate["sides"] = len(self._sides)
+        certificate |= unreached(self._plan, tally)
         certificate["limit"] = limited_by(certificate)
         certificate["given_up"] = self._given_up
         invalid = invalid_because(certificate)

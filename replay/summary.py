@@ -14,6 +14,7 @@ from replay.certificate import Tally
 from replay.pacing import Load
 from replay.profile import Stage
 from replay.steps import Http, Plan
+from replay.unreached import never_asked
 
 _SHOWN = 5
 
@@ -79,6 +80,8 @@ def summarize(run: Run, tally: Tally) -> Iterator[str]:
         yield f"{plural(tally.sockets, 'socket')} opened{failed}; {said}"
     visits = ", ".join(f"{count:,} {state}" for state, count in sorted(tally.visits.items()))
     yield f"Visits: {visits or 'none'}; from {certificate['source_addresses']}"
+    if missed := never_asked(certificate):
+        yield f"Never asked, for the run was over before: {missed}; a longer --duration gets there"
     yield from _curve(certificate["users_alive"])
     yield from _times(certificate)
     lags = [duration(certificate[f"send_lag_{name}_ns"]) for name in ("p50", "p99", "max")]

@@ -28,6 +28,7 @@ from replay.pacing import NONE, Load
 from replay.player import Visit
 from replay.profile import Moment, Stage
 from replay.steps import Http, Open, Step
+from replay.unreached import never_asked
 from reports.expressions import Dimension
 from reports.thresholds import Threshold, Thresholds, read_threshold
 
@@ -99,8 +100,15 @@ class LoadContract:
             sentences=(
                 *(f"{one.threshold.name}: {reason(one)}" for one in judged if one.verdict is not Verdict.PASS),
                 *_failures(rows.exchanges),
+                *_never_asked(rows.capture.run.certificate),
             ),
         )
+
+
+def _never_asked(certificate: dict[str, Any]) -> Sequence[str]:
+    """What the promises were not judged by."""
+    missed = never_asked(certificate)
+    return (f"No user got as far as {missed}: a longer `for` gets there.",) if missed else ()
 
 
 def _failures(exchanges: Sequence[Exchange]) -> Sequence[str]:

@@ -272,6 +272,11 @@ def load_facts(run: Run, summary: Summary) -> list[tuple[str, str]]:
     if summary.send_lag.n:
         pairs.append(("send lag", _p50_p99_max(summary.send_lag)))
     pairs += _certified(run.certificate)
+    if run.purpose == "replay" and isinstance(never := run.certificate.get("never_asked"), int):
+        routes = ", ".join(map(str, run.certificate.get("never_asked_first", ())))
+        pairs.append(
+            ("never asked", f"{never:,} of {run.certificate.get('routes')} routes: {printable(routes, _LABEL)}")
+        )
     if summary.left_out:
         pairs.append(("not judged", f"{summary.left_out:,} exchanges of ramp and warm-up; --judge-all counts them"))
     return pairs

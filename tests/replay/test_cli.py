@@ -350,6 +350,7 @@ async def test_what_is_in_flight_at_the_end_gets_its_time(
     assert [(e.target, e.outcome) for e in result.exchanges] == [("/slow", Outcome.OK)]
     assert [session.state for session in result.sessions] == ["cut"]
     assert result.run.certificate["not_reached"] == 1
+    assert result.run.certificate["never_asked_first"] == ["GET /never"]
 
 
 async def test_stream_is_held_as_long_as_recorded_and_no_longer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from nestperf.capture.model import Client, Exchange, Kind, Outcome, Run, Session, Upstream
 from nestperf.capture.reader import Capture
@@ -53,7 +54,7 @@ def sent(count: int, ms: float = 10, outcome: Outcome = Outcome.OK, *, every_ms:
     ]  # fmt: skip
 
 
-def judge(path: Path, exchanges: Sequence[Exchange]) -> Finding:
+def judge(path: Path, exchanges: Sequence[Exchange], **certificate: Any) -> Finding:
     """Write the capture that such a load would have left, and judge it."""
     run = Run(
         uid="check",
@@ -64,6 +65,7 @@ def judge(path: Path, exchanges: Sequence[Exchange]) -> Finding:
         started_unix_ns=1,
         upstreams=(Upstream("http://127.0.0.1:1"),),
         settings={"users": 2, "phases": [["load", 0, 10 * SECOND_NS]]},
+        certificate=certificate,
     )
     writer = CaptureWriter.create(path, run)
     writer.add(Client(1, "127.0.0.1", "Tester/1"))
@@ -105,6 +107,12 @@ def test_limited_requests_are_neither_failures_nor_latency(tmp_path: Path) -> No
     found = judge(tmp_path / "check.db", [*sent(400), *limited])
     assert found.verdict is Verdict.PASS, found.sentences
     assert found.sentences == ("100 requests were refused by a rate limit.",)
+
+
+def test_load_that_was_over_before_anybody_did_much_says_what_it_did_not_ask_for(tmp_path: Path) -> None:
+    found = judge(tmp_path / "a.db", sent(1000), routes=9, never_asked=1, never_asked_first=["POST /orders"])
+    assert found.verdict is Verdict.PASS
+    assert found.sentences[-1].startswith("No user got as far as 1 of 9 recorded routes, such as POST /orders")
 
 
 def test_load_without_traffic_is_not_measured(tmp_path: Path) -> None:
