@@ -22,10 +22,11 @@ from nestperf.errors import CaptureEmpty, ExitCode, RunInvalid, UsageError
 from nestperf.network.profiles import NONE, PROFILES, Profile, parse_network
 from nestperf.pages.observer import need_playwright
 from nestperf.pages.rules import load_rules
+from nestperf.printable import printable
 from proxy_addon.browser import find_browser_to_watch
 from replay.browse.sign_in import Person, Storage, parse_storage
 from replay.browse.summary import describe_visit, summarize, tabulate_results
-from replay.browse.tour import LOOPBACK_NAMES, Stop, stops_of
+from replay.browse.tour import LOOPBACK_NAMES, Stop, stops_of, within_pages
 from replay.browse.tour_run import CACHES, Asked, TourRun, Visited
 from replay.identities import Identity, columns_of, read_identities
 from replay.options import Parsed
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path)
 _PEM = click.Path(path_type=Path, dir_okay=False)
+_SHOWN = 8
 _FACTOR = click.FloatRange(1, 100, min_open=True)
 
 
@@ -265,6 +267,13 @@ def _announce(
     network = f"{profile.name} ({profile.summary})" if profile is not None else "this machine's own network"
     times = f"{plural(asked.runs, 'time')}{', cold and warm' if len(asked.caches) == 2 else f', {asked.caches[0]}'}"
     click.echo(f"Opening {plural(pages, 'page')} of {file} at {urls}, {times}, over {network}.")
+    within = tuple(dict.fromkeys(route for session, _ in tours for route in within_pages(session)))
+    if within:
+        more = f" and {len(within) - _SHOWN} more" if len(within) > _SHOWN else ""
+        click.echo(
+            f"Not opened, since the recording came there within a page: {printable(', '.join(within[:_SHOWN]), 200)}"
+            f"{more}. Enter the address, or reload, while recording."
+        )
     if asked.cpu_factor is not None:
         click.echo(f"The processor is made {asked.cpu_factor:g} times slower.")
 

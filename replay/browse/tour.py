@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from nestperf.capture.kinds import field
 from nestperf.capture.model import Kind, Upstream
+from nestperf.capture.routes import route_of
 from replay.provenance.sendings import slots
 from replay.provenance.supply import originals_of
 from replay.steps import Http, SessionPlan, Step, Use
@@ -48,6 +49,19 @@ def stops_of(session: SessionPlan, upstreams: Sequence[Upstream]) -> tuple[Stop,
         )
         found.setdefault((stop.url, stop.led_to, bool(field(asked.headers, "cookie"))), stop)
     return tuple(found.values())
+
+
+def within_pages(session: SessionPlan) -> tuple[str, ...]:
+    """Routes of addresses that a page went to by the History API, without a document: what it then called at its own
+    origin names them as the Referer."""
+    requests = [step.action for step in session.steps if isinstance(step.action, Http)]
+    opened = {action.route for action in requests if action.kind is Kind.PAGE}
+    named: dict[str, None] = {}
+    for action in requests:
+        authority, _, rest = field(action.headers, "referer").partition("://")[2].partition("/")
+        if action.kind is Kind.CALL and rest and authority.lower() == action.authority.lower():
+            named.setdefault(route_of(f"/{rest}"))
+    return tuple(route for route in named if route not in opened)
 
 
 def _chains(session: SessionPlan) -> Iterator[list[tuple[Step, Http]]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from nestperf.capture.model import Kind, Upstream
-from replay.browse.tour import Stop, sent_before, stops_of
+from replay.browse.tour import Stop, sent_before, stops_of, within_pages
 from replay.steps import Http, Plan, SessionPlan
 from tests.replay.conftest import Recording
 
@@ -48,6 +48,17 @@ def test_pages_come_in_the_order_in_which_they_were_opened_and_nothing_else_does
         ("http://localhost:4000/signin", "/signin"),
         ("http://localhost:4000/dashboard?tab=1", "/dashboard"),
     ]
+
+
+def test_addresses_that_a_page_went_to_by_itself_are_known_by_what_was_called_there(recording: Recording) -> None:
+    page(recording, "/", 0)
+    page(recording, "/help", 5)
+    for at, referer in enumerate(
+        ("http://localhost:4000/", "http://localhost:4000/films/17?from=menu", "http://localhost:4000/films/18",
+         "http://localhost:4000/help", "http://elsewhere/films", "http://[", "http://localhost:4000/status"),
+    ):  # fmt: skip
+        recording.exchange("GET", "/api", 10 + at, 11 + at, headers=(("Referer", referer),), answer=b"{}")
+    assert within_pages(recording.plan().sessions[0]) == ("/films/{id}", "/status")
 
 
 def test_what_a_redirect_led_to_belongs_to_the_page_that_was_asked_for(recording: Recording) -> None:
