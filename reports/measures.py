@@ -153,6 +153,8 @@ class Measures:
                 return bool(len((times := self.times(threshold)).ordered) or times.failed)
             case "pages":
                 return bool(self.samples.exchanges.kind.among(Kind.PAGE).any())
+            case "samples":
+                return self.absent(threshold) is None and self.unmatched(threshold) is None
             case "sockets":
                 return bool(self.samples.sockets)
             case "broadcasts":

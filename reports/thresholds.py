@@ -14,8 +14,8 @@ looks at a capture. Keys of a threshold:
     applies       the runs it makes sense for: any of "record", "replay", "check", "browse" (by default all, "browse"
                   only for what it measures: pages), "measure"
     required      whether the exit code hangs on it: true (the default), false, or a list of runs as in `applies`
-    required_if   any of "pages", "sockets", "broadcasts", "queries", "baseline": only where there are such; "load":
-                  only where the run put that much load on
+    required_if   any of "pages", "sockets", "broadcasts", "queries", "baseline": only where there are such; "samples":
+                  only where the capture has what the other keys select; "load": only where that much load was put on
     users         judged only on runs with at least so many users
 """
 
@@ -46,7 +46,7 @@ PURPOSES = ("record", "replay", "check", "browse")
 MEASURE = "measure"
 """A run that is what a program measured itself (`reports.monitor`): promises about it name it."""
 _RUNS = (*PURPOSES, MEASURE)
-CONDITIONS = ("pages", "sockets", "broadcasts", "queries", "baseline", "load")
+CONDITIONS = ("samples", "pages", "sockets", "broadcasts", "queries", "baseline", "load")
 _OF_EXCHANGES = ("kind", "route", "method", "status", "mark", "identity", "upstream")
 _OF_PAGES = ("route", "profile", "cache", "identity", "upstream")
 _OF_EVENTS = ("event", "namespace", "identity", "upstream")

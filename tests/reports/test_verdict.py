@@ -209,6 +209,8 @@ CONDITIONS = [
     ("sockets with one", "sockets", [socket(1)], True),
     ("broadcasts without any", "broadcasts", [socket(1), packet(1, 1, 5)], False),
     ("broadcasts with one", "broadcasts", broadcast(2, 2), True),
+    ("samples where nothing has that route", "samples", [exchange(1, 5)], False),
+    ("samples where something has", "samples", [exchange(1, 5, route="/none", kind=Kind.PAGE)], True),
     ("queries, of which there are none yet", "queries", [exchange(1, 5)], False),
 ]
 
