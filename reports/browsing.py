@@ -23,18 +23,43 @@ def read_sent(capture: Capture) -> tuple[Sent, ...]:
     return tuple(found)
 
 
+def _known(referers: dict[int, str], source: int | None, head: str | None) -> str:
+    """A replay keeps the heads of its first visits only; what repeats the same exchange says the same."""
+    if source is None:
+        return head or ""
+    if head is not None:
+        referers.setdefault(source, head)
+    return referers.get(source, "") if head is None else head
+
+
 def _rows(capture: Capture) -> Iterator[Sent]:
     batches = capture.column_batches(
         model.Exchange, "id", "session_id", "client_id", "kind", "server_call", "method", "route", "target",
-        "authority", "request_headers", "sent_ns", "done_ns",
+        "authority", "request_headers", "sent_ns", "done_ns", "source_exchange",
     )  # fmt: skip
+    referers: dict[int, str] = {}
     for rows in batches:
-        for number, session, client, kind, by_server, method, route, target, authority, headers, sent, done in rows:
+        for (
+            number,
+            session,
+            client,
+            kind,
+            by_server,
+            method,
+            route,
+            target,
+            authority,
+            headers,
+            *stamps,
+            source,
+        ) in rows:
+            sent, done = stamps
             user = ("session", session) if session is not None else ("client", client)
             if by_server or user[1] is None or kind not in (Kind.PAGE, Kind.CALL):
                 continue
             is_page = kind == Kind.PAGE
-            referer = "" if is_page else _referer(capture.headers(headers))
+            head = None if is_page or headers is None else _referer(capture.headers(headers))
+            referer = _known(referers, source, head)
             yield Sent(number, user, is_page, not is_page, method, route, target, authority, referer, sent, done)
 
 

@@ -233,6 +233,11 @@ def test_runs_that_were_asked_for_differently_say_so(runs: Runs, capsys: Capture
     assert "Asked for differently: users 50, in the baseline 10." in comparison["remarks"]
 
 
+def test_the_loopback_addresses_that_users_came_from_are_no_difference(runs: Runs, capsys: Captured) -> None:
+    _, comparison = compared(capsys, runs(settings={"network": 135}), runs(settings={"network": 86}))
+    assert not any("network" in remark for remark in comparison["remarks"])
+
+
 def test_an_invalid_baseline_is_left_out(runs: Runs, capsys: Captured) -> None:
     bad = runs(invalid=("The generator was the bottleneck.",))
     _, comparison = compared(capsys, runs(), bad, runs())

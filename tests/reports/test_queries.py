@@ -116,6 +116,21 @@ def test_only_the_longest_wait_of_a_transaction_is_told_and_think_time_is_called
     assert (held.query_id, held.answered_id) == (1, 1)
 
 
+def test_call_of_a_replay_whose_head_was_not_kept_has_the_referer_of_one_that_repeats_the_same(written: Write) -> None:
+    head = HeaderSet(1, '[["Host", "localhost:4000"], ["Referer", "http://localhost:4000/titles"]]')
+    rows: list[Row] = [Client(1, "127.0.0.1", "a browser"), head]
+    for visit in range(2):
+        first = visit * 10 + 1
+        rows.append(exchange(first, kind="page", target="/", route="/", client_id=1, source_exchange=1))
+        rows += [
+            exchange(first + n, client_id=1, source_exchange=1 + n, request_headers=head.id if not visit else None)
+            for n in range(1, 7)
+        ]
+    sent = read_sent(written(rows))
+    (found,) = repeated_routes(sent, pages_of(sent))
+    assert (found.page, found.pages, found.most) == ("/titles", 2, 6)
+
+
 def test_statement_that_a_page_asks_in_call_after_call_is_found_in_the_whole_report(written: Write) -> None:
     rows: list[Row] = [exchange(1, 15, sent_ns=0, kind="page", target="/media", route="/media", client_id=1)]
     for number in range(2, 14):
