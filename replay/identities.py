@@ -154,7 +154,9 @@ def refuse_expired(plan: Plan, identities: Sequence[Identity], now_s: float) -> 
     for session in plan.sessions:
         for token in tokens_as_recorded(session):
             if token.expires_s <= now_s:
-                raise UsageError(
+                sentence = (
                     f"The recorded token in {token.place} of step {token.step + 1} expired at {token.moment} and no "
-                    "answer gives a new one: record a session that signs in, or give users tokens with --identities."
+                    f"answer of its session ({session.source}) gives a new one: record a session that signs in, or "
+                    "give users tokens with --identities."
                 )
+                raise UsageError(" ".join((sentence, *plan.notes)))

@@ -120,14 +120,10 @@ def _judge(every: EveryRun, paths: tuple[Path, ...], ended: tuple[Ended, ...]) -
 
 def _print_verdict(judgement: Judgement, ended: tuple[Ended, ...], *, in_summary: bool) -> int:
     """Print the thresholds' table, into a job's summary as well (`in_summary`); the exit code."""
-    from reports.render.encodable import encodable
-    from reports.render.text import render_judgement
-    from reports.step_summary import append_to_step_summary
+    from reports.conclusion import print_judgement
 
     click.echo("")
-    click.echo(encodable(render_judgement(judgement, shutil.get_terminal_size().columns)))
-    if in_summary:
-        append_to_step_summary(judgement)
+    print_judgement(judgement, in_summary=in_summary)
     if _is_invalid(ended):
         return ExitCode.INVALID
     given_up = ended[0].run.certificate["given_up"]

@@ -153,7 +153,7 @@ def browse(
         recorded = capture.run
         where = choose_targets(recorded.upstreams, targets, allowed, trust)
         may = permissions(where, allowed, writes=allow_writes)
-        plan = build_plan(capture, Vault.open(file), may, read_rules(rules), columns_of(persons))
+        plan = build_plan(capture, Vault.find(file), may, read_rules(rules), columns_of(persons))
     tours = _tours(plan, recorded.upstreams, pages, file)
     _check_storage(plan, storage, columns_of(persons))
     program = find_browser_to_watch()
@@ -282,10 +282,10 @@ def _conclude(path: Path, source: Path, visits: list[Visited], limits: Threshold
     """Print what it came to and the thresholds' table; the exit code."""
     import shutil
 
+    from reports.conclusion import print_judgement
     from reports.networks import read_opened
     from reports.render.encodable import encodable
     from reports.render.pages import impossible_sentence
-    from reports.render.text import render_judgement
     from reports.verdict import judge_capture
 
     for line in summarize(visits, str(source)):
@@ -303,5 +303,5 @@ def _conclude(path: Path, source: Path, visits: list[Visited], limits: Threshold
     sentences = [impossible_sentence(opened) for opened in results if opened.too_large]
     for line in ("", *tabulate_results(results, width), *sentences, ""):
         click.echo(encodable(line))
-    click.echo(encodable(render_judgement(judgement, width)))
+    print_judgement(judgement)
     return code or judgement.exit_code

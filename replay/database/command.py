@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,14 +91,13 @@ def replay_database(file: Path, wanted: Wanted) -> int:
     click.echo(f"Stored in {output}; see more with `nestperf report {output}`.")
     if asked.at_once:
         return ExitCode.INTERRUPTED
-    from reports.render.encodable import encodable
-    from reports.render.text import render_judgement
+    from reports.conclusion import print_judgement
     from reports.verdict import judge_capture
 
     with Capture.open(output) as capture:
         judgement = judge_capture(capture, limits)
     click.echo("")
-    click.echo(encodable(render_judgement(judgement, shutil.get_terminal_size().columns)))
+    print_judgement(judgement)
     return judgement.exit_code
 
 

@@ -114,7 +114,7 @@ def reason(judged: Judged) -> str:
                 f"held in {kept} of {len(judged.runs)} runs of the same load: what holds sometimes is no promise kept."
             )
         case Why.ONLY_QUERIES:
-            return "this run asked a database and nothing else"
+            return "this run asked a database and nothing else."
         case Why.BY_HAND:
             return "is about load, and this was recorded by hand: replay it with many users."
         case Why.NOTHING_SELECTED:

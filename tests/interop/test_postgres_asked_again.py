@@ -93,13 +93,16 @@ def users(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Users
 
 
 def test_reads_are_asked_as_recorded_and_the_server_refuses_writes(
-    users: Users, replay: Callable[..., Told], tmp_path: Path
+    users: Users, replay: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     postgres, texts_before = users.recorded.postgres, users.recorded.texts
     postgres.run("psql", "-q", postgres.server.url, "-c", "select pg_stat_statements_reset()")
     code, told = replay(users.capture, users.url, "--loops", "5", "--concurrency", "10")
     assert code == 0, told
     assert "13 recorded reads" in told
+    assert "The one required promise holds." in summary.read_text("utf-8")
     assert "10 writes refused by the server (SQLSTATE 25006)" in told
     assert "1 × calls a function that acts beyond its transaction, or only sleeps: select pg_sleep(?)" in told
     assert "2 × is no read (INSERT, UPDATE, COPY and the like): create table" in told

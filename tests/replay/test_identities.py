@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -140,6 +141,7 @@ async def test_expired_token_stops_the_run_before_anything_is_sent(
     code, printed = await command(tmp_path, str(recording.finish()))
     assert code == 2
     assert "in header authorization of step 1 expired at 2023-11-14 22:13 UTC" in printed
+    assert "no answer of its session (1) gives a new one" in printed
     assert len(printed.strip().splitlines()) == 1
     assert server.requests == []
 
@@ -151,6 +153,13 @@ def test_expired_token_of_an_identity_is_named_without_showing_it(recording: Rec
         refuse_expired(plan, [Identity(label="Anna", values={"token": old})], 1_800_000_000)
     assert old not in str(refused.value)
     refuse_expired(plan, [Identity(label="Anna", values={"token": jwt(FAR)})], 1_800_000_000)
+
+
+def test_expired_token_without_the_bodies_that_gave_it_says_so(recording: Recording) -> None:
+    recording.exchange("GET", "/me", 0, 5, headers=(("Authorization", f"Bearer {jwt(1_700_000_000)}"),))
+    plan = dataclasses.replace(recording.plan(), notes=("Its bodies were taken out.",))
+    with pytest.raises(UsageError, match=r"--identities\. Its bodies were taken out\.$"):
+        refuse_expired(plan, (), 1_800_000_000)
 
 
 def test_token_that_a_login_gives_anew_may_be_old(recording: Recording) -> None:

@@ -56,7 +56,7 @@ REASONS: list[tuple[Why, list[Row], str, str, dict[str, Any], str]] = [
     (Why.OTHER_RUN, HUNDRED, "p95(latency) < 1s", "applies = ['replay', 'check']", {},
      "applies to replay and check only."),
     (Why.ONLY_QUERIES, HUNDRED, "p95 < 1s", "", {"purpose": "replay", "settings": {"model": "queries"}},
-     "this run asked a database and nothing else"),
+     "this run asked a database and nothing else."),
     (Why.BY_HAND, HUNDRED, "count(users) >= 50", "", {}, "is about load, and this was recorded by hand"),
     (Why.LOAD_NOT_PUT_ON, USERS, "count(users) >= 50", "", REPLAY,
      "the run had 1 at once: replay with --users 50."),
