@@ -135,11 +135,14 @@ def _users(samples: Samples) -> Iterator[UserRow]:
 
 
 def _reconnects(sockets: list[Socket]) -> int:
-    """Sockets that were opened when another one of the same address had ended."""
+    """Sockets that were opened when another one of the same address had ended, other than by its client: a browser's
+    next page does not come back, it begins."""
     places = [(s.upstream, s.target.partition("?")[0]) for s in sockets]
     changes = [(s.opened_ns, True, place) for s, place in zip(sockets, places, strict=True)]
     changes += [
-        (s.closed_ns, False, place) for s, place in zip(sockets, places, strict=True) if s.closed_ns is not None
+        (s.closed_ns, False, place)
+        for s, place in zip(sockets, places, strict=True)
+        if s.closed_ns is not None and s.closed_by != "client"
     ]
     ended: Counter[tuple[int, str]] = Counter()
     reconnects = 0

@@ -45,6 +45,15 @@ def test_a_socket_after_one_that_ended_is_a_reconnect(written: Write) -> None:
     assert [life.end for life in user.lives] == ["cut", "closed by client", "open at the end"]
 
 
+def test_socket_of_the_next_page_is_no_reconnect(written: Write) -> None:
+    rows = [
+        socket(1, session_id=1, opened_ns=0, closed_ns=S, closed_by="client"),
+        socket(2, session_id=1, opened_ns=2 * S, closed_ns=3 * S, closed_by="server"),
+        socket(3, session_id=1, opened_ns=4 * S),
+    ]
+    assert read(written, rows).reconnects == 1
+
+
 def test_sockets_of_other_addresses_and_other_users_are_no_reconnects(written: Write) -> None:
     rows = [
         socket(1, session_id=1, opened_ns=0, closed_ns=S, closed_by="client"),

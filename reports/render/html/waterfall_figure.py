@@ -76,7 +76,7 @@ def waterfall(number: int, pair: Pair) -> Figure | None:
     if not count:
         return None
     named = [bar for bar in rows.named if bar is not None]
-    labels = [f"{load.kind} of {drawn(load.route, _LABEL - len(load.kind) - 4)}" for load in visit.loads]
+    labels = [f"{_said(load.kind)} {drawn(load.route, _LABEL - len(load.kind) - 4)}" for load in visit.loads]
     labels += [_title(bar, _LABEL) for bar in named] + [drawn(lane.title, _LABEL) for lane in visit.lanes]
     narrow = [drawn(text, _NARROW) for text in (*(load.route for load in visit.loads), *(bar.target for bar in named),
                                                 *(lane.title for lane in visit.lanes))]  # fmt: skip
@@ -97,6 +97,10 @@ def waterfall(number: int, pair: Pair) -> Figure | None:
         ),
         notes=tuple(_notes(visit, recorded)),
     )  # fmt: skip
+
+
+def _said(kind: str) -> str:
+    return f"{kind} {'to' if kind == 'navigation' else 'of'}"
 
 
 def _pause(begin: float, end: float) -> dict[str, Any]:
@@ -185,7 +189,7 @@ def _loads(rows: _Rows) -> Iterator[dict[str, Any]]:
         return
     found = [
         (place, load.ref, load.begin_ns, load.end_ns - load.begin_ns,
-         f"{load.kind} of {drawn(load.route, 70)}<br>{duration(load.end_ns - load.begin_ns)} · {load.ref}")
+         f"{_said(load.kind)} {drawn(load.route, 70)}<br>{duration(load.end_ns - load.begin_ns)} · {load.ref}")
         for place, load in rows.loads
     ]  # fmt: skip
     yield rows.bars("page loads", found, offset=-0.3, width=0.6, marker={"color": "@sky"})
