@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import unquote
 
 from replay.provenance.answers import Answered, offers
 from replay.provenance.codings import decode_base64
@@ -125,7 +126,9 @@ def _credentials(action: Action) -> Iterator[tuple[str, str]]:
         return
     for slot in slots_of(action):
         value = canonical(slot.value)
-        if _says_who(slot, action) and (is_placeholder(value) or bits(value) >= STRONG) and " " not in value:
+        if not _says_who(slot, action) or " " in value or "://" in unquote(value):  # an address says where, not who
+            continue
+        if is_placeholder(value) or bits(value) >= STRONG:
             yield slot.name, value
 
 

@@ -44,6 +44,16 @@ def test_two_people_with_a_cookie_each_become_two_sessions(recording: Recording)
     assert [len(session.links) for session in plan.sessions] == [3, 3]
 
 
+def test_cookie_that_holds_an_address_makes_two_people_not_one(recording: Recording) -> None:
+    for name, token, connection, at in (("anna", ANNA, 1, 0), ("ben", BEN, 2, 50)):
+        for n in range(4):
+            cookie = (("Cookie", f"sid={token}; callback-url=http%3A%2F%2Flocalhost%3A3000%2Fdashboard"),)
+            recording.exchange(
+                "GET", f"/{name}/{n}", at + 100 * n, at + 100 * n + 5, headers=cookie, connection=connection
+            )
+    assert [len(found) for found in targets(recording.plan())] == [4, 4]
+
+
 def test_two_tabs_of_one_person_stay_one_session(recording: Recording) -> None:
     visit(recording, "anna", ANNA, 1, 0)
     for n in range(5):
