@@ -2,7 +2,8 @@
 
 A request that writes, or an emitted event, is a cause of an event if that came to others within two seconds after most
 of its occurrences, and more often than chance would have it. Of several causes of an event the one that it follows
-most closely is taken. The event may come before the request is answered. Measures, never judges; nanoseconds.
+most closely is taken; what comes to most about as closely after something that they said there themselves is an answer
+to that. The event may come before the request is answered. Measures, never judges; nanoseconds.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ WINDOW_NS = 2_000_000_000
 MOST = 300
 """Occurrences of a cause that are looked at: the first ones."""
 _MOST_HEARD = 2_000
-"""Receipts after a cause that are looked at."""
+"""Receipts after a cause that are looked at, and receipts that may answer their receivers."""
 CHANCE = 0.01
 """A cause that chance explains this well is none."""
 _LEAST_NS = 100_000_000
 _OFTEN = 0.5
+_CLOSER = 2
+"""So many times closer than what its receivers said themselves a cause has to be."""
 
 
 class Effect(NamedTuple):
@@ -82,11 +85,12 @@ def find_effects(samples: Samples) -> tuple[Effect, ...]:
         return ()
     causes = [*_writes(samples), *_emits(samples, owners)]
     members = memberships(samples)
+    said = _said(samples)
     span = samples.span_ns or (0, 1)
     found = []
     for event in events:
         ranked = [(*rank, place) for place, cause in enumerate(causes) if (rank := _rank(cause, event, span))]
-        if ranked:
+        if ranked and min(ranked)[1] * _CLOSER <= _since_own(event, said):
             found.append(_measured(causes[min(ranked)[2]], event, owners, members))
     return tuple(sorted(found, key=lambda effect: (effect.cause, effect.namespace, effect.event)))
 
@@ -150,6 +154,30 @@ def _emits(samples: Samples, owners: _Owners) -> Iterator[_Cause]:
         ordered = group[np.argsort(p.stamp[group], kind="stable")][:MOST]
         nothing = np.full(len(ordered), np.nan)
         yield _Cause(f"emit {p.event.names[event]}", owners.of_packets(samples, ordered), p.stamp[ordered], nothing)
+
+
+def _said(samples: Samples) -> dict[tuple[int, str], Stamps]:
+    """By socket and namespace: when its client joined or emitted something there."""
+    p = samples.packets
+    rows = np.flatnonzero(~p.from_server & p.type.among("event", "connect"))
+    rows = rows[np.lexsort((p.stamp[rows], p.namespace.codes[rows], p.socket[rows]))]
+    sockets, namespaces = p.socket[rows], p.namespace.codes[rows]
+    borders = np.flatnonzero((np.diff(sockets) != 0) | (np.diff(namespaces) != 0)) + 1
+    return {
+        (int(p.socket[own[0]]), p.namespace.names[int(p.namespace.codes[own[0]])] or "/"): p.stamp[own]
+        for own in np.split(rows, borders)
+        if len(own)
+    }
+
+
+def _since_own(event: _Event, said: dict[tuple[int, str], Stamps]) -> float:
+    """The median time from what a receiver last said itself to the event; infinite where most had said nothing."""
+    delays = []
+    for socket, stamp in zip(event.sockets[:_MOST_HEARD], event.stamps[:_MOST_HEARD].tolist(), strict=True):
+        own = said.get((socket, event.namespace))
+        before = 0 if own is None else int(np.searchsorted(own, stamp, side="left"))
+        delays.append(stamp - float(own[before - 1]) if own is not None and before else np.inf)
+    return float(sorted(delays)[len(delays) // 2])
 
 
 def _grouped(one: Codes, two: Codes, rows: Codes) -> Iterator[tuple[tuple[int, int], Codes]]:

@@ -49,6 +49,17 @@ def test_event_at_the_others_after_a_request_is_its_effect_with_times_on_one_clo
     assert (effect.received, effect.expected) == (9, 9)
 
 
+def test_what_answers_a_receivers_own_word_is_nobody_elses_effect(written: Write) -> None:
+    rows = people(4)
+    for number, at in enumerate((10_000, 40_000, 70_000)):
+        rows.append(posted(number, at))
+        for who in (2, 3, 4):
+            word = {"namespace": "/media", "event": "subscribe", "sender": "client"}
+            rows.append(packet(5000 + number * 10 + who, who, at + 300 + 100 * who, **word))
+            rows += heard(number * 3 + who, at + 305 + 100 * who, (who,), event="current")
+    assert found(written, rows) == ()
+
+
 def test_event_after_the_answer_is_an_effect_too(written: Write) -> None:
     rows = people(3)
     for number, at in enumerate((10_000, 40_000, 70_000)):
