@@ -6,7 +6,7 @@ in `replay.moments`, how connections are read in `replay.packets` and `replay.fr
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ from nestperf.capture.reader import Capture
 from nestperf.capture.remarks import TRIMMED
 from nestperf.capture.routes import route_of
 from nestperf.capture.vault import Vault
+from nestperf.console import plural
 from nestperf.errors import CaptureEmpty, UsageError
 from replay.frames import Message, cue_of_end, heard_of, messages_of, says_of
 from replay.moments import Moment, people_in, plan_session
@@ -105,11 +106,23 @@ class _Builder:
         self._taken_out = {entry["what"] for entry in capture.run.settings.get(TRIMMED, ())}
         self._by_client: dict[int | None, int] = {}
         self._end_ns = 0
+        self._server_calls: Counter[int] = Counter()
+        """By upstream."""
 
     def notes(self) -> tuple[str, ...]:
         """What is to be known of the plan as a whole, sentences in order of the alphabet."""
         without = {_WITHOUT_BODIES} if self._taken_out & {"bodies", "payloads"} else set()
-        return tuple(sorted(self._originals.notes | without))
+        return tuple(sorted(self._originals.notes | without | set(self._by_servers())))
+
+    def _by_servers(self) -> Iterator[str]:
+        """Where the application called itself: through the recorder, which is gone."""
+        for upstream, count in sorted(self._server_calls.items()):
+            known = self.capture.run.upstreams[upstream : upstream + 1]
+            if known and known[0].listen is not None:
+                yield (
+                    f"{plural(count, 'server-side call')} came through the recorder, at {known[0].listen}: the "
+                    "application has to reach itself without it now"
+                )
 
     def sessions(self) -> Iterator[SessionPlan]:
         """The sessions in which something is sent, in order of arrival."""
@@ -123,6 +136,7 @@ class _Builder:
         secrets: dict[int | None, set[str]] = defaultdict(set)
         heard: dict[int, list[Heard]] = defaultdict(list)
         partial = {self._owner(exchange) for exchange in exchanges if _is_numbers_only(exchange)}
+        self._server_calls.update(exchange.upstream for exchange in exchanges if exchange.server_call)
         for exchange in exchanges:
             owner = self._owner(exchange)
             if owner in partial:

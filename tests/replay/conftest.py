@@ -56,6 +56,12 @@ class Recording:
         self._ids = itertools.count(1)
         self._clients: set[int] = set()
 
+    def listened(self, *addresses: str) -> None:
+        """Where the recorder was, in the order of the upstreams."""
+        run = self._writer.run
+        upstreams = (one._replace(listen=place) for one, place in zip(run.upstreams, addresses, strict=True))
+        self._writer.set_run(run._replace(upstreams=tuple(upstreams)))
+
     def exchange(
         self,
         method: str,

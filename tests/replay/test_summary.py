@@ -97,6 +97,15 @@ def test_plan_is_described_with_what_is_not_sent(recording: Recording) -> None:
     assert "  not sent: 1 × a server-side call: the application makes it itself" in lines
 
 
+def test_application_that_called_itself_through_the_recorder_has_to_do_without(recording: Recording) -> None:
+    recording.listened("127.0.0.1:8401")
+    recording.exchange("GET", "/page", 0, 9)
+    for at in (2, 4):
+        recording.exchange("GET", "/api", at, at + 1, server_call=True)
+    (note,) = recording.plan().notes
+    assert note.startswith("2 server-side calls came through the recorder, at 127.0.0.1:8401: the application has to")
+
+
 LOADS = [
     (Load(), "1 user, every session once"),
     (Load(users=9, loops=3), "9 users, every session 3 times"),
