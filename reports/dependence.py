@@ -3,9 +3,10 @@
 The variance of an average of n dependent samples is that of n / inflation independent ones. The inflation is the
 spectral density at frequency zero over the variance, the density taken from a fitted autoregression (Plummer et al.,
 *CODA*, R News 6/1, 2006), its order chosen by Schwarz's criterion (Annals of Statistics 6, 1978), which finds none
-where samples are independent. Long bursts, which no short autoregression sees, are looked for once more in the
-averages of batches; the larger of two estimates is larger than the truth on average, so a test, which pays for that,
-heeds batches only where they show more by more than chance. Pure: arrays in, numbers out.
+where samples are independent. Bursts are no autoregression of a low order: an interval, which pays with a little width
+only, looks at the order of Akaike's criterion too where Schwarz's finds any. Long bursts are looked for once more in
+the averages of batches; the larger of two estimates is larger than the truth on average, so a test, which pays for
+that, heeds batches only where they show more by more than chance. Pure: arrays in, numbers out.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ def dependences(series: Sequence[Floats], witnesses: int = 1, *, wary: bool = Tr
     """The dependence of each row, one row a kind of value, one column a sample.
 
     `series` holds one or more runs of the same process, each in order of time. Where the first rows, so many as there
-    are `witnesses`, show no dependence, there is none; the first, ranks, knows most about it. `wary`: the larger of
-    what the autoregression and the batches say, for an interval that is rather too wide; else that of the batches only
-    where it is larger by more than chance.
+    are `witnesses`, show no dependence, there is none; the first, ranks, knows most about it. `wary`: an autoregression
+    of a higher order, and the larger of what it and the batches say, for an interval that is rather too wide; else that
+    of the batches only where it is larger by more than chance.
     """
     kinds = series[0].shape[0]
     total = sum(part.shape[1] for part in series)
@@ -92,23 +93,23 @@ def dependences(series: Sequence[Floats], witnesses: int = 1, *, wary: bool = Tr
 
 def _inflations(series: Sequence[Floats], total: int, *, wary: bool) -> Floats:
     """One inflation for each row, at least 1."""
-    fitted = np.maximum(_autoregressive(series), 1.0)
+    fitted = np.maximum(_autoregressive(series, wary=wary), 1.0)
     if total < 4 * _BATCHES:
         return fitted
     return np.maximum(fitted, _of_batches(series, total, np.ones_like(fitted) if wary else fitted))
 
 
-def _autoregressive(series: Sequence[Floats]) -> Floats:
+def _autoregressive(series: Sequence[Floats], *, wary: bool = False) -> Floats:
     """One inflation for each row; 1 where no order is better than none."""
     total = sum(part.shape[1] for part in series)
     lags = min(MOST_LAGS, int(10 * math.log10(total)), total // 5)
     inflations = []
     for row in _covariances(series, lags).tolist():
-        inflation = _fit(row, total)
+        inflation = _fit(row, total, wary=wary)
         if inflation > 1:
             # Taking each run's own average away lowers every covariance by the variance of that average.
             shift = inflation * row[0] * len(series) / total
-            inflation = _fit([value + shift for value in row], total)
+            inflation = _fit([value + shift for value in row], total, wary=wary)
         inflations.append(inflation)
     return np.array(inflations)
 
@@ -142,27 +143,30 @@ def _variance(series: Sequence[Floats], freedom: int) -> Floats:
     return variance
 
 
-def _fit(covariances: list[float], total: int) -> float:
-    """The spectral density at zero over the variance, of the best order by Levinson and Durbin's recursion."""
+def _fit(covariances: list[float], total: int, *, wary: bool) -> float:
+    """The spectral density at zero over the variance, by Levinson and Durbin's recursion: of the order that is best by
+    Schwarz's criterion; `wary`, where that is not none, by Akaike's as well, the larger of both."""
     if covariances[0] <= 0:
         return 1.0
     rho = [value / covariances[0] for value in covariances]
     weights: list[float] = []
-    noise = inflation = 1.0
-    best, last_better = 0.0, 0
-    strictness = math.log(total) / total
+    noise = 1.0
+    strictness = [math.log(total) / total, 2 / total] if wary else [math.log(total) / total]
+    best, inflations = [0.0] * len(strictness), [1.0] * len(strictness)
+    last_better = 0
     for order in range(1, len(rho)):
         past = sum(weight * rho[order - 1 - lag] for lag, weight in enumerate(weights))
         reflection = min(0.999, max(-0.999, (rho[order] - past) / noise))
         weights = [w - reflection * v for w, v in zip(weights, reversed(weights), strict=True)] + [reflection]
         noise *= 1 - reflection**2
-        criterion = math.log(noise) + order * strictness
-        if criterion < best:
-            best, last_better = criterion, order
-            inflation = noise / max(1e-3, 1 - sum(weights)) ** 2
-        elif order - last_better >= _PATIENCE:
+        for place, one in enumerate(strictness):
+            criterion = math.log(noise) + order * one
+            if criterion < best[place]:
+                best[place], last_better = criterion, order
+                inflations[place] = noise / max(1e-3, 1 - sum(weights)) ** 2
+        if order - last_better >= _PATIENCE:
             break
-    return inflation
+    return max(inflations) if best[0] < 0 else 1.0
 
 
 def _of_batches(series: Sequence[Floats], total: int, known: Floats) -> Floats:
