@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from nestperf.capture.model import Client, Exchange, Kind, Outcome, Run, Session, Upstream
 from nestperf.capture.reader import Capture
 from nestperf.capture.writer import CaptureWriter
+from nestperf.cli import run as nestperf
 from nestperf.durations import SECOND_NS
 from nestperf.verdicts import Verdict
 from replay.checks.contract import Finding, Rows, Source
@@ -16,7 +21,9 @@ from replay.checks.load import LoadContract
 from replay.checks.performance import rows_of
 from replay.checks.suite import parse_suite
 from replay.steps import Plan
+from tests.conftest import serving
 from tests.replay.checks.conftest import MS, call, exchange, session
+from tests.replay.conftest import Recording
 
 SUITE = """
 [[contract]]
@@ -113,6 +120,49 @@ def test_load_that_was_over_before_anybody_did_much_says_what_it_did_not_ask_for
     found = judge(tmp_path / "a.db", sent(1000), routes=9, never_asked=1, never_asked_first=["POST /orders"])
     assert found.verdict is Verdict.PASS
     assert found.sentences[-1].startswith("No user got as far as 1 of 9 recorded routes, such as POST /orders")
+
+
+def test_load_that_never_asked_for_most_of_what_was_recorded_proves_nothing(tmp_path: Path) -> None:
+    half = judge(tmp_path / "half.db", sent(1000), routes=8, never_asked=4, never_asked_first=["POST /orders"])
+    assert half.verdict is Verdict.PASS
+    most = judge(tmp_path / "most.db", sent(1000), routes=8, never_asked=5, never_asked_first=["POST /orders"])
+    assert most.verdict is Verdict.INCONCLUSIVE
+    failed = judge(tmp_path / "slow.db", sent(400, 700), routes=8, never_asked=5, never_asked_first=["POST /orders"])
+    assert failed.verdict is Verdict.FAIL
+
+
+class _Steps(BaseHTTPRequestHandler):
+    """Counts how often each step of a visit was asked for."""
+
+    protocol_version = "HTTP/1.1"
+    asked: Counter[str]
+
+    def do_GET(self) -> None:
+        self.asked[self.path] += 1
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_somebody_comes_to_the_end_of_a_long_visit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With 80 requests 20 users in turns come to their fourth of eight; a quarter of them, who get half, to all."""
+    _Steps.asked = Counter()
+    suite = tmp_path / "suite.toml"
+    suite.write_text('[[contract]]\nkind = "load"\nusers = 20\nrate = "10/s"\nfor = "8s"\n')
+    with serving(_Steps) as port:
+        recording = Recording(tmp_path / "qa.db", f"http://127.0.0.1:{port}")
+        for number in range(1, 9):
+            recording.exchange("GET", f"/step/{number}", number * 10, number * 10 + 1)
+        recording.finish(100)
+        nestperf(["check", str(tmp_path / "qa.db"), "--suite", str(suite), "-o", str(tmp_path / "check.db")])
+    printed = capsys.readouterr().out
+    asked = [_Steps.asked[f"/step/{number}"] for number in range(1, 9)]
+    assert sum(asked) == 80, printed
+    assert asked[0] >= 20  # all users are there
+    assert asked[7] >= 4
+    assert "No user got as far" not in printed
 
 
 def test_load_without_traffic_is_not_measured(tmp_path: Path) -> None:
