@@ -48,7 +48,7 @@ within = "10s"
 
 [[contract]]
 kind = "load"
-users = 10
+users = 3
 rate = "40/s"
 for = "3s"
 
