@@ -113,10 +113,6 @@ def on_grid(family: Family, latencies: Floats) -> Floats:
     return np.maximum(np.round(latencies / family.grid), 1) * family.grid if family.grid else latencies
 
 
-def slow_all(latencies: Floats, _: float) -> Floats:
-    return latencies * SLOWDOWN
-
-
 def slow_tail(latencies: Floats, p90: float) -> Floats:
     return np.where(latencies > p90, latencies * SLOWDOWN, latencies)
 
