@@ -48,9 +48,9 @@ within = "10s"
 
 [[contract]]
 kind = "load"
-users = 3
+users = 10
 rate = "40/s"
-for = "3s"
+for = "9s"
 
 [[contract.promise]]
 name = "Hardly anything fails"
