@@ -2,8 +2,7 @@
 sleeping, for waking a sleeping core would be most of what the relay adds.
 
 A query on a loopback connection is answered in 50 µs, and a virtual core takes about as long to wake; a person who
-waits for either waits twice as long. What takes longer hides a wakeup, and then nothing is gained by staying awake. And
-the core is the application's before it is ours: where the system took it away, somebody else has work for it.
+waits for either waits twice as long. What takes longer hides a wakeup, and then nothing is gained by staying awake.
 """
 
 from __future__ import annotations
@@ -14,17 +13,10 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 Ready: TypeAlias = list[tuple[selectors.SelectorKey, int]]
 
 STAY_AWAKE_NS = 100_000
 """How long the loop looks for more before it sleeps, at most; what comes that soon pays for it."""
-SLEEP_NS = 100_000_000
-"""So long it only sleeps after somebody else has wanted the core."""
 _GAIN, _LOSS = 2, 1
 """One wait of three that ends soon pays for the other two."""
 _MOST = 16
@@ -74,10 +66,8 @@ class WatchedSelector(selectors.DefaultSelector):
         self._wakeups = wakeups
         self._gives_way = gives_way
         self._patience = Patience()
-        self._sleeps_until_ns: float = 0
-        self._taken = 0
-        if resource is None or os.cpu_count() == 1:  # nobody tells who wants the core, or the other end does
-            self._sleeps_until_ns = float("inf")
+        self._alone = os.cpu_count() == 1
+        """The other end would have to wait for this core."""
 
     def select(self, timeout: float | None = None) -> Ready:
         """What is ready, as `selectors` has it."""
@@ -88,22 +78,14 @@ class WatchedSelector(selectors.DefaultSelector):
     def _wait(self, timeout: float | None) -> Ready:
         begun = time.perf_counter_ns()
         ready: Ready = []
-        if self._patience.pays and begun > self._sleeps_until_ns and not self._gives_way():
+        if self._patience.pays and not self._alone and not self._gives_way():
             most = STAY_AWAKE_NS if timeout is None else min(STAY_AWAKE_NS, round(timeout * 1e9))
             while not ready and time.perf_counter_ns() - begun < most:
                 ready = super().select(0)
             if timeout is not None:
                 timeout = max(0.0, timeout - most / 1e9)
-            taken = times_taken()
-            if taken > self._taken:
-                self._taken, self._sleeps_until_ns = taken, begun + SLEEP_NS
         if not ready:
             ready = super().select(timeout)
         if ready:
             self._patience.learn(time.perf_counter_ns() - begun)
         return ready
-
-
-def times_taken() -> int:
-    """How often the system took the core from this process for somebody else."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw

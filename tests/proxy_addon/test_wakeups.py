@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import selectors
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from proxy_addon import wakeups
-from proxy_addon.wakeups import SLEEP_NS, STAY_AWAKE_NS, Patience, Ready, Wakeups, WatchedSelector
+from proxy_addon.wakeups import STAY_AWAKE_NS, Patience, Ready, Wakeups, WatchedSelector
 
 FOUND = [(selectors.SelectorKey(3, 3, selectors.EVENT_READ, None), selectors.EVENT_READ)]
 SOON, LATE = STAY_AWAKE_NS // 2, 5 * STAY_AWAKE_NS
@@ -27,13 +24,10 @@ class Looks:
         """Of every look at the system."""
         self.empty = 0
         """So many looks find nothing."""
-        self.taken = 0
-        """How often somebody else got the core."""
         self._now = 0
         monkeypatch.setattr(selectors.DefaultSelector, "select", self._select)
         monkeypatch.setattr(time, "perf_counter_ns", lambda: self._now)
         monkeypatch.setattr(os, "cpu_count", lambda: 2)
-        monkeypatch.setattr(wakeups, "times_taken", lambda: self.taken)
 
     def _select(self, timeout: float | None = None) -> Ready:
         self.timeouts.append(timeout)
@@ -131,46 +125,18 @@ def test_it_sleeps_on_a_machine_with_one_core(looks: Looks, monkeypatch: pytest.
     assert looks.timeouts == [None] * 20
 
 
-def test_it_sleeps_for_a_while_when_others_want_the_core(looks: Looks, waiting: WatchedSelector) -> None:
-    looks.taken = 1
-    for _ in range(SLEEP_NS // SOON + 2):
-        waiting.select(None)
-    assert looks.timeouts[0] == 0
-    assert set(looks.timeouts[1:-1]) == {None}
-    assert looks.timeouts[-1] == 0
-
-
-def test_the_system_tells_who_wants_the_core() -> None:
-    """Two on one core: each is interrupted for the other."""
-    if not hasattr(os, "sched_setaffinity"):
-        pytest.skip("Needs Linux: two processes have to share one core.")
-    cores = os.sched_getaffinity(0)
-    busy = f"import os\nos.sched_setaffinity(0, {{{min(cores)}}})\nprint(flush=True)\nwhile True: pass"
-    with subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE) as other:
-        assert other.stdout
-        other.stdout.readline()
-        try:
-            os.sched_setaffinity(0, {min(cores)})
-            before, until_ns = wakeups.times_taken(), time.perf_counter_ns() + 10_000_000_000
-            while wakeups.times_taken() == before:
-                assert time.perf_counter_ns() < until_ns
-        finally:
-            os.sched_setaffinity(0, cores)
-            other.kill()
-
-
 def test_real_sockets_wake_it_and_are_noted() -> None:
-    noted = Wakeups()
+    wakeups = Wakeups()
     here, there = socket.socketpair()
-    with here, there, WatchedSelector(noted, gives_way=lambda: False) as selector:
+    with here, there, WatchedSelector(wakeups, gives_way=lambda: False) as selector:
         selector.register(here, selectors.EVENT_READ)
         for _ in range(50):
-            before = noted.woke_ns
+            before = wakeups.woke_ns
             there.send(b"x")
             ((key, _),) = selector.select(5)
             assert key.fileobj is here
             assert here.recv(1) == b"x"
-            assert noted.woke_ns > before == noted.before_ns
+            assert wakeups.woke_ns > before == wakeups.before_ns
         begun = time.perf_counter_ns()
         assert selector.select(0.01) == []
         assert time.perf_counter_ns() - begun >= 10_000_000
