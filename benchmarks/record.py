@@ -24,7 +24,7 @@ from tabulate import tabulate
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.paced import ask_in_turns
-from benchmarks.rig import LOAD_CORE, nginx, record_command, require, running
+from benchmarks.rig import LOAD_CORE, nginx, pinned, record_command, require, running
 from nestperf.demo.children import free_port
 
 STEADY_RATE = 200
@@ -55,9 +55,12 @@ class Round(NamedTuple):
 def wrk(port: int, connections: int, seconds: int) -> tuple[float, float, float, int]:
     """Requests a second, median and 99th percentile in microseconds, and requests, as wrk saw them."""
     options = [word for header in HEADERS for word in ("-H", header)]
-    command = ["taskset", "-c", "0", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *options]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *options]
     printed = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}/api/v1/dashboard/status"], capture_output=True, text=True, check=True
+        pinned(LOAD_CORE, [*command, f"http://127.0.0.1:{port}/api/v1/dashboard/status"]),
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     return (
         float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1]),  # type: ignore[index]
